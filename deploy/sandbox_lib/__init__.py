@@ -1,0 +1,1 @@
+"""The parts of `deploy/sandbox`: private mail servers around mailauth. Standard library only."""

@@ -1,0 +1,90 @@
+"""mailauth itself in a sandbox: set up by its own commands, as a sysadmin would.
+
+Runs the mailauth command line; never writes its files by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from .ground import REPOSITORY, Ground, SandboxError
+
+CONFIG = "/etc/mailauth/mailauth.toml"
+DOVECOT_SOCKET = "/run/mailauth/auth.sock"
+POSTFIX_SOCKET = "/var/spool/postfix/mailauth/auth.sock"
+COMMAND_TIMEOUT_S = 120.0
+
+
+def find(named: Path | None) -> Path:
+    program = named or REPOSITORY / ".venv" / "bin" / "mailauth"
+    if not os.access(program, os.X_OK):
+        raise SandboxError(f"{program} is missing: run `make dev`")
+    return program
+
+
+def settings(ground: Ground, wanted: list[str]) -> list[str]:
+    """The KEY=VALUEs for `mailauth init`: the sandbox's own, then those of the caller."""
+    sockets = ", ".join(
+        f'{{path = "{ground.at(path)}", mode = "0660", group = "{gid}", '
+        f'allow_users = ["root", "{user}"]}}'
+        for path, user, gid in (
+            (DOVECOT_SOCKET, "dovecot", "dovecot"),
+            (POSTFIX_SOCKET, "postfix", "postfix"),
+        )
+    )
+    own = {
+        "provider.name": "Mail-IT-Wize",
+        "provider.support": "support@mailitwize.be",
+        "provider.url": "https://www.mailitwize.be/2fa",
+        "accounts.default_domain": "mailitwize.be",
+        "cutover.date": "2025-05-05T00:00 Europe/Brussels",
+        "database.url": f"sqlite:///{ground.at('/var/lib/mailauth/mailauth.db')}",
+        "keys.file": str(ground.at("/etc/mailauth/mailauth.key")),
+        "server.socket": f"[{sockets}]",
+    }
+    named = {word.partition("=")[0] for word in wanted}
+    return [f"{key}={value}" for key, value in own.items() if key not in named] + wanted
+
+
+def initialise(ground: Ground, program: Path, wanted: list[str]) -> None:
+    for path in (CONFIG, "/var/lib/mailauth/mailauth.db"):
+        ground.at(path).parent.mkdir(parents=True, exist_ok=True)
+    ground.at(POSTFIX_SOCKET).parent.mkdir(parents=True, exist_ok=True)
+    words = [word for setting in settings(ground, wanted) for word in ("--set", setting)]
+    call(ground, program, "init", *words)
+
+
+def configure(ground: Ground, program: Path, wanted: list[str]) -> None:
+    call(ground, program, "config", "set", *wanted)
+
+
+def call(ground: Ground, program: Path, *words: str) -> None:
+    command = [str(program), "--config", str(ground.at(CONFIG)), *words]
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_TIMEOUT_S,
+        check=False,
+    )
+    with ground.log("setup").open("a") as log:
+        log.write(f"$ mailauth {' '.join(words)}\n{done.stdout}{done.stderr}")
+    if done.returncode != 0:
+        raise SandboxError(f"`mailauth {words[0]}` failed:\n{done.stdout}{done.stderr}".rstrip())
+
+
+def write_wrapper(ground: Ground, name: str, command: list[str]) -> Path:
+    """A script DIR/NAME that runs a command as root with what it is given."""
+    place = ground.dir / name
+    words = " ".join("'" + word.replace("'", "'\\''") + "'" for word in command)
+    place.write_text(
+        "#!/bin/sh\n"
+        "# Made by deploy/sandbox: this sandbox's own files, as root.\n"
+        '[ "$(id -u)" = 0 ] || exec sudo "$0" "$@"\n'
+        f'exec {words} "$@"\n'
+    )
+    place.chmod(0o755)
+    return place

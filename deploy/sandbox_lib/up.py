@@ -1,0 +1,197 @@
+"""`deploy/sandbox up`: write the configurations, start the servers, wait until all are ready.
+
+A failure on the way stops what was started, shows the logs and leaves nothing running,
+even if this process is killed: the supervisor notices.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import control, daemon, dovecot, ports, postfix, probe, state
+from .ground import REPOSITORY, Ground, SandboxError, System, prepare
+
+READY_TIMEOUT_S = 60.0  # a loaded machine starts Python in seconds
+PORT_ATTEMPTS = 5
+PORT_NAMES = (*dovecot.PORTS, *postfix.PORTS, "sink")
+TLS_DAYS = "30"
+GRACE_S = 5.0
+MAILAUTH_GRACE_S = 12.0  # it finishes the attempts that it has begun
+
+Targets = dict[str, tuple[tuple[str, int] | Path, bytes]]
+
+
+def up(options: argparse.Namespace) -> None:
+    began = time.monotonic()
+    directory = Path(options.dir).resolve()
+    discard_stale(directory)
+    system = System(Path(options.root).resolve() if options.root else None)
+    versions = {"dovecot": dovecot.version(system), "postfix": postfix.version(system)}
+    door = dovecot.choose_door(options.dovecot, versions["dovecot"])
+    program = daemon.find(Path(options.mailauth) if options.mailauth else None)
+    ground = prepare(directory, system)
+    state.say(
+        f"Dovecot {versions['dovecot']} ({door}), Postfix {versions['postfix']} "
+        f"({options.postfix}) in {ground.base}"
+    )
+    try:
+        if door == "checkpassword":
+            dovecot.install_helper(ground, REPOSITORY / "pam_module/build/mailauth-checkpassword")
+        make_certificate(ground)
+        daemon.initialise(ground, program, options.set)
+        chosen, lifeline = start_all(ground, options, program, versions["dovecot"], door)
+        facts = describe(ground, options, program, chosen)
+        facts |= {"dovecot": door, "postfix": options.postfix, "versions": versions}
+        state.write(ground, facts)
+        control.release(lifeline)
+    except SandboxError:
+        state.show_logs(ground)
+        raise
+    state.say(f"up in {time.monotonic() - began:.1f} s")
+    print(json.dumps(facts, indent=2))
+
+
+def discard_stale(directory: Path) -> None:
+    """End what an earlier sandbox left in this directory; refuse if it is up."""
+    known = state.read(directory)
+    if known is None:
+        return
+    if control.alive(Path(known["control"])):
+        raise SandboxError(f"a sandbox is up in {directory}: `deploy/sandbox down` it first")
+    state.say(f"clearing what an earlier sandbox left in {directory}")
+    control.end(Path(known["control"]), known["processes"])
+
+
+def start_all(
+    ground: Ground, options: argparse.Namespace, program: Path, dovecot_version: str, door: str
+) -> tuple[dict[str, int], int]:
+    """Start everything; when another process took a port meanwhile, choose again."""
+    for attempt in range(1, PORT_ATTEMPTS + 1):
+        chosen = ports.choose(PORT_NAMES)
+        dovecot.write(ground, dovecot_version, door, chosen, options.postfix)
+        postfix.write(ground, options.postfix, chosen)
+        supervisor, lifeline = control.launch(ground, plan(ground, program, chosen), options.owner)
+        try:
+            probe.wait_for(targets(ground, chosen), ended(ground, supervisor), READY_TIMEOUT_S)
+        except BaseException as error:
+            os.close(lifeline)
+            supervisor.wait()
+            if isinstance(error, SandboxError) and attempt < PORT_ATTEMPTS and port_taken(ground):
+                state.say("a port was taken meanwhile: choosing others")
+                forget_logs(ground)
+                continue
+            raise
+        supervisor.returncode = 0  # it outlives us: nothing to warn about
+        return chosen, lifeline
+    raise AssertionError("the last attempt returns or raises")
+
+
+def plan(ground: Ground, program: Path, chosen: dict[str, int]) -> list[dict[str, Any]]:
+    """What the supervisor runs, in this order."""
+    sink = str(Path(__file__).with_name("sink.py"))
+    dovecot_conf = ground.inner("/etc/dovecot/dovecot.conf")
+    system = ground.system
+    commands: dict[str, list[str]] = {
+        "sink": [sys.executable, sink, str(ground.mail_out), ports.HOST, str(chosen["sink"])],
+        "mailauth": [str(program), "--config", str(ground.at(daemon.CONFIG)), "serve"],
+        "dovecot": system.argv("dovecot", "-F", "-c", dovecot_conf),
+        "postfix": system.argv("postfix", "-c", ground.inner("/etc/postfix"), "start-fg"),
+    }
+    # These two log to files of their own; here goes what they print.
+    logs = {"dovecot": "dovecot-output", "postfix": "postfix-output"}
+    return [
+        {
+            "name": name,
+            "argv": argv,
+            "log": str(ground.log(logs.get(name, name))),
+            "grace_s": MAILAUTH_GRACE_S if name == "mailauth" else GRACE_S,
+        }
+        for name, argv in commands.items()
+    ]
+
+
+def targets(ground: Ground, chosen: dict[str, int]) -> Targets:
+    return {
+        **mailauth_targets(ground),
+        **probe.port_targets(chosen),
+        "dovecot_auth_socket": probe.auth_target(ground.at("/run/dovecot/auth-sandbox")),
+    }
+
+
+def mailauth_targets(ground: Ground) -> Targets:
+    return {
+        "auth_socket": probe.auth_target(ground.at(daemon.DOVECOT_SOCKET)),
+        "postfix_auth_socket": probe.auth_target(ground.at(daemon.POSTFIX_SOCKET)),
+    }
+
+
+def ended(ground: Ground, supervisor: subprocess.Popen[bytes]) -> Callable[[], str | None]:
+    """A function that names the servers that have ended, or None."""
+
+    def check() -> str | None:
+        if supervisor.poll() is not None:
+            return "the supervisor"
+        services = control.ask(ground.control, command="status")["services"]
+        return ", ".join(name for name, s in services.items() if not s["running"]) or None
+
+    return check
+
+
+def port_taken(ground: Ground) -> bool:
+    logs = [path for path in state.log_files(ground).values() if path.exists()]
+    return any("ddress already in use" in path.read_text(errors="replace") for path in logs)
+
+
+def forget_logs(ground: Ground) -> None:
+    for name, path in state.log_files(ground).items():
+        if name != "setup":
+            path.unlink(missing_ok=True)
+
+
+def describe(
+    ground: Ground, options: argparse.Namespace, program: Path, chosen: dict[str, int]
+) -> dict[str, Any]:
+    """Where everything is: the JSON object that `up` prints."""
+    system = ground.system
+    config = ground.at(daemon.CONFIG)
+    dovecot_conf = ground.at("/etc/dovecot/dovecot.conf")
+    mailauth = [str(program), "--config", str(config)]
+    doveadm = system.argv("doveadm", "-c", system.inner(dovecot_conf))
+    return {
+        "dir": str(ground.dir),
+        "config": str(config),
+        "mailauth": str(daemon.write_wrapper(ground, "mailauth", mailauth)),
+        "doveadm": str(daemon.write_wrapper(ground, "doveadm", doveadm)),
+        "auth_socket": str(ground.at(daemon.DOVECOT_SOCKET)),
+        "postfix_auth_socket": str(ground.at(daemon.POSTFIX_SOCKET)),
+        "dovecot_auth_socket": str(ground.at("/run/dovecot/auth-sandbox")),
+        **{name: [ports.HOST, port] for name, port in chosen.items()},
+        "mail_out": str(ground.mail_out),
+        "dovecot_conf": str(dovecot_conf),
+        "postfix_conf": str(ground.at("/etc/postfix")),
+        "logs": str(ground.logs),
+        "log_files": {name: str(path) for name, path in state.log_files(ground).items()},
+        "root": str(system.root) if system.root else None,
+        "ground": str(ground.base),
+        "program": str(program),
+        "control": str(ground.control),
+    }
+
+
+def make_certificate(ground: Ground) -> None:
+    """A self-signed certificate for loopback, so that STARTTLS can be tried."""
+    ground.system.output(
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+        "-nodes", "-days", TLS_DAYS, "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        "-keyout", ground.inner("/etc/dovecot/tls.key"),
+        "-out", ground.inner("/etc/dovecot/tls.pem"),
+    )  # fmt: skip
