@@ -27,8 +27,7 @@ def find(named: Path | None) -> Path:
 def settings(ground: Ground, wanted: list[str]) -> list[str]:
     """The KEY=VALUEs for `mailauth init`: the sandbox's own, then those of the caller."""
     sockets = ", ".join(
-        f'{{path = "{ground.at(path)}", mode = "0660", group = "{gid}", '
-        f'allow_users = ["root", "{user}"]}}'
+        f'{{path = "{ground.at(path)}", mode = "0660", group = "{gid}", allow_users = ["root", "{user}"]}}'
         for path, user, gid in (
             (DOVECOT_SOCKET, "dovecot", "dovecot"),
             (POSTFIX_SOCKET, "postfix", "postfix"),

@@ -62,7 +62,7 @@ class Service:
                 stderr=log,
                 env=os.environ | self.env,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - this process has one thread
             )
         self.exit_code = None
 

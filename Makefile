@@ -1,0 +1,68 @@
+# What a developer or sysadmin does with this checkout. `make` alone explains itself.
+# Every target but help, build, install and clean first runs deploy/bootstrap, which
+# installs what is missing (Debian packages by apt-get, Python packages into .venv).
+
+PYTHON      := .venv/bin/python
+C_SOURCES    = $(wildcard pam_module/*.c pam_module/*.h pam_module/*/*.c)
+# The suites of `make test`, in the order that finds a mistake soonest.
+SUITES       = $(wildcard tests/unit tests/property tests/integration tests/migration tests/stack)
+PYTEST_ARGS ?=
+BENCH_ARGS  ?=
+DEMO_ARGS   ?=
+FUZZ_SECONDS ?= 60
+
+LIBDIR      ?= /usr/lib/mailauth
+UNITDIR     ?= /usr/lib/systemd/system
+DESTDIR     ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench fuzz dev build install clean
+
+help: ## explain these targets
+	@echo "mailauth: two-factor authentication for mail servers"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+	  awk -F'|' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  PYTEST_ARGS='tests/stack -k imap' make test   runs a part"
+
+demo: ## show the whole story on private servers, from nothing, in a few minutes
+	@deploy/bootstrap run
+	@deploy/demo $(DEMO_ARGS)
+
+test: ## run all tests: unit, property, integration, and real mail servers
+	@deploy/bootstrap test
+	$(PYTHON) -m pytest $(if $(filter tests/%,$(PYTEST_ARGS)),,$(SUITES)) $(PYTEST_ARGS)
+
+lint: ## check style, types, layers and the C sources' format
+	@deploy/bootstrap test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy --strict mailauth
+	.venv/bin/lint-imports
+	clang-format --dry-run --Werror $(C_SOURCES)
+
+bench: ## measure logins a second against bare Dovecot (BENCH_ARGS)
+	@deploy/bootstrap bench
+	$(PYTHON) -m tests.bench $(BENCH_ARGS)
+
+fuzz: ## feed random input to the parsers (FUZZ_SECONDS each)
+	@deploy/bootstrap test
+	$(MAKE) -C pam_module fuzz FUZZ_SECONDS=$(FUZZ_SECONDS)
+
+dev: ## install everything that the other targets need
+	@deploy/bootstrap bench
+
+build: ## compile the C helpers
+	@$(MAKE) --no-print-directory -C pam_module
+
+install: build ## install helpers, Lua passdb and systemd units (DESTDIR)
+	$(MAKE) -C pam_module install DESTDIR=$(DESTDIR)
+	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(UNITDIR)
+	install -m 0644 deploy/dovecot-2.3/mailauth.lua $(DESTDIR)$(LIBDIR)/
+	install -m 0644 deploy/systemd/*.service deploy/systemd/*.socket $(DESTDIR)$(UNITDIR)/
+
+clean: ## remove what was built (not .venv)
+	$(MAKE) -C pam_module clean
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
