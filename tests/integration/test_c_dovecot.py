@@ -1,0 +1,356 @@
+"""What a real Dovecot 2.3 makes of mailauth-checkpassword's answers, told by a scripted server.
+
+Proves the traps around a checkpassword passdb: the text of a refusal needs the last passdb
+that always fails, and a daemon that is away is a temporary failure, not a wrong password.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pam_module.harness.fake_server import Answer, Asked, FakeServer, Say, fail, ok
+from pam_module.harness.helper import build
+
+DENY = """
+passdb {{
+  driver = passwd-file
+  args = {dir}/deny
+}}
+"""
+CONFIGURATION = """
+base_dir = {dir}/run
+state_dir = {dir}/state
+instance_name = {name}
+log_path = {dir}/dovecot.log
+protocols = imap pop3
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+auth_mechanisms = plain login
+auth_failure_delay = 0
+auth_cache_size = 0
+auth_debug = yes
+first_valid_uid = 1
+mail_location = maildir:{dir}/mail/%u
+passdb {{
+  driver = checkpassword
+  args = {helper} --socket {dir}/auth.sock --timeout 3
+}}
+{deny}
+userdb {{
+  driver = static
+  args = uid=nobody gid=nogroup home={dir}/mail/%u allow_all_users=yes
+}}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service auth {{
+  unix_listener auth-client {{
+    mode = 0666
+  }}
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service pop3-login {{
+  chroot =
+  inet_listener pop3 {{
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Dovecot:
+    dir: Path
+    imap_port: int
+    pop3_port: int
+
+    def say(self, port: int, *lines: str) -> str:
+        """Sends each line after the reply to the one before; the last reply line."""
+        with socket.create_connection(("127.0.0.1", port), timeout=15) as client:
+            stream = client.makefile("rwb")
+            with stream:
+                reply = stream.readline()
+                for line in lines:
+                    stream.write(line.encode() + b"\r\n")
+                    stream.flush()
+                    reply = stream.readline()
+                    while reply.startswith(b"* "):
+                        reply = stream.readline()
+                return reply.decode().rstrip("\r\n")
+
+    def imap(self, user: str = "anna", secret: str = "secret123456") -> str:
+        return self.say(self.imap_port, f'a LOGIN "{user}" "{secret}"')
+
+    def pop3(self, user: str = "anna", secret: str = "secret123456") -> str:
+        return self.say(self.pop3_port, f"USER {user}", f"PASS {secret}")
+
+    def log(self) -> str:
+        return (self.dir / "dovecot.log").read_text()
+
+
+def wait_until_accepting(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            ended = server.poll() is not None
+            if ended or time.monotonic() > deadline:
+                pytest.fail("\n".join(path.read_text() for path in log.parent.glob("*.log")))
+            time.sleep(0.02)  # between two looks at the port
+        else:
+            return
+
+
+@contextmanager
+def running(deny: str) -> Iterator[Dovecot]:
+    # Short: a socket's path has 108 bytes. Readable by Dovecot's own user.
+    directory = Path(tempfile.mkdtemp(prefix="mac-"))
+    directory.chmod(0o755)
+    helper = directory / "mailauth-checkpassword"
+    shutil.copy2(build() / "mailauth-checkpassword", helper)
+    (directory / "deny").write_text("")
+    (directory / "mail").mkdir(mode=0o777)
+    (directory / "mail").chmod(0o777)
+    imap, pop3 = free_port(), free_port()
+    configuration = directory / "dovecot.conf"
+    configuration.write_text(
+        CONFIGURATION.format(
+            dir=directory,
+            name=directory.name,
+            helper=helper,
+            imap=imap,
+            pop3=pop3,
+            deny=deny.format(dir=directory),
+        )
+    )
+    with open(directory / "start.log", "wb") as start_log:
+        server = subprocess.Popen(["dovecot", "-F", "-c", configuration], stdout=start_log, stderr=start_log)
+    try:
+        wait_until_accepting(imap, server, directory / "dovecot.log")
+        yield Dovecot(directory, imap, pop3)
+    finally:
+        server.terminate()
+        server.wait(20)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def unsupported() -> str | None:
+    if shutil.which("dovecot") is None:
+        return "Dovecot is not installed"
+    version = subprocess.run(["dovecot", "--version"], capture_output=True, text=True, check=True)
+    if not version.stdout.startswith("2.3."):
+        return "Dovecot 2.4 and later have no checkpassword passdb"
+    if getpass.getuser() != "root" or os.geteuid() != 0:
+        return "starting Dovecot takes root"
+    return None
+
+
+WHY_NOT = unsupported()
+pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+
+
+@pytest.fixture(scope="module")
+def dovecot() -> Iterator[Dovecot]:
+    with running(DENY) as instance:
+        yield instance
+
+
+@contextmanager
+def answering(dovecot: Dovecot, answer: Answer) -> Iterator[FakeServer]:
+    with FakeServer(dovecot.dir / "auth.sock", answer) as server:
+        yield server
+
+
+def test_granted_logs_in_and_the_server_learns_the_client(dovecot: Dovecot) -> None:
+    with answering(dovecot, ok("anna@example.org")) as server:
+        assert dovecot.imap().startswith("a OK [CAPABILITY")
+        assert dovecot.pop3() == "+OK Logged in."
+    imap, pop3 = server.asked
+    assert (imap.user, imap.secret) == ("anna", "secret123456")
+    assert imap.parameters["service"] == "imap"
+    assert imap.parameters["rip"] == imap.parameters["lip"] == "127.0.0.1"
+    assert imap.parameters["lport"] == str(dovecot.imap_port)
+    assert int(imap.parameters["rport"]) > 1024
+    assert imap.parameters["session"] != ""
+    assert imap.parameters["orig_user"] == "anna"
+    assert imap.parameters["secured"] == ""
+    assert pop3.parameters["service"] == "pop3"
+    assert "user=<anna@example.org>" in dovecot.log()
+
+
+def test_a_refusal_shows_its_text(dovecot: Dovecot) -> None:
+    with answering(dovecot, fail("[ALERT] Mail apps need password+code: https://x.example")):
+        assert dovecot.imap() == "a NO [ALERT] Mail apps need password+code: https://x.example"
+    with answering(dovecot, fail("Mail apps need password+code: https://x.example")):
+        assert dovecot.pop3() == "-ERR [AUTH] Mail apps need password+code: https://x.example"
+        # Without a response code of its own, 2.3.19 puts [ALERT] before it.
+        assert dovecot.imap() == "a NO [ALERT] Mail apps need password+code: https://x.example"
+    with answering(dovecot, fail("[AUTHENTICATIONFAILED] no")):
+        assert dovecot.imap() == "a NO [AUTHENTICATIONFAILED] no"
+
+
+def test_escapes_in_a_text_are_undone_by_dovecot(dovecot: Dovecot) -> None:
+    text = "[ALERT] 100% = \u00fc \u20ac \"quoted\" \\ 'x' user=admin {} (now)"
+    with answering(dovecot, fail(text)):
+        assert dovecot.imap() == f"a NO {text}"
+    # A text cannot become a field of its own.
+    with answering(dovecot, fail("[ALERT] one\tuser=admin\tnologin\r\nb OK two\001t")):
+        assert dovecot.imap() == "a NO [ALERT] one user=admin nologin  b OK two t"
+
+
+def test_a_text_of_the_greatest_length_arrives_whole(dovecot: Dovecot) -> None:
+    text = "[ALERT] " + "x" * 992
+    with answering(dovecot, fail(text)):
+        assert dovecot.imap() == f"a NO {text}"
+
+
+def test_a_refusal_without_a_text_is_a_wrong_password(dovecot: Dovecot) -> None:
+    with answering(dovecot, fail()):
+        assert dovecot.imap() == "a NO [AUTHENTICATIONFAILED] Authentication failed."
+        assert dovecot.pop3() == "-ERR [AUTH] Authentication failed."
+
+
+@pytest.mark.parametrize("say", [fail(code="temp_fail"), Say.bytes(), Say.bytes(b"OK\t1\n")])
+def test_unavailable_is_a_temporary_failure(dovecot: Dovecot, say: Say) -> None:
+    with answering(dovecot, say):
+        assert dovecot.imap().startswith("a NO [UNAVAILABLE] ")
+        assert dovecot.pop3().startswith("-ERR [SYS/TEMP] ")
+
+
+def test_a_daemon_that_is_away_is_a_temporary_failure_and_recovers(dovecot: Dovecot) -> None:
+    assert dovecot.imap().startswith("a NO [UNAVAILABLE] ")
+    assert "mailauth-checkpassword: cannot connect to the socket: No such file" in dovecot.log()
+    with answering(dovecot, ok("anna@example.org")):
+        assert dovecot.imap().startswith("a OK ")
+
+
+def test_a_hung_daemon_is_a_temporary_failure(dovecot: Dovecot) -> None:
+    with answering(dovecot, Say.bytes(then_hang=True)):
+        assert dovecot.imap().startswith("a NO [UNAVAILABLE] ")
+
+
+def test_quotes_spaces_and_percent_signs_reach_the_server(dovecot: Dovecot) -> None:
+    with answering(dovecot, ok("anna@example.org")) as server:
+        reply = dovecot.imap(secret='a b\\"c\\\\d%u$(x);\u00fc 123 456')
+        assert reply.startswith("a OK "), reply + dovecot.log()[-3000:]
+    assert server.asked[0].secret == 'a b"c\\d%u$(x);\u00fc 123 456'
+
+
+def test_the_canonical_name_is_the_mailbox(dovecot: Dovecot) -> None:
+    name = "o'neil=x y@example.org"
+    with answering(dovecot, ok(name)):
+        reply = dovecot.imap(user="O-Neil")
+        assert reply.startswith("a OK "), reply + dovecot.log()[-3000:]
+    assert f"user=<{name}>" in dovecot.log()
+
+
+def test_too_long_a_login_is_refused_before_the_helper(dovecot: Dovecot) -> None:
+    with answering(dovecot, ok("anna@example.org")) as server:
+        assert "NO" in dovecot.imap(secret="x" * 600)
+    assert server.raw == []
+
+
+def test_a_lookup_without_a_password_fails_for_the_time_being(dovecot: Dovecot) -> None:
+    """`doveadm auth lookup` asks the passdb with AUTHORIZED set."""
+    with answering(dovecot, ok("anna@example.org")) as server:
+        done = subprocess.run(
+            ["doveadm", "-c", dovecot.dir / "dovecot.conf", "auth", "lookup", "anna"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    assert done.returncode == 75, done.stdout + done.stderr
+    assert server.raw == []
+
+
+def test_doveadm_auth_test_agrees(dovecot: Dovecot) -> None:
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [
+                "doveadm",
+                "-c",
+                dovecot.dir / "dovecot.conf",
+                "auth",
+                "test",
+                "-x",
+                "service=imap",
+                "-x",
+                "rip=192.0.2.7",
+                "anna",
+                "secret123456",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
+    with answering(dovecot, ok("anna@example.org")) as server:
+        assert run().returncode == 0
+    assert server.asked[0].parameters["rip"] == "192.0.2.7"
+    with answering(dovecot, fail("[ALERT] no")):
+        assert run().returncode == 77
+    assert "code=temp_fail" in run().stdout
+
+
+def test_a_burst_of_logins_is_served_without_loss(dovecot: Dovecot) -> None:
+    """Descriptor 3 is drained whatever happens, or some logins would fail at random."""
+
+    def decide(asked: Asked) -> Say:
+        return ok("anna@example.org") if asked.secret == "good" else fail("[ALERT] no")
+
+    before = dovecot.log().count("Broken pipe")
+    secrets = ["good", "bad"] * 20
+    with answering(dovecot, decide), ThreadPoolExecutor(10) as pool:
+        replies = list(pool.map(lambda secret: dovecot.imap(secret=secret), secrets))
+    for secret, reply in zip(secrets, replies, strict=True):
+        assert reply.startswith("a OK ") if secret == "good" else reply == "a NO [ALERT] no"
+    assert dovecot.log().count("Broken pipe") == before
+
+
+def test_without_the_last_passdb_a_refusal_is_still_no_login() -> None:
+    with running("") as dovecot, answering(dovecot, fail("[ALERT] no")):
+        reply = dovecot.imap()
+    assert re.match(r"a NO \[UNAVAILABLE\] ", reply), reply
+
+
+def test_with_an_earlier_deny_passdb_only_the_order_matters() -> None:
+    """Another passdb behind ours would decide on its own: here one that knows nobody refuses."""
+    with running(DENY + "\n" + DENY) as dovecot, answering(dovecot, fail("[ALERT] no")):
+        assert dovecot.imap() == "a NO [ALERT] no"
