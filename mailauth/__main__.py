@@ -1,0 +1,5 @@
+"""`python -m mailauth` is the command `mailauth`."""
+
+from mailauth.edges.cli.main import main
+
+main()

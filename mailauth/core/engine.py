@@ -1,0 +1,153 @@
+"""The decision: what the evidence about one login means, and what it spends.
+
+Evidence is complete before anything is decided: the password was checked and the second factor was checked,
+whatever the other one's outcome, so that neither the reply nor its time tells them apart (requirement ENU3).
+A decision to grant lists what has to be spent first. The caller commits that, all or nothing, and only then
+tells anybody; where nothing could be spent any more, it was spent by somebody else, and `lost_race` says what
+that is.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+from mailauth.core.otp import CodeMatch
+from mailauth.core.policy import Policy, Requirement
+from mailauth.vocabulary.model import Account, Credential, Denied, Granted, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class NoSecondFactor:
+    """Nothing that could be a second factor was presented."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeEvidence:
+    """A verification code was presented; `match` is the step that it belongs to, if any."""
+
+    match: CodeMatch | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryEvidence:
+    """A recovery code was presented; `row_id` is the unspent row of this account that it opens, if any."""
+
+    row_id: int | None
+
+
+SecondFactor = NoSecondFactor | CodeEvidence | RecoveryEvidence
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known about one login with a password."""
+
+    account: Account | None
+    password_is_right: bool
+    second_factor: SecondFactor
+
+
+@dataclass(frozen=True, slots=True)
+class SpendStep:
+    """Raise the authenticator's last step to this one, provided that it is lower and the epoch unchanged."""
+
+    account_id: int
+    epoch: int
+    totp_id: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpendRecoveryCode:
+    """Mark the recovery code as spent, provided that it isn't and the epoch is unchanged."""
+
+    account_id: int
+    epoch: int
+    row_id: int
+
+
+Effect = SpendStep | SpendRecoveryCode
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict and what it spends. `effect` accompanies a Granted only, and comes before it."""
+
+    verdict: Granted | Denied
+    effect: Effect | None = None
+
+
+def decide(evidence: Evidence, policy: Policy, now: datetime) -> Decision:
+    """Return the decision on a login with a password."""
+    account = evidence.account
+    if account is None:
+        return Decision(Denied(Reason.ACCOUNT_UNKNOWN))
+    if account.disabled:
+        return Decision(_denied(account, Reason.ACCOUNT_DISABLED, evidence))
+    match policy.requirement(account, now):
+        case Requirement.SECOND_FACTOR:
+            return _with_second_factor(account, evidence)
+        case Requirement.PASSWORD_BEFORE_CUTOVER:
+            return _by_password(account, evidence, Reason.BEFORE_CUTOVER)
+        case Requirement.PASSWORD_BY_EXEMPTION:
+            return _by_password(account, evidence, Reason.EXEMPT)
+        case Requirement.ENROLMENT:
+            reason = Reason.NOT_ENROLLED if evidence.password_is_right else Reason.PASSWORD_WRONG
+            return Decision(_denied(account, reason, evidence))
+        case requirement:
+            assert_never(requirement)
+
+
+def lost_race(decision: Decision) -> Denied:
+    """Return the verdict where a decision's effect changed no row: another login spent it in between."""
+    verdict = decision.verdict
+    account = verdict.account
+    return Denied(Reason.CODE_REPLAYED, account, password_was_right=True)
+
+
+def _by_password(account: Account, evidence: Evidence, reason: Reason) -> Decision:
+    if not evidence.password_is_right:
+        return Decision(_denied(account, Reason.PASSWORD_WRONG, evidence))
+    return Decision(Granted(account.name, Credential.PASSWORD, reason))
+
+
+def _with_second_factor(account: Account, evidence: Evidence) -> Decision:
+    match evidence.second_factor:
+        case NoSecondFactor():
+            reason = Reason.CODE_MISSING if evidence.password_is_right else Reason.PASSWORD_WRONG
+            return Decision(_denied(account, reason, evidence))
+        case CodeEvidence(match=found):
+            return _with_code(account, evidence, found)
+        case RecoveryEvidence(row_id=row_id):
+            return _with_recovery_code(account, evidence, row_id)
+        case factor:
+            assert_never(factor)
+
+
+def _with_code(account: Account, evidence: Evidence, found: CodeMatch | None) -> Decision:
+    if found is None:
+        reason = Reason.CODE_WRONG if evidence.password_is_right else Reason.PASSWORD_AND_CODE_WRONG
+        return Decision(_denied(account, reason, evidence))
+    if not evidence.password_is_right:
+        return Decision(_denied(account, Reason.PASSWORD_WRONG, evidence))
+    if not found.unspent or account.totp is None:
+        return Decision(_denied(account, Reason.CODE_REPLAYED, evidence))
+    return Decision(
+        Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.SECOND_FACTOR_GIVEN),
+        SpendStep(account.id, account.epoch, account.totp.id, found.step),
+    )
+
+
+def _with_recovery_code(account: Account, evidence: Evidence, row_id: int | None) -> Decision:
+    if not evidence.password_is_right:
+        return Decision(_denied(account, Reason.PASSWORD_WRONG, evidence))
+    if row_id is None:
+        return Decision(_denied(account, Reason.RECOVERY_CODE_WRONG, evidence))
+    return Decision(
+        Granted(account.name, Credential.PASSWORD_AND_RECOVERY_CODE, Reason.SECOND_FACTOR_GIVEN),
+        SpendRecoveryCode(account.id, account.epoch, row_id),
+    )
+
+
+def _denied(account: Account, reason: Reason, evidence: Evidence) -> Denied:
+    return Denied(reason, account.name, password_was_right=evidence.password_is_right)

@@ -1,0 +1,70 @@
+"""Canonical account names.
+
+Every part of mailauth that looks an account up, counts its failures, remembers its logins or logs them uses
+the form that `canonicalise` returns and no other; systems that used two forms were bypassed through the
+difference. Resolving aliases is not done here: that needs the database.
+"""
+
+import unicodedata
+from functools import lru_cache
+
+import idna
+
+from mailauth.vocabulary.errors import InvalidName
+from mailauth.vocabulary.model import AccountName
+
+MAX_NAME_BYTES = 254
+"""RFC 5321 s4.5.3.1.3 allows a path of 256 octets, two of which are its angle brackets."""
+
+_LOCAL_PUNCTUATION = frozenset("!#$&'*+-=?^_{|}~.")
+"""RFC 5322 atext and the dot, without `/` and `%`: names become directory names and Dovecot variables."""
+
+
+@lru_cache(maxsize=8192)
+def canonicalise(name: str, default_domain: str) -> AccountName:
+    """Return the canonical form of a presented name: NFC, lower case, IDNA domain, the default domain added.
+
+    Spaces at either end are dropped, since telephones add them; anywhere else they make the name invalid.
+    Idempotent: a canonical name is its own canonical form.
+
+    Raises InvalidName, whose text is fit for an administrator.
+    """
+    if "\x00" in name or len(name) > 4 * MAX_NAME_BYTES:
+        raise InvalidName("not an account name: too long, or with a NUL")
+    local, at, domain = name.strip(" ").rpartition("@")
+    if not at:
+        local, domain = domain, default_domain
+    if not domain:
+        raise InvalidName("an account name needs a domain: local@domain")
+    canonical = f"{_canonical_local(local)}@{_canonical_domain(domain)}"
+    if len(canonical.encode()) > MAX_NAME_BYTES:
+        raise InvalidName(f"an account name has at most {MAX_NAME_BYTES} bytes")
+    return AccountName(canonical)
+
+
+def _canonical_local(local: str) -> str:
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).lower())
+    if not folded:
+        raise InvalidName("an account name needs something before the @")
+    if unicodedata.normalize("NFC", folded.lower()) != folded:
+        raise InvalidName("an account name whose lower case is not stable cannot be used")
+    for character in folded:
+        if not _allowed_in_local(character):
+            raise InvalidName(f"an account name cannot contain {character!a}")
+    if folded.startswith(".") or folded.endswith(".") or ".." in folded:
+        raise InvalidName("the dots in an account name stand between other characters (RFC 5322 dot-atom)")
+    return folded
+
+
+def _allowed_in_local(character: str) -> bool:
+    if character.isascii():
+        return character.isalnum() or character in _LOCAL_PUNCTUATION
+    # Letters, marks, numbers, symbols of any script; no separators, controls, formats, unassigned.
+    return unicodedata.category(character)[0] in "LMN"
+
+
+def _canonical_domain(domain: str) -> str:
+    try:
+        return idna.encode(domain, uts46=True, std3_rules=True).decode("ascii").lower()
+    except (idna.IDNAError, UnicodeError) as error:
+        raise InvalidName(f"not a mail domain: {domain[:80]!a}") from error

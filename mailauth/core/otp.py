@@ -1,0 +1,97 @@
+"""Time-based one-time passwords: which step a code belongs to, and the URI that an app scans.
+
+pyotp computes the codes and the URI. Which step matched is found here, because single use is enforced by
+step (RFC 6238 s5.2), and because pyotp takes digits of other scripts, which are refused here.
+Spending a step is not done here: that is a compare-and-set in the database.
+"""
+
+import base64
+import hmac
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyotp
+
+STEP_S = 30
+"""RFC 6238 s5.2: 30 seconds are recommended, and both named apps honour nothing else."""
+DIGITS = 6
+WINDOW_STEPS = 1
+"""RFC 6238 s5.2: at most one step of network delay either side."""
+SEED_BYTES = 20
+"""RFC 4226 s4 R6: 160 bits are recommended; 32 characters of base32 without padding."""
+DRIFT_REACH_STEPS = 10
+"""How far a wrong clock is diagnosed; nothing beyond the window is ever accepted."""
+
+_CODE = re.compile(rb"[0-9]{6}")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeMatch:
+    """What a presented code is, for one seed: the step it belongs to, and whether that step is still unspent."""
+
+    step: int
+    unspent: bool
+
+
+def step_at(now: datetime) -> int:
+    """Return the step that a moment lies in."""
+    return int(now.timestamp()) // STEP_S
+
+
+def is_code(text: bytes) -> bool:
+    """Tell whether these bytes are six ASCII digits."""
+    return _CODE.fullmatch(text) is not None
+
+
+def code_at(seed: bytes, step: int) -> str:
+    """Return the code of a step (RFC 6238 s4.2, RFC 4226 s5.3 with SHA-1)."""
+    return pyotp.HOTP(base32(seed), digits=DIGITS).at(step)
+
+
+def match(seed: bytes, code: bytes, now: datetime, last_step: int) -> CodeMatch | None:
+    """Return the step within the window that a code belongs to, or None.
+
+    Every step of the window is computed and compared in constant time, whichever matches. Should a code
+    belong to two of them, the later one counts, so that spending it spends both.
+    `last_step` is the last step that was spent; any step up to it is spent as well.
+    """
+    if not is_code(code):
+        code = b"------"
+    here = step_at(now)
+    found: int | None = None
+    for step in range(here - WINDOW_STEPS, here + WINDOW_STEPS + 1):
+        if hmac.compare_digest(code_at(seed, step).encode(), code):
+            found = step
+    return None if found is None else CodeMatch(found, unspent=found > last_step)
+
+
+def drift(seed: bytes, code: bytes, now: datetime) -> int | None:
+    """Return by how many steps the clock that made a code is off, within the reach; None where it isn't that.
+
+    Positive: that clock is ahead. For telling people, never for accepting.
+    """
+    if not is_code(code):
+        return None
+    here = step_at(now)
+    for distance in range(DRIFT_REACH_STEPS + 1):
+        for off in (distance, -distance):
+            if hmac.compare_digest(code_at(seed, here + off).encode(), code):
+                return off
+    return None
+
+
+def base32(seed: bytes) -> str:
+    """Return a seed as apps take it: base32 without padding (Key URI format)."""
+    return base64.b32encode(seed).decode("ascii").rstrip("=")
+
+
+def uri(seed: bytes, account: str, issuer: str) -> str:
+    """Return the `otpauth://totp/` URI, with the issuer in label and parameter (Key URI format).
+
+    SHA-1, six digits and 30 s are the format's defaults and stay unsaid: both named apps ignore or refuse
+    other values. Raises ValueError where issuer or account contain a colon, which would end the label's prefix.
+    """
+    if ":" in issuer or ":" in account:
+        raise ValueError("neither issuer nor account may contain a colon (Key URI format)")
+    return pyotp.TOTP(base32(seed), digits=DIGITS, interval=STEP_S).provisioning_uri(name=account, issuer_name=issuer)

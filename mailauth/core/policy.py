@@ -1,0 +1,111 @@
+"""The cut-over: from which moment a second factor is required, and from whom.
+
+Everything is computed at each login from the configured date and the account; nothing about it is stored, so
+that changing the date takes effect at once and for everybody. Compared in UTC.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from zoneinfo import ZoneInfo
+
+from mailauth.vocabulary.errors import InvalidValue
+from mailauth.vocabulary.model import Account
+
+
+class Requirement(Enum):
+    """What a login to an account needs now."""
+
+    SECOND_FACTOR = "a password and a second factor"
+    PASSWORD_BEFORE_CUTOVER = "the password alone, because the cut-over has not come"
+    PASSWORD_BY_EXEMPTION = "the password alone, because the account is exempt"
+    ENROLMENT = "an enrolment first: the cut-over has passed and the account has no second factor"
+
+
+@dataclass(frozen=True, slots=True)
+class CutOver:
+    """The moment from which a second factor is required, in the zone in which it was announced."""
+
+    moment: datetime
+
+    def has_passed(self, now: datetime) -> bool:
+        """Tell whether the cut-over is here; its very moment counts as passed."""
+        return now >= self.moment.astimezone(UTC)
+
+    def spoken(self) -> str:
+        """Return the date as people say it, in the announced zone: `5 May 2025`."""
+        return f"{self.moment.day} {_MONTHS[self.moment.month - 1]} {self.moment.year}"
+
+
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]  # not strftime: its month names depend on the process's locale
+
+
+def parse_cutover(text: str) -> CutOver:
+    """Return the cut-over that a configuration names.
+
+    `2025-05-05T00:00 Europe/Brussels`, or an ISO 8601 time with an offset (`2025-05-05T00:00+02:00`, `...Z`).
+    Raises InvalidValue for anything else, a time without a zone, and a local time that a change to or from
+    summer time makes ambiguous or leaves out: a date that can be read in two ways is no date.
+    """
+    stamp, _, zone_name = text.strip().partition(" ")
+    try:
+        moment = datetime.fromisoformat(stamp)
+    except ValueError as error:
+        raise InvalidValue(f"not a time: {text!a}; write it as {_EXAMPLE}") from error
+    if "T" not in stamp.upper():
+        raise InvalidValue(f"a date without a time: {text!a}; write it as {_EXAMPLE}")
+    if not zone_name:
+        if moment.tzinfo is None:
+            raise InvalidValue(f"a time without a zone: {text!a}; write it as {_EXAMPLE}")
+        return CutOver(moment)
+    if moment.tzinfo is not None:
+        raise InvalidValue(f"a time with both an offset and a zone: {text!a}; keep one of them")
+    return CutOver(_located(moment, zone_name.strip()))
+
+
+_EXAMPLE = '"2025-05-05T00:00 Europe/Brussels"'
+
+
+def _located(moment: datetime, zone_name: str) -> datetime:
+    try:
+        zone = ZoneInfo(zone_name)
+    except (ValueError, OSError, KeyError) as error:  # what zoneinfo raises for names that are no zone
+        raise InvalidValue(f"no such time zone: {zone_name!a}; write it as {_EXAMPLE}") from error
+    here = moment.replace(tzinfo=zone)
+    if here.utcoffset() != here.replace(fold=1).utcoffset():
+        raise InvalidValue(f"{moment} does not exist once and only once in {zone_name}; take another hour")
+    return here
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who needs a second factor, and from when."""
+
+    cutover: CutOver
+
+    def requirement(self, account: Account, now: datetime) -> Requirement:
+        """Return what a login to this account needs now.
+
+        Who is enrolled needs the second factor at once, before the cut-over as well: it is there to protect
+        them, and an attacker must not be able to wait for a day when it isn't asked for.
+        """
+        if account.totp is not None:
+            return Requirement.SECOND_FACTOR
+        if account.exempt_until is not None and now < account.exempt_until:
+            return Requirement.PASSWORD_BY_EXEMPTION
+        if self.cutover.has_passed(now):
+            return Requirement.ENROLMENT
+        return Requirement.PASSWORD_BEFORE_CUTOVER

@@ -1,0 +1,296 @@
+"""The server's half of the Dovecot authentication protocol, version 1: bytes in, events out.
+
+Source: Dovecot's "Authentication Protocol" document (client-server part). Lines end with LF, fields are
+separated by TAB, values escape NUL, SOH, TAB, LF and CR with SOH. Spoken unmodified by Postfix, Exim, doveadm
+and by the clients in `pam_module/`.
+
+`Conversation.feed` takes any piece of the stream and returns events, the last of which may be Broken; it raises
+nothing, and how the bytes are cut into pieces makes no difference. No sockets, no verification.
+"""
+
+import base64
+import binascii
+import re
+from typing import NamedTuple
+
+from mailauth.vocabulary.errors import ProtocolViolation
+from mailauth.vocabulary.secret import Secret
+
+VERSION_MAJOR = 1
+VERSION_MINOR = 1
+MAX_LINE_BYTES = 16384
+"""Postfix passes on SASL responses of up to 12288 bytes; those are to be refused by an answer, not by a cut."""
+MAX_PENDING = 256
+"""How many unfinished requests one connection may have."""
+
+OWN_CLIENT = "mailauth"
+"""The parameter by which our own clients announce that they understand `code=temp_fail`."""
+
+_TO_ESCAPE = re.compile("[\x00\x01\t\r\n]")
+_ESCAPES = {"\x00": "\x010", "\x01": "\x011", "\t": "\x01t", "\r": "\x01r", "\n": "\x01n"}
+_UNESCAPES = {b"\x01" + v[1].encode(): k.encode() for k, v in _ESCAPES.items()}
+_ESCAPED = re.compile(b"\x01(.?)", re.DOTALL)
+_ID = re.compile(rb"[0-9]{1,10}")
+_MAX_ID = 2**32 - 1
+
+_ASK_USERNAME = base64.b64encode(b"Username:")
+_ASK_PASSWORD = base64.b64encode(b"Password:")
+
+
+class Login(NamedTuple):
+    """A complete request: who, with what, and the parameters that came with it."""
+
+    id: int
+    mechanism: str
+    name: str
+    secret: Secret
+    parameters: dict[str, str]
+
+
+class Malformed(NamedTuple):
+    """A request that can only be refused: an unknown mechanism, bad base64, a broken response."""
+
+    id: int
+    name: str
+    problem: str
+    parameters: dict[str, str]
+
+
+class Say(NamedTuple):
+    """Bytes that the protocol itself has to send now."""
+
+    data: bytes
+
+
+class Cancelled(NamedTuple):
+    """The client does not want the answer any more."""
+
+    id: int
+
+
+class Broken(NamedTuple):
+    """The peer broke the protocol. Nothing follows: close the connection."""
+
+    problem: str
+
+
+Event = Login | Malformed | Say | Cancelled | Broken
+
+
+class _Pending(NamedTuple):
+    """A request that waits for the client's next response; LOGIN's name once it is known."""
+
+    mechanism: str
+    parameters: dict[str, str]
+    name: bytes | None = None
+
+
+class Conversation:
+    """One connection's state. Requests are pipelined and may be answered in any order."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._version_seen = False
+        self._cpid_seen = False
+        self._pending: dict[int, _Pending] = {}
+        self._is_broken = False
+
+    @property
+    def owes_bytes(self) -> bool:
+        """Whether the peer has begun something that it has to end soon: its introduction, or a line."""
+        return bool(self._buffer) or not self._cpid_seen
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take bytes of the stream and return what they mean."""
+        events: list[Event] = []
+        if self._is_broken:
+            return events
+        lines = (self._buffer + data).split(b"\n")
+        self._buffer = lines.pop()
+        try:
+            for line in lines:
+                event = self._line(line)
+                if event is not None:
+                    events.append(event)
+            _check_length(self._buffer)
+        except ProtocolViolation as violation:
+            self._is_broken = True
+            self._buffer = b""
+            self._pending.clear()
+            events.append(Broken(str(violation)))
+        return events
+
+    def _line(self, line: bytes) -> Event | None:
+        _check_length(line)
+        command, _, rest = line.partition(b"\t")
+        if command == b"AUTH":
+            return self._auth(rest)
+        if command == b"CONT":
+            return self._cont(rest)
+        if command == b"CANCEL":
+            return self._cancel(rest)
+        if command == b"VERSION":
+            self._version(rest)
+        elif command == b"CPID":
+            self._cpid(rest)
+        # "If the command is unknown, the receiving side should ignore it": the document, s. "Overview".
+        return None
+
+    def _version(self, rest: bytes) -> None:
+        major = rest.split(b"\t")[0]
+        if self._version_seen or major != b"%d" % VERSION_MAJOR:
+            raise ProtocolViolation("VERSION twice, or of another major version")
+        self._version_seen = True
+
+    def _cpid(self, rest: bytes) -> None:
+        if not self._version_seen or self._cpid_seen or not _ID.fullmatch(rest):
+            raise ProtocolViolation("CPID twice, malformed or before VERSION")
+        self._cpid_seen = True
+
+    def _auth(self, rest: bytes) -> Event:
+        if not self._cpid_seen:
+            raise ProtocolViolation("AUTH before the handshake")
+        # "resp=<base64> : The initial response. It must be the last parameter."
+        head, has_response, response = rest.partition(b"\tresp=")
+        id_text, _, fields = head.partition(b"\t")
+        request_id = self._new_id(id_text)
+        mechanism_bytes, *pairs = fields.split(b"\t")
+        mechanism = mechanism_bytes.decode("ascii", "replace").upper()
+        parameters = dict(_parameter(pair) for pair in pairs)
+        if mechanism not in _MECHANISMS:
+            return Malformed(request_id, "", "unknown mechanism", parameters)
+        pending = _Pending(mechanism, parameters)
+        # Exim sends LOGIN with an empty `resp=`; an empty initial response is none.
+        if not has_response or response == b"":
+            return self._challenge(request_id, pending, b"" if mechanism == "PLAIN" else _ASK_USERNAME)
+        return self._respond(request_id, pending, response)
+
+    def _cont(self, rest: bytes) -> Event | None:
+        id_text, _, response = rest.partition(b"\t")
+        request_id = _parse_id(id_text)
+        pending = self._pending.pop(request_id, None)
+        if pending is None:
+            return None  # cancelled or answered in the meantime
+        return self._respond(request_id, pending, response)
+
+    def _cancel(self, rest: bytes) -> Cancelled:
+        request_id = _parse_id(rest)
+        self._pending.pop(request_id, None)
+        return Cancelled(request_id)
+
+    def _challenge(self, request_id: int, pending: _Pending, challenge: bytes) -> Say:
+        if len(self._pending) >= MAX_PENDING:
+            raise ProtocolViolation("too many unfinished requests")
+        self._pending[request_id] = pending
+        return Say(b"CONT\t%d\t%s\n" % (request_id, challenge))
+
+    def _respond(self, request_id: int, pending: _Pending, response: bytes) -> Event:
+        try:
+            decoded = base64.b64decode(response, validate=True)
+        except binascii.Error:
+            return Malformed(request_id, "", "bad base64", pending.parameters)
+        if pending.mechanism == "PLAIN":
+            return _plain(request_id, decoded, pending.parameters)
+        if pending.name is None:
+            return self._challenge(request_id, pending._replace(name=decoded), _ASK_PASSWORD)
+        name = _text(pending.name)
+        if name is None:
+            return Malformed(request_id, "", "name is not UTF-8", pending.parameters)
+        return Login(request_id, "LOGIN", name, Secret(decoded), pending.parameters)
+
+    def _new_id(self, text: bytes) -> int:
+        request_id = _parse_id(text)
+        if request_id in self._pending:
+            raise ProtocolViolation("request id in use")
+        return request_id
+
+
+_MECHANISMS = ("PLAIN", "LOGIN")
+
+
+def greeting(pid: int, connection_id: int, cookie: str) -> bytes:
+    """Return what the server says first, all at once: Exim waits for DONE before it speaks."""
+    return (
+        f"VERSION\t{VERSION_MAJOR}\t{VERSION_MINOR}\n"
+        "MECH\tPLAIN\tplaintext\n"
+        "MECH\tLOGIN\tplaintext\n"
+        f"SPID\t{pid}\n"
+        f"CUID\t{connection_id}\n"
+        f"COOKIE\t{cookie}\n"
+        "DONE\n"
+    ).encode("ascii")
+
+
+def ok(request_id: int, user: str) -> bytes:
+    """Return the reply to an accepted login. Never with `nologin`: Postfix would take it for success."""
+    return f"OK\t{request_id}\tuser={escape(user)}\n".encode()
+
+
+def fail(request_id: int, user: str, reason: str | None) -> bytes:
+    """Return the reply to a refused login, with the text that the client may show."""
+    shown = "" if reason is None else f"\treason={escape(reason)}"
+    return f"FAIL\t{request_id}\tuser={escape(user)}{shown}\n".encode("utf-8", "replace")
+
+
+def temporary_failure(request_id: int, user: str) -> bytes:
+    """Return the reply "try again later", which only our own clients understand as that."""
+    return f"FAIL\t{request_id}\tuser={escape(user)}\tcode=temp_fail\n".encode("utf-8", "replace")
+
+
+def escape(value: str) -> str:
+    """Return a value as it stands in a line."""
+    return _TO_ESCAPE.sub(lambda found: _ESCAPES[found[0]], value)
+
+
+def unescape(value: bytes) -> bytes:
+    """Return a value as it was before `escape`. Raises ProtocolViolation for an escape that means nothing."""
+    if b"\x01" not in value:
+        return value
+
+    def meaning(found: re.Match[bytes]) -> bytes:
+        try:
+            return _UNESCAPES[found[0]]
+        except KeyError:
+            raise ProtocolViolation("unknown escape") from None
+
+    return _ESCAPED.sub(meaning, value)
+
+
+def _check_length(line: bytes) -> None:
+    if len(line) > MAX_LINE_BYTES:
+        raise ProtocolViolation(f"a line of more than {MAX_LINE_BYTES} bytes")
+
+
+def _parameter(pair: bytes) -> tuple[str, str]:
+    key, has_value, value = pair.partition(b"=")
+    # A bare key (`secured`, `nologin`) says yes. Parameters are for policy and log, so odd bytes are kept
+    # visible instead of ending the connection.
+    text = unescape(value).decode("utf-8", "backslashreplace") if has_value else "yes"
+    return key.decode("ascii", "backslashreplace"), text
+
+
+def _parse_id(text: bytes) -> int:
+    if not _ID.fullmatch(text) or int(text) > _MAX_ID:
+        raise ProtocolViolation("request id is not a 32-bit number")
+    return int(text)
+
+
+def _plain(request_id: int, decoded: bytes, parameters: dict[str, str]) -> Login | Malformed:
+    # RFC 4616: message = [authzid] UTF8NUL authcid UTF8NUL passwd
+    parts = decoded.split(b"\x00")
+    if len(parts) != 3:
+        return Malformed(request_id, "", "not a PLAIN message", parameters)
+    authorisation, name_bytes, password = parts
+    name = _text(name_bytes)
+    if name is None:
+        return Malformed(request_id, "", "name is not UTF-8", parameters)
+    if authorisation not in (b"", name_bytes):
+        return Malformed(request_id, name, "logging in as somebody else is not supported", parameters)
+    return Login(request_id, "PLAIN", name, Secret(password), parameters)
+
+
+def _text(name: bytes) -> str | None:
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,63 @@
+"""How one presented string is read: where the password ends and the second factor begins.
+
+The reading depends on the account's state and on the string's shape, and there is exactly one: a string is
+never tried in two ways. Trying both would give a guesser two chances for one, and passwords that end in
+digits would be ambiguous.
+"""
+
+import re
+from typing import NamedTuple
+
+from mailauth.core import alphabet, recovery
+
+MAX_SECRET_BYTES = 512
+"""Checked before any hash: a cap behind the hash would be a timing oracle (CVE-2016-6515)."""
+
+_CODE_TAIL = re.compile(rb"(?:[0-9]{6}|[0-9]{3} [0-9]{3})\Z")
+_CONTROLS = re.compile(rb"[\x00-\x1f\x7f]")
+
+
+class Password(NamedTuple):
+    """The whole string is the password."""
+
+    password: bytes
+
+
+class PasswordAndCode(NamedTuple):
+    """A password with a verification code appended; the code is six ASCII digits."""
+
+    password: bytes
+    code: bytes
+
+
+class PasswordAndRecoveryCode(NamedTuple):
+    """A password with a recovery code appended; the code is folded."""
+
+    password: bytes
+    recovery_code: bytes
+
+
+Presented = Password | PasswordAndCode | PasswordAndRecoveryCode
+
+
+def is_presentable(secret: bytes) -> bool:
+    """Tell whether a string can be a secret at all: 1 to 512 bytes without NUL and control characters."""
+    return 0 < len(secret) <= MAX_SECRET_BYTES and _CONTROLS.search(secret) is None
+
+
+def split(secret: bytes, *, enrolled: bool) -> Presented:
+    """Return the one reading of a presented string.
+
+    Not enrolled: all of it is the password, trailing digits and all. Enrolled: a tail of six ASCII digits
+    (one space in their middle allowed, as apps display them) is a code; a tail of a recovery code's shape is
+    one; with neither tail there is no second factor.
+    """
+    if not enrolled:
+        return Password(secret)
+    code = _CODE_TAIL.search(secret)
+    if code is not None:
+        return PasswordAndCode(secret[: code.start()], code[0].replace(b" ", b""))
+    length = recovery.tail_length(secret)
+    if length:
+        return PasswordAndRecoveryCode(secret[:-length], alphabet.fold(secret[-length:]))
+    return Password(secret)

@@ -1,0 +1,1 @@
+"""Where mailauth meets people and sockets."""

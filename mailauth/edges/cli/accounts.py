@@ -1,0 +1,163 @@
+"""`account`: the accounts, their passwords and their other names."""
+
+import click
+
+from mailauth.edges.cli.context import (
+    Context,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    read_secret,
+    reports_errors,
+    spoken,
+)
+
+
+@click.group()
+def account() -> None:
+    """Add, list, show and remove accounts; passwords and aliases."""
+
+
+@account.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@json_option
+@pass_context
+@reports_errors
+def add(context: Context, account_name: str, as_json: bool) -> None:
+    """Add an account; its password is read from standard input, or asked for on a terminal."""
+    password = read_secret(f"Password of {account_name}", confirm=True)
+    with context.installation() as installation:
+        name = installation.accounts.add(account_name, password)
+    if as_json:
+        print_json({"account": name})
+    else:
+        click.echo(f"added {name}")
+
+
+@account.command("list")
+@json_option
+@pass_context
+@reports_errors
+def list_(context: Context, as_json: bool) -> None:
+    """List all accounts with what each holds."""
+    with context.installation() as installation:
+        found = installation.accounts.all()
+    if as_json:
+        print_json([summary._asdict() for summary in found])
+        return
+    rows = [
+        (
+            summary.name,
+            "disabled" if summary.disabled else "yes" if summary.enrolled else "no",
+            summary.recovery_codes_left,
+            summary.app_passwords,
+            " ".join(summary.aliases),
+        )
+        for summary in found
+    ]
+    headers = ("ACCOUNT", "ENROLLED", "RECOVERY CODES", "APP PASSWORDS", "ALIASES")
+    print_table(rows, headers, "no accounts; add one with: mailauth account add NAME")
+
+
+@account.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@json_option
+@pass_context
+@reports_errors
+def show(context: Context, account_name: str, as_json: bool) -> None:
+    """Show one account, by any of its names."""
+    with context.installation() as installation:
+        found = installation.accounts.get(account_name)
+        explanation = installation.explainer.explain(account_name)
+        aliases = installation.accounts.aliases(account_name)
+    data = {
+        "account": found.name,
+        "aliases": aliases,
+        "disabled": found.disabled,
+        "enrolled": explanation.enrolled,
+        "recovery_codes_left": explanation.recovery_codes_left,
+        "app_passwords": explanation.app_passwords,
+        "exempt_until": found.exempt_until,
+    }
+    if as_json:
+        print_json(data)
+        return
+    rows = [
+        (key.replace("_", " "), " ".join(value) if isinstance(value, tuple) else value)
+        for key, value in (data | {"exempt_until": spoken(found.exempt_until) or "no"}).items()
+    ]
+    print_table(rows, (), "")
+
+
+@account.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_context
+@reports_errors
+def remove(context: Context, account_name: str, yes: bool) -> None:
+    """Remove an account with its authenticator, recovery codes and app passwords."""
+    with context.installation() as installation:
+        name = installation.accounts.get(account_name).name
+        if not yes:
+            click.confirm(f"Remove {name} and all that it holds?", abort=True, err=True)
+        installation.accounts.remove(name)
+    click.echo(f"removed {name}")
+
+
+@account.command("password")
+@click.argument("account_name", metavar="ACCOUNT")
+@click.option("--revoke-app-passwords", is_flag=True, help="Revoke the account's app passwords as well.")
+@pass_context
+@reports_errors
+def password_(context: Context, account_name: str, revoke_app_passwords: bool) -> None:
+    """Set a new password, read from standard input, or asked for on a terminal. App passwords stay unless told."""
+    password = read_secret(f"New password of {account_name}", confirm=True)
+    with context.installation() as installation:
+        name, revoked = installation.accounts.set_password(
+            account_name, password, revoke_app_passwords=revoke_app_passwords
+        )
+    click.echo(f"changed the password of {name}" + (f"; revoked {revoked} app passwords" if revoked else ""))
+
+
+@account.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@pass_context
+@reports_errors
+def disable(context: Context, account_name: str) -> None:
+    """Refuse every login of an account, app passwords included."""
+    with context.installation() as installation:
+        click.echo(f"disabled {installation.accounts.set_disabled(account_name, disabled=True)}")
+
+
+@account.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@pass_context
+@reports_errors
+def enable(context: Context, account_name: str) -> None:
+    """Let a disabled account log in again."""
+    with context.installation() as installation:
+        click.echo(f"enabled {installation.accounts.set_disabled(account_name, disabled=False)}")
+
+
+@account.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@click.argument("aliases", metavar="[ALIAS]...", nargs=-1)
+@click.option("--remove", "is_removal", is_flag=True, help="Take the names away instead.")
+@json_option
+@pass_context
+@reports_errors
+def alias(context: Context, account_name: str, aliases: tuple[str, ...], is_removal: bool, as_json: bool) -> None:
+    """Give an account other names under which it may log in; without ALIAS, list them."""
+    with context.installation() as installation:
+        for name in aliases:
+            if is_removal:
+                installation.accounts.remove_alias(account_name, name)
+            else:
+                installation.accounts.add_alias(account_name, name)
+        canonical = installation.accounts.get(account_name).name
+        found = installation.accounts.aliases(account_name)
+    if as_json:
+        print_json({"account": canonical, "aliases": found})
+    else:
+        click.echo(f"{canonical}: {' '.join(found) or 'no aliases'}")

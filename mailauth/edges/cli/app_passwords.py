@@ -1,0 +1,117 @@
+"""`app-password`: generated secrets, each for one device."""
+
+import click
+
+from mailauth.edges.cli.context import (
+    Context,
+    json_option,
+    parse_moment,
+    pass_context,
+    print_json,
+    print_table,
+    reports_errors,
+    spoken,
+)
+
+
+@click.group("app-password")
+def app_password() -> None:
+    """Make, list and revoke app passwords."""
+
+
+@app_password.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@click.option("--name", required=True, help="What it is for, such as 'Thunderbird at work'.")
+@click.option("--service", "services", multiple=True, help="A service that it opens; several times for several.")
+@click.option("--network", "networks", multiple=True, help="A network that it works from, such as 192.0.2.0/24.")
+@click.option("--expires", help="Until when it works: 90d, 12h, 2026-01-31.")
+@json_option
+@pass_context
+@reports_errors
+def add(
+    context: Context,
+    account_name: str,
+    name: str,
+    services: tuple[str, ...],
+    networks: tuple[str, ...],
+    expires: str | None,
+    as_json: bool,
+) -> None:
+    """Make an app password for one device, shown this once. Without --service it opens every mail service."""
+    from ipaddress import ip_network
+
+    from mailauth.effects.configuration.schema import checked_network
+
+    allowed = tuple(ip_network(checked_network(network)) for network in networks)
+    with context.installation() as installation:
+        expires_at = None if expires is None else parse_moment(expires, installation.clock())
+        made = installation.enrolment.add_app_password(account_name, name, services, allowed, expires_at)
+    if as_json:
+        print_json(
+            {
+                "id": made.id,
+                "account": made.account,
+                "name": made.name,
+                "password": made.password,
+                "services": made.services,
+                "networks": made.networks,
+                "expires_at": made.expires_at,
+            }
+        )
+        return
+    click.echo(f"App password {made.id} of {made.account} for {made.name}; it is not shown again:")
+    click.echo(f"  {made.shown}")
+    click.echo("Put it into the device's password field, alone: no code is added. The dashes don't matter.")
+
+
+@app_password.command("list")
+@click.argument("account_name", metavar="ACCOUNT")
+@json_option
+@pass_context
+@reports_errors
+def list_(context: Context, account_name: str, as_json: bool) -> None:
+    """List an account's app passwords, revoked ones as well; the secrets themselves are not stored."""
+    with context.installation() as installation:
+        found = installation.enrolment.app_passwords(account_name)
+        now = installation.clock()
+    if as_json:
+        print_json(
+            [
+                {
+                    "id": item.id,
+                    "name": item.name,
+                    "services": item.services,
+                    "networks": [str(network) for network in item.networks],
+                    "created_at": item.created_at,
+                    "expires_at": item.expires_at,
+                    "revoked_at": item.revoked_at,
+                }
+                for item in found
+            ]
+        )
+        return
+    rows = []
+    for item in found:
+        state = "works"
+        if item.revoked_at is not None:
+            state = f"revoked {spoken(item.revoked_at)}"
+        elif item.expires_at is not None:
+            state = f"{'expired' if now >= item.expires_at else 'until'} {spoken(item.expires_at)}"
+        services = " ".join(sorted(item.services)) or "all mail"
+        rows.append((item.id, item.name, services, " ".join(map(str, item.networks)) or "any", state))
+    print_table(rows, ("ID", "NAME", "SERVICES", "NETWORKS", "STATE"), "no app passwords")
+
+
+@app_password.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@click.argument("app_password_id", metavar="ID", type=int, required=False)
+@click.option("--all", "is_all", is_flag=True, help="Revoke all of the account's app passwords.")
+@pass_context
+@reports_errors
+def revoke(context: Context, account_name: str, app_password_id: int | None, is_all: bool) -> None:
+    """Revoke an app password by its ID (see `app-password list`), or all. New logins fail within a second."""
+    if (app_password_id is None) != is_all:
+        raise click.UsageError("name one ID, or give --all")
+    with context.installation() as installation:
+        count = installation.enrolment.revoke_app_password(account_name, app_password_id)
+    click.echo(f"revoked {count} app password{'s' if count > 1 else ''}")

@@ -1,0 +1,70 @@
+"""`check` and `explain`: what a login would get, tried for real or told in words."""
+
+import asyncio
+from ipaddress import ip_address
+
+import click
+
+from mailauth.edges.cli.context import (
+    EX_TEMPFAIL,
+    Context,
+    json_option,
+    pass_context,
+    print_json,
+    read_secret,
+    reports_errors,
+)
+
+
+@click.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@click.option("--service", default="imap", show_default=True, help="The service that is logged in to.")
+@click.option("--ip", "client", help="The client's address.")
+@json_option
+@pass_context
+@reports_errors
+def check(context: Context, account_name: str, service: str, client: str | None, as_json: bool) -> None:
+    """Try a login: the verdict as the server would give it, with its reason. The secret comes from standard input.
+
+    It is a real login: a code that is accepted is spent. Exit 0 granted, 1 denied, 75 temporarily unavailable.
+    """
+    from mailauth.vocabulary.model import Attempt, Denied, Granted
+
+    try:
+        address = None if client is None else ip_address(client)
+    except ValueError as error:
+        raise click.BadParameter("not an IP address", param_hint="--ip") from error
+    attempt = Attempt(account_name, read_secret("Secret, as a mail client would send it"), service.lower(), address)
+    with context.installation() as installation:
+        verdict = asyncio.run(installation.verifier.verify(attempt))
+    credential = None
+    if isinstance(verdict, Granted):
+        word, code, credential = "granted", 0, verdict.credential.value
+    elif isinstance(verdict, Denied):
+        word, code = "denied", 1
+    else:
+        word, code = "unavailable", EX_TEMPFAIL
+    if as_json:
+        print_json({"verdict": word, "reason": verdict.reason.value, "credential": credential})
+    else:
+        click.echo(f"{word}: {verdict.reason.value}" + (f" ({credential})" if credential else ""))
+    raise SystemExit(code)
+
+
+@click.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@json_option
+@pass_context
+@reports_errors
+def explain(context: Context, account_name: str, as_json: bool) -> None:
+    """Say what would happen to a login of ACCOUNT now, and why. Needs no secret, tries nothing."""
+    from dataclasses import asdict
+
+    with context.installation() as installation:
+        explanation = installation.explainer.explain(account_name)
+    if as_json:
+        print_json(asdict(explanation))
+        return
+    click.echo(explanation.account)
+    for sentence in explanation.sentences:
+        click.echo(f"  {sentence}")

@@ -1,0 +1,143 @@
+"""What every command needs: the configuration file, the wired installation, secrets from people, output for both.
+
+Secrets come from standard input or the terminal, never from an argument or the environment, where other users
+of the machine could read them. Errors become sentences and exit codes here: 1 for "no", 2 for wrong usage,
+75 (EX_TEMPFAIL of sysexits.h) for "not now".
+"""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from mailauth.vocabulary.errors import InvalidConfiguration, MailauthError, StoreUnavailable
+from mailauth.vocabulary.secret import Secret
+
+if TYPE_CHECKING:
+    from mailauth.effects.configuration.schema import Configuration
+    from mailauth.wiring import Installation
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+EX_TEMPFAIL = 75
+MAX_STDIN_BYTES = 64 * 1024
+
+
+class Context:
+    """The chosen configuration file; reads it and wires it up only when a command asks."""
+
+    def __init__(self, config_path: Path) -> None:
+        self.config_path = config_path
+
+    def configuration(self) -> "Configuration":
+        """Return the configuration. Raises InvalidConfiguration."""
+        from mailauth.effects.configuration import loading
+
+        return loading.load(self.config_path)
+
+    @contextmanager
+    def installation(self) -> Iterator["Installation"]:
+        """Give the wired installation, and close it after."""
+        from mailauth import wiring
+
+        installation = wiring.build(self.configuration())
+        try:
+            yield installation
+        finally:
+            installation.close()
+
+
+pass_context = click.make_pass_decorator(Context)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn the errors that this package raises on purpose into a sentence and an exit code."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except InvalidConfiguration as error:
+            count = len(error.mistakes)
+            click.echo(f"{error.source}: {count} mistake{'s' if count != 1 else ''}", err=True)
+            for mistake in error.mistakes:
+                click.echo(f"  {mistake.place}: {mistake.problem}", err=True)
+            sys.exit(1)
+        except StoreUnavailable as error:
+            click.echo(f"mailauth: {error}", err=True)
+            sys.exit(EX_TEMPFAIL)
+        except MailauthError as error:
+            click.echo(f"mailauth: {error}", err=True)
+            sys.exit(1)
+
+    return wrapped
+
+
+def read_secret(prompt: str, *, confirm: bool = False) -> Secret:
+    """Return a secret from the terminal (unseen, asked twice if `confirm`), or standard input's one line.
+
+    The line break that ends the input is not part of it; everything else is.
+    """
+    if sys.stdin.isatty():
+        typed: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
+        return Secret(typed.encode("utf-8", "surrogateescape"))
+    value = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
+    if len(value) > MAX_STDIN_BYTES:
+        raise click.UsageError(f"more than {MAX_STDIN_BYTES} bytes on standard input")
+    return Secret(value.removesuffix(b"\n").removesuffix(b"\r"))
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str], empty: str) -> None:
+    """Print a table, or a sentence where there are no rows."""
+    if not rows:
+        click.echo(empty)
+        return
+    from tabulate import tabulate
+
+    click.echo(tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True))
+
+
+def spoken(moment: datetime | None) -> str:
+    """Return a moment for people, in UTC."""
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """Return the moment that a person wrote: `30d`, `12h`, `2026-01-31`, or an ISO 8601 time with an offset."""
+    from datetime import timedelta
+
+    from mailauth.vocabulary.errors import InvalidValue
+
+    unit = {"d": "days", "h": "hours"}.get(text[-1:])
+    if unit and text[:-1].isdigit():
+        try:
+            return now + timedelta(**{unit: int(text[:-1])})
+        except OverflowError as error:
+            raise InvalidValue(f"too far away: {text!a}") from error
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidValue(f"not a time: {text!a}; write it as 30d, 12h or 2026-01-31") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    return str(value)

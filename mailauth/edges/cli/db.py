@@ -1,0 +1,56 @@
+"""`db`: the database's tables."""
+
+import click
+
+from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors
+from mailauth.effects.store import database as databases
+from mailauth.effects.store import schema
+
+
+@click.group()
+def db() -> None:
+    """Bring the database up to date, and check it."""
+
+
+@db.command()
+@pass_context
+@reports_errors
+def upgrade(context: Context) -> None:
+    """Make or alter the tables as this version needs them. Back the database up first."""
+    url = context.configuration().database.url
+    databases.create_file(url)
+    database = databases.Database(url)
+    try:
+        before, after = schema.upgrade(database)
+    finally:
+        database.close()
+    if before == after:
+        click.echo(f"{url}: is at revision {after} already")
+    else:
+        click.echo(f"{url}: from {before or 'nothing'} to revision {after}")
+
+
+@db.command()
+@json_option
+@pass_context
+@reports_errors
+def check(context: Context, as_json: bool) -> None:
+    """Tell whether the tables are those that this version needs; exit 1 if not."""
+    database = databases.Database(context.configuration().database.url)
+    try:
+        revision = schema.current(database)
+        differences = schema.differences(database) if revision == schema.HEAD else []
+    finally:
+        database.close()
+    ok = revision == schema.HEAD and not differences
+    if as_json:
+        print_json({"ok": ok, "revision": revision, "needed": schema.HEAD, "differences": differences})
+    elif ok:
+        click.echo(f"revision {revision}, tables as they should be")
+    elif revision != schema.HEAD:
+        click.echo(f"revision {revision or 'none'}, needed is {schema.HEAD}; run: mailauth db upgrade", err=True)
+    else:
+        click.echo("the tables differ from what this version needs:", err=True)
+        for difference in differences:
+            click.echo(f"  {difference}", err=True)
+    raise SystemExit(0 if ok else 1)

@@ -1,0 +1,75 @@
+"""`mailauth`, the command that administrators use: the top of its tree; commands live in the modules beside it."""
+
+import importlib
+from pathlib import Path
+
+import click
+
+from mailauth import __version__
+from mailauth.edges.cli.context import Context
+
+_COMMANDS = {
+    "init": ("setup", "init"),
+    "serve": ("serve", "serve"),
+    "account": ("accounts", "account"),
+    "totp": ("totp", "totp"),
+    "recovery": ("recovery", "recovery"),
+    "app-password": ("app_passwords", "app_password"),
+    "check": ("check", "check"),
+    "explain": ("check", "explain"),
+    "policy": ("policy", "policy"),
+    "config": ("setup", "config"),
+    "db": ("db", "db"),
+}
+"""Where each command is; imported when it is asked for, so that `--help` and errors are quick."""
+
+
+class LateGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order in which an administrator meets them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None where there is none of that name."""
+        place = _COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module = importlib.import_module(f"mailauth.edges.cli.{place[0]}")
+        command: click.Command = getattr(module, place[1])
+        return command
+
+
+@click.group(cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mailauth")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="MAILAUTH_CONFIG",
+    default=Path("/etc/mailauth/mailauth.toml"),
+    show_default=True,
+    help="The configuration file; also from MAILAUTH_CONFIG.",
+)
+@click.pass_context
+def cli(ctx: click.Context, config_path: Path) -> None:
+    r"""The second factor for mail servers.
+
+    A login is password + verification code, password + recovery code, or an app password. Secrets are read from
+    standard input or the terminal, never from arguments.
+
+    \b
+    A first session:
+      mailauth init --set 'cutover.date=2025-05-05T00:00 Europe/Brussels'
+      mailauth account add alice@example.org
+      mailauth totp enrol alice@example.org
+      mailauth totp confirm alice@example.org
+      mailauth serve
+    """
+    ctx.obj = Context(config_path)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="mailauth")

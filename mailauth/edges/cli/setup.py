@@ -1,0 +1,158 @@
+"""`init` and `config`: making, checking, changing and explaining the configuration file."""
+
+import textwrap
+from pathlib import Path
+
+import click
+
+from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors
+from mailauth.effects import keyring
+from mailauth.effects.configuration import describing, loading
+from mailauth.effects.configuration.schema import Configuration
+from mailauth.effects.store import database as databases
+from mailauth.effects.store import schema
+from mailauth.vocabulary.errors import InvalidConfiguration, MailauthError, Mistake
+
+DEFAULT_DATE = "2025-05-05T00:00 Europe/Brussels"
+FIRST_KEY_ID = "1"
+
+_set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set a key (dotted); may be given several times.",
+)
+
+
+@click.command()
+@_set_option
+@click.option("--force", is_flag=True, help="Replace an existing configuration file. Key and database stay.")
+@pass_context
+@reports_errors
+def init(context: Context, settings: tuple[str, ...], force: bool) -> None:
+    """Make the configuration file, the key file and the database; say what to do next.
+
+    What exists is kept: running it again after a failure goes on where it stopped.
+    """
+    path = context.config_path
+    if path.exists() and not force:
+        if settings:
+            problem = "exists; change it with `mailauth config set`, or replace it with --force"
+            raise InvalidConfiguration(str(path), (Mistake("file", problem),))
+        click.echo(f"kept     {path}")
+        configuration = loading.load(path)
+    else:
+        text = loading.with_settings(describing.first_file(DEFAULT_DATE), settings, str(path))
+        configuration = loading.parse(text, str(path))
+        _make_parent(path)
+        loading.replace_file(path, text)
+        click.echo(f"written  {path}")
+    _make_key(Path(configuration.keys.file))
+    _make_database(configuration)
+    click.echo(_next_steps(path, configuration), nl=False)
+
+
+def _make_parent(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise MailauthError(
+            f"cannot make {path.parent}: {error.strerror}; name another place with --config"
+        ) from error
+
+
+def _make_key(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        keyring.create(path, FIRST_KEY_ID)
+    except FileExistsError:
+        keyring.read(path)
+        click.echo(f"kept     {path}")
+        return
+    except OSError as error:
+        raise MailauthError(f"cannot make the key file {path}: {error.strerror}") from error
+    click.echo(f"written  {path} (back it up apart from the database)")
+
+
+def _make_database(configuration: Configuration) -> None:
+    url = configuration.database.url
+    try:
+        databases.create_file(url)
+    except OSError as error:
+        raise MailauthError(f"cannot make the database {url}: {error.strerror}") from error
+    database = databases.Database(url)
+    try:
+        before, after = schema.upgrade(database)
+    finally:
+        database.close()
+    click.echo(f"{'kept    ' if before == after else 'migrated'} {url} (revision {after})")
+
+
+def _next_steps(path: Path, configuration: Configuration) -> str:
+    option = "" if path == loading.DEFAULT_PATH else f" --config {path}"
+    return textwrap.dedent(
+        f"""
+        From {configuration.cutover.date} a second factor is required. Next:
+          mailauth{option} config check               after each change of {path}
+          mailauth{option} account add NAME           password on standard input, or asked for
+          mailauth{option} totp enrol NAME            shows a QR code; then: totp confirm NAME
+          mailauth{option} serve                      answers on {configuration.server.socket[0].path}
+        Then point Dovecot and Postfix at it: see deploy/ and README.md.
+        """
+    )
+
+
+@click.group()
+def config() -> None:
+    """Check, change and explain the configuration file."""
+
+
+@config.command()
+@json_option
+@pass_context
+@reports_errors
+def check(context: Context, as_json: bool) -> None:
+    """Report every mistake in the configuration file, each with its place; exit 1 if there is one."""
+    try:
+        configuration = context.configuration()
+    except InvalidConfiguration as error:
+        if not as_json:
+            raise
+        mistakes = [{"place": mistake.place, "problem": mistake.problem} for mistake in error.mistakes]
+        print_json({"file": error.source, "ok": False, "mistakes": mistakes})
+        raise SystemExit(1) from error
+    if as_json:
+        print_json({"file": str(context.config_path), "ok": True, "mistakes": []})
+    else:
+        moment = configuration.cutover.cutover().moment
+        click.echo(f"{context.config_path}: no mistake. The cut-over is {moment:%Y-%m-%d %H:%M:%S %Z}.")
+
+
+@config.command()
+@json_option
+@reports_errors
+def describe(as_json: bool) -> None:
+    """Explain every key: what it is for, its type, its default."""
+    keys = describing.describe()
+    if as_json:
+        print_json([key._asdict() for key in keys])
+        return
+    for key in keys:
+        default = "required" if key.default is None else f"default {key.default}"
+        click.echo(f"{key.place}  ({key.type}; {default})")
+        click.echo(textwrap.indent(textwrap.fill(key.description, 100), "    "))
+
+
+@config.command("set")
+@click.argument("settings", metavar="KEY=VALUE...", nargs=-1, required=True)
+@pass_context
+@reports_errors
+def set_(context: Context, settings: tuple[str, ...]) -> None:
+    """Change keys in the file, keeping its comments; nothing is written unless the result is right.
+
+    A running server keeps what it read when it started: restart it.
+    """
+    path = context.config_path
+    loading.replace_file(path, loading.with_settings(loading.read(path), settings, str(path)))
+    click.echo(f"changed  {path}; restart mailauth to put it in force")

@@ -1,0 +1,103 @@
+"""`totp`: binding an authenticator app to an account."""
+
+import click
+
+from mailauth.edges.cli.context import (
+    Context,
+    json_option,
+    pass_context,
+    print_json,
+    read_secret,
+    reports_errors,
+)
+
+
+@click.group()
+def totp() -> None:
+    """Bind, prove and remove an account's authenticator."""
+
+
+@totp.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@json_option
+@pass_context
+@reports_errors
+def enrol(context: Context, account_name: str, as_json: bool) -> None:
+    """Make a secret for an authenticator app and show it as a QR code; `totp confirm` puts it in force.
+
+    An authenticator that is in force works until the new one is confirmed.
+    """
+    from mailauth.core.alphabet import grouped
+
+    with context.installation() as installation:
+        begun = installation.enrolment.begin(account_name)
+    if as_json:
+        print_json({"account": begun.account, "secret": begun.secret, "uri": begun.uri})
+        return
+    import segno
+
+    # A quarter of the height of full blocks, dark on light whatever the terminal's colours are.
+    segno.make(begun.uri, error="m").terminal(compact=True, border=2)
+    click.echo(f"Scan this with Google Authenticator, Microsoft Authenticator or another app, for {begun.account}.")
+    click.echo(f"Can't scan? Type this key: {grouped(begun.secret).replace('-', ' ')}")
+    click.echo(f"Then prove it with a code that the app shows: mailauth totp confirm {begun.account}")
+
+
+@totp.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@json_option
+@pass_context
+@reports_errors
+def confirm(context: Context, account_name: str, as_json: bool) -> None:
+    """Put the new authenticator in force by a code of it, read from standard input or asked for.
+
+    The code is spent by this: a login takes the app's next one. Exit 1 for a wrong code, which changes nothing.
+    """
+    from mailauth.usecases.enrolment import Confirmed
+
+    code = read_secret("Verification code")
+    with context.installation() as installation:
+        result = installation.enrolment.confirm(account_name, code)
+    if isinstance(result, Confirmed):
+        if as_json:
+            print_json({"account": result.account, "confirmed": True})
+        else:
+            click.echo(f"{result.account} is enrolled: from now on a login takes password + code")
+        return
+    if as_json:
+        print_json({"account": result.account, "confirmed": False, "seconds_off": _seconds(result.steps_off)})
+    elif result.steps_off is None:
+        click.echo("that code is wrong; type the one that the app shows now", err=True)
+    else:
+        seconds = _seconds(result.steps_off) or 0
+        way = "ahead" if seconds > 0 else "behind"
+        click.echo(
+            f"that code is right, but the clock of the device that made it is about {abs(seconds)} s {way}; "
+            "set it to network time, then try again",
+            err=True,
+        )
+    raise SystemExit(1)
+
+
+@totp.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_context
+@reports_errors
+def reset(context: Context, account_name: str, yes: bool) -> None:
+    """Remove an account's authenticator and recovery codes, so that it can enrol afresh.
+
+    Make sure that it is the owner who asks. After the cut-over the account cannot log in until it has enrolled.
+    """
+    with context.installation() as installation:
+        name = installation.accounts.get(account_name).name
+        if not yes:
+            click.confirm(f"Remove the authenticator and the recovery codes of {name}?", abort=True, err=True)
+        installation.enrolment.reset(name)
+    click.echo(f"{name} is not enrolled any more")
+
+
+def _seconds(steps: int | None) -> int | None:
+    from mailauth.core.otp import STEP_S
+
+    return None if steps is None else steps * STEP_S

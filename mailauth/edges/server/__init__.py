@@ -1,0 +1,1 @@
+"""The authentication server: the Dovecot authentication protocol on Unix sockets."""

@@ -1,0 +1,257 @@
+"""One connection of the authentication server: bytes to events, attempts to verdicts, verdicts to bytes.
+
+What can be answered from memory is answered at once, without a task. Everything else is a task whose reply is
+written when it is there; so requests overtake one another, which the protocol allows.
+
+A verdict of Unavailable closes the connection, since Postfix and Exim take every FAIL for a permanent one
+(a 535 where 454 is meant); our own clients announce that they know better and get `code=temp_fail`.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import struct
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import NamedTuple, assert_never, cast
+
+from mailauth.core import protocol
+from mailauth.core.protocol import Broken, Cancelled, Conversation, Login, Malformed, Say
+from mailauth.edges.server import attempt_log
+from mailauth.effects.log_lines import FIELDS
+from mailauth.usecases.verifier import Verifier
+from mailauth.vocabulary.model import Address, Attempt, Denied, Granted, Reason, Unavailable, Verdict
+from mailauth.vocabulary.secret import Secret
+
+_log = logging.getLogger(__name__)
+
+_UCRED = struct.Struct("3i")
+"""struct ucred of unix(7): pid, uid, gid."""
+
+MAX_SERVICE_CHARACTERS = 32
+
+
+class Peer(NamedTuple):
+    """The process at the other end, by the kernel's word."""
+
+    pid: int
+    uid: int
+
+
+class Context(NamedTuple):
+    """What all connections of a server share. `refusal_text` takes a service."""
+
+    verifier: Verifier
+    refusal_text: Callable[[str], str]
+    handshake_s: float
+    idle_s: float
+    connections: "set[AuthConnection]"
+    under_way: set[asyncio.Task[None]]
+    max_connections: int
+
+
+class AuthConnection(asyncio.Protocol):
+    """The server's end of one connection."""
+
+    def __init__(self, context: Context, allowed_uids: frozenset[int] | None, connection_id: int) -> None:
+        self._context = context
+        self._allowed_uids = allowed_uids
+        self._connection_id = connection_id
+        self._conversation = Conversation()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._transport: asyncio.Transport | None = None
+        self._peer = ""
+        self._last_heard = time.monotonic()
+        self._owing_since = self._last_heard
+        self._is_write_blocked = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Look at who it is, and greet."""
+        # By its methods a Transport on every event loop, though not always by its class.
+        self._transport = stream = cast(asyncio.Transport, transport)
+        peer = _peer_of(stream)
+        self._peer = f"pid:{peer.pid}/uid:{peer.uid}"
+        if self._allowed_uids is not None and peer.uid not in self._allowed_uids:
+            _log.warning(
+                "peer refused",
+                extra={FIELDS: {"peer": self._peer, "socket": stream.get_extra_info("sockname")}},
+            )
+            stream.abort()
+            return
+        if len(self._context.connections) >= self._context.max_connections:
+            _log.error("too many connections", extra={FIELDS: {"peer": self._peer}})
+            stream.abort()
+            return
+        self._context.connections.add(self)
+        stream.write(protocol.greeting(os.getpid(), self._connection_id, secrets.token_hex(16)))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection. What is being decided is decided and logged all the same."""
+        self._context.connections.discard(self)
+        self._transport = None
+
+    def pause_writing(self) -> None:
+        """Read no more from a peer that does not read our replies."""
+        self._is_write_blocked = True
+        self._regulate()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._is_write_blocked = False
+        self._regulate()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the peer sent."""
+        self._last_heard = time.monotonic()
+        owed_before = self._conversation.owes_bytes
+        out: list[bytes] = []
+        for event in self._conversation.feed(data):
+            if not self._handle(event, out):
+                break
+        if self._transport is None:
+            return
+        if out:
+            self._transport.write(b"".join(out))
+        if not owed_before:
+            self._owing_since = self._last_heard
+        self._regulate()
+
+    def close_if_overdue(self, now: float) -> None:
+        """Close a connection that begins things and does not end them, or that has been silent for long."""
+        if self._conversation.owes_bytes:
+            overdue = now - self._owing_since > self._context.handshake_s
+        else:
+            overdue = not self._tasks and now - self._last_heard > self._context.idle_s
+        if overdue and self._transport is not None:
+            _log.info("connection closed: silent for too long", extra={FIELDS: {"peer": self._peer}})
+            self._transport.abort()
+
+    def finish(self) -> None:
+        """Take no more requests; close as soon as those under way are answered."""
+        if self._transport is None:
+            return
+        self._transport.pause_reading()
+        if not self._tasks:
+            self._transport.close()
+
+    def _handle(self, event: protocol.Event, out: list[bytes]) -> bool:
+        """Handle one event; False when the connection is over."""
+        match event:
+            case Login():
+                return self._login(event, out)
+            case Say(data):
+                out.append(data)
+            case Malformed():
+                self._refuse_malformed(event, out)
+            case Cancelled(request_id):
+                self._tasks.pop(request_id, None)  # it runs on, so that what it spends is spent; nobody hears of it
+            case Broken(problem):
+                _log.warning("protocol violation", extra={FIELDS: {"peer": self._peer, "problem": problem}})
+                self._close(out)
+                return False
+            case _:
+                assert_never(event)
+        return True
+
+    def _login(self, login: Login, out: list[bytes]) -> bool:
+        started = time.perf_counter()
+        attempt = _attempt(login)
+        verdict = self._context.verifier.verify_at_once(attempt)
+        if verdict is None:
+            if login.id in self._tasks:
+                return self._handle(Broken("request id in use"), out)
+            task = asyncio.get_running_loop().create_task(self._decide(login, attempt, started))
+            self._tasks[login.id] = task
+            self._context.under_way.add(task)
+            task.add_done_callback(self._context.under_way.discard)
+            return True
+        self._log(attempt, verdict, started)
+        return self._answer(login, attempt, verdict, out)
+
+    async def _decide(self, login: Login, attempt: Attempt, started: float) -> None:
+        try:
+            verdict = await self._context.verifier.verify(attempt)
+        except Exception:
+            # The edge is where the unforeseen ends: the client is told to try again, never that it may enter.
+            _log.exception("a login could not be decided")
+            verdict = Unavailable(Reason.INTERNAL_ERROR)
+        self._log(attempt, verdict, started)
+        if self._tasks.get(login.id) is not asyncio.current_task():
+            return  # cancelled by the client
+        del self._tasks[login.id]
+        out: list[bytes] = []
+        if self._answer(login, attempt, verdict, out) and self._transport is not None:
+            self._transport.write(b"".join(out))
+        self._regulate()
+
+    def _answer(self, login: Login, attempt: Attempt, verdict: Verdict, out: list[bytes]) -> bool:
+        """Add the reply to a verdict; False when the connection is closed instead."""
+        match verdict:
+            case Granted():
+                out.append(protocol.ok(login.id, verdict.account))
+            case Denied():
+                out.append(protocol.fail(login.id, login.name, self._context.refusal_text(attempt.service)))
+            case Unavailable():
+                if protocol.OWN_CLIENT not in login.parameters:
+                    self._close(out)
+                    return False
+                out.append(protocol.temporary_failure(login.id, login.name))
+            case _:
+                assert_never(verdict)
+        return True
+
+    def _refuse_malformed(self, event: Malformed, out: list[bytes]) -> None:
+        login = Login(event.id, "", event.name, Secret(b""), event.parameters)
+        attempt = _attempt(login)
+        _log.info("malformed request", extra={FIELDS: {"peer": self._peer, "problem": event.problem}})
+        self._log(attempt, Denied(Reason.REQUEST_MALFORMED), time.perf_counter())
+        out.append(protocol.fail(event.id, event.name, self._context.refusal_text(attempt.service)))
+
+    def _log(self, attempt: Attempt, verdict: Verdict, started: float) -> None:
+        attempt_log.record(attempt, verdict, self._peer, (time.perf_counter() - started) * 1000)
+
+    def _close(self, out: list[bytes]) -> None:
+        if self._transport is not None:
+            self._transport.write(b"".join(out))
+            self._transport.close()
+
+    def _regulate(self) -> None:
+        """Read only while the peer reads, and while it has not too much under way."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        blocked = self._is_write_blocked or len(self._tasks) >= protocol.MAX_PENDING
+        if blocked and self._transport.is_reading():
+            self._transport.pause_reading()
+        elif not blocked and not self._transport.is_reading():
+            self._transport.resume_reading()
+
+
+def _attempt(login: Login) -> Attempt:
+    parameters = login.parameters
+    return Attempt(
+        name=login.name,
+        secret=login.secret,
+        service=parameters.get("service", "")[:MAX_SERVICE_CHARACTERS].lower(),
+        client=_address(parameters.get("rip", "")),
+        session=parameters.get("session", ""),
+        mechanism=login.mechanism,
+        secured=parameters.get("secured", ""),
+    )
+
+
+def _address(text: str) -> Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    # An IPv4 client on a dual-stack listener is the same client.
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _peer_of(transport: asyncio.Transport) -> Peer:
+    peer_socket: socket.socket = transport.get_extra_info("socket")
+    pid, uid, _gid = _UCRED.unpack(peer_socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return Peer(pid, uid)

@@ -1,0 +1,1 @@
+"""What reaches outside the process: database, keys, password hashes, configuration files."""

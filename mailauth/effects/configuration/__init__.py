@@ -1,0 +1,1 @@
+"""The configuration file: what it may say, reading it, writing a first one."""

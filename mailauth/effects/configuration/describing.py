@@ -1,0 +1,101 @@
+"""The configuration explained: the first file of an installation, and `config describe`. Made from the schema."""
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any, NamedTuple, get_args
+
+import tomlkit
+from pydantic.fields import FieldInfo
+
+from mailauth.effects.configuration.schema import Configuration, Section, Socket
+
+_WIDTH = 110
+
+
+class KeyDescription(NamedTuple):
+    """One key of the file: its dotted place, its type in words, its default as TOML (None: required), what it is."""
+
+    place: str
+    type: str
+    default: str | None
+    description: str
+
+
+def describe() -> tuple[KeyDescription, ...]:
+    """Return every key that the file may have, in the order of the file."""
+    return tuple(_keys(Configuration, ""))
+
+
+def first_file(cutover_date: str) -> str:
+    """Return a commented file with every key at its default, and the date, which has none."""
+    parts = [_comment("The configuration of mailauth. `mailauth config check` finds every mistake in it.")]
+    for name, field in Configuration.model_fields.items():
+        section = _section_of(field)
+        if section is None:
+            continue
+        parts.append("\n" + _comment(section.__doc__ or "") + f"[{name}]\n" + _body(section, name, cutover_date))
+    return "".join(parts)
+
+
+def _body(section: type[Section], place: str, cutover_date: str) -> str:
+    plain, nested = [], []
+    for name, field in section.model_fields.items():
+        comment = _comment(field.description or "")
+        inner = _section_of(field)
+        if inner is Socket:
+            nested.append("\n" + comment + "".join(_socket(f"{place}.{name}", socket) for socket in _default(field)))
+        elif inner is not None:
+            nested.append("\n" + comment + f"[{place}.{name}]\n" + _body(inner, f"{place}.{name}", cutover_date))
+        else:
+            value = cutover_date if field.is_required() else _default(field)
+            plain.append(comment + f"{name} = {_toml(value)}\n")
+    return "".join(plain + nested)
+
+
+def _socket(place: str, socket: Socket) -> str:
+    return f"[[{place}]]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in socket.model_dump().items())
+
+
+def _keys(section: type[Section], place: str) -> Iterator[KeyDescription]:
+    for name, field in section.model_fields.items():
+        inner = _section_of(field)
+        here = f"{place}{name}"
+        if inner is Socket:
+            yield KeyDescription(here, "list of tables", "one socket", field.description or "")
+            yield from _keys(Socket, f"{here}[].")
+        elif inner is not None:
+            yield from _keys(inner, f"{here}.")
+        else:
+            default = None if field.is_required() else _toml(_default(field))
+            yield KeyDescription(here, _type(field), default, field.description or "")
+
+
+def _section_of(field: FieldInfo) -> type[Section] | None:
+    for candidate in (field.annotation, *get_args(field.annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, Section):
+            return candidate
+    return None
+
+
+def _type(field: FieldInfo) -> str:
+    choices = get_args(field.annotation)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return " | ".join(_toml(choice) for choice in choices)
+    if choices:
+        return "list of strings"
+    if field.annotation is int:
+        return "whole number"
+    return "number" if field.annotation is float else "string"
+
+
+def _default(field: FieldInfo) -> Any:
+    return field.get_default(call_default_factory=True)
+
+
+def _toml(value: Any) -> str:
+    return str(tomlkit.item(value).as_string())
+
+
+def _comment(text: str) -> str:
+    words = " ".join(text.split())
+    return textwrap.fill(words, _WIDTH, initial_indent="# ", subsequent_indent="# ") + "\n"

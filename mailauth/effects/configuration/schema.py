@@ -1,0 +1,267 @@
+"""What the configuration file may say.
+
+Each key documents itself: `mailauth config describe` and the file that `mailauth init` writes are made from the
+descriptions below.
+
+Unknown keys are refused, since a misspelt one would silently not be in force. Values are checked here as far as
+they can be without touching anything; files, users and databases are looked at by who uses them.
+"""
+
+import re
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from mailauth.core import names, texts
+from mailauth.core.policy import CutOver, parse_cutover
+from mailauth.vocabulary.errors import InvalidName, InvalidValue
+
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]*\Z")
+
+
+def _one_line(value: str) -> str:
+    if not _PRINTABLE.match(value):
+        raise ValueError("control characters and line breaks are not allowed")
+    return value
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+FilledLine = Annotated[Line, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A table of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+
+
+class Provider(Section):
+    """Who the users think they are dealing with."""
+
+    name: FilledLine = Field(
+        "Mail-IT-Wize", description="The provider's name: the title of the item in the authenticator app."
+    )
+    support: FilledLine = Field("support@mailitwize.be", description="The address that users write to for help.")
+    url: FilledLine = Field(
+        "https://www.mailitwize.be/2fa",
+        description="Where a refused login sends people: how to set up, or an app password.",
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _no_colon(cls, value: str) -> str:
+        if ":" in value:
+            raise ValueError("no colon: it would end the title that the authenticator app shows")
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _is_web_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("https", "http") or not parts.netloc:
+            raise ValueError("not a web address; write it as https://www.example.org/2fa")
+        if len(value) > 160 or " " in value:
+            raise ValueError("at most 160 characters and no spaces, so that mail clients show it whole")
+        return value
+
+
+class Accounts(Section):
+    """How account names are read."""
+
+    default_domain: FilledLine = Field(
+        "mailitwize.be", description="The domain of a name that is presented without one."
+    )
+
+    @field_validator("default_domain")
+    @classmethod
+    def _is_domain(cls, value: str) -> str:
+        try:
+            return names.canonicalise(f"x@{value}", value).removeprefix("x@")
+        except InvalidName as error:
+            raise ValueError(str(error)) from error
+
+
+class CutOverSection(Section):
+    """From when a second factor is required."""
+
+    date: Line = Field(
+        description=(
+            "The moment, with its zone: 2025-05-05T00:00 Europe/Brussels, or an ISO 8601 time with an offset. "
+            "Required: without it mailauth refuses to start."
+        )
+    )
+
+    @field_validator("date")
+    @classmethod
+    def _is_moment(cls, value: str) -> str:
+        try:
+            parse_cutover(value)
+        except InvalidValue as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    def cutover(self) -> CutOver:
+        """Return the moment."""
+        return parse_cutover(self.date)
+
+
+class DatabaseSection(Section):
+    """Where accounts and factors are stored."""
+
+    url: FilledLine = Field(
+        "sqlite:////var/lib/mailauth/mailauth.db",
+        description="An SQLAlchemy URL. Four slashes begin an absolute path of the embedded SQLite database.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_supported(cls, value: str) -> str:
+        if not value.startswith("sqlite:///") or value in ("sqlite:///", "sqlite:///:memory:"):
+            raise ValueError("only SQLite files are supported so far; write it as sqlite:////var/lib/mailauth/x.db")
+        return value
+
+
+class Keys(Section):
+    """The key that seals seeds and makes the HMACs."""
+
+    file: FilledLine = Field(
+        "/etc/mailauth/mailauth.key",
+        description="The key file, mode 0400. A relative path is looked for in systemd's $CREDENTIALS_DIRECTORY.",
+    )
+
+
+class Argon2(Section):
+    """The strength of new password hashes."""
+
+    time_cost: int = Field(2, ge=1, le=20, description="Passes over the memory.")
+    memory_kib: int = Field(19456, ge=64, le=1048576, description="Memory of one hash in KiB; 19456 is 19 MiB.")
+    parallelism: int = Field(1, ge=1, le=16, description="Lanes.")
+
+
+class Password(Section):
+    """Who checks the first factor, the password."""
+
+    source: Literal["own"] = Field("own", description="`own`: mailauth's own table of argon2id hashes.")
+    argon2: Argon2 = Field(default_factory=Argon2, description="argon2id parameters (RFC 9106).")
+
+
+class Refusal(Section):
+    """What a refused login is told: one text for every refusal, whatever the reason."""
+
+    imap_code: Literal["ALERT", "AUTHENTICATIONFAILED", "UNAVAILABLE", ""] = Field(
+        "ALERT",
+        description=(
+            "IMAP's response code. Thunderbird shows ALERT, K-9 notifies on AUTHENTICATIONFAILED; empty for none."
+        ),
+    )
+    before: FilledLine = Field(
+        texts.BEFORE, description="The text before the cut-over. {url}, {date} and {provider} are filled in."
+    )
+    after: FilledLine = Field(texts.AFTER, description="The text from the cut-over on.")
+
+    @field_validator("before", "after")
+    @classmethod
+    def _is_template(cls, value: str) -> str:
+        try:
+            filled = value.format(url="u" * 160, date="30 September 2025", provider="p" * 40)
+        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            raise ValueError("only {url}, {date} and {provider} can be filled in; other braces are doubled") from error
+        if len(filled.encode()) > texts.MAX_TEXT_BYTES:
+            raise ValueError(f"at most {texts.MAX_TEXT_BYTES} bytes when filled in, to fit an SMTP reply")
+        if value.startswith("["):
+            raise ValueError("must not begin with a bracket: the response code is chosen by refusal.imap_code")
+        return value
+
+
+class Socket(Section):
+    """A Unix socket on which the authentication protocol is spoken."""
+
+    path: FilledLine = Field(description="Its absolute path.")
+    mode: str = Field("0660", pattern="^0[0-7]{3}$", description="Its permissions.")
+    group: Line = Field("", description="Its group, by name; empty for the group of who runs mailauth.")
+    allow_users: list[Line] = Field(
+        default_factory=list,
+        description=(
+            "Who may connect, by the kernel's word (SO_PEERCRED), beside root and who runs mailauth. "
+            "Empty: whom the permissions let in."
+        ),
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _is_absolute(cls, value: str) -> str:
+        if not Path(value).is_absolute():
+            raise ValueError("an absolute path is needed")
+        if len(value.encode()) > 107:
+            raise ValueError("a Unix socket's path has at most 107 bytes")
+        return value
+
+    @field_validator("mode")
+    @classmethod
+    def _not_for_all(cls, value: str) -> str:
+        if int(value, 8) & 0o001:
+            raise ValueError("must not be executable for others")
+        return value
+
+
+def _default_sockets() -> list[Socket]:
+    return [Socket(path="/run/mailauth/auth.sock", group="dovecot", allow_users=["dovecot"])]
+
+
+class Server(Section):
+    """The authentication server."""
+
+    deadline_s: float = Field(
+        10.0,
+        ge=1,
+        le=60,
+        description="Within how many seconds an attempt is answered, if need be by `unavailable`.",
+    )
+    idle_s: float = Field(
+        600.0,
+        ge=5,
+        description="After how many silent seconds a connection that waits for nothing is closed.",
+    )
+    handshake_s: float = Field(
+        5.0,
+        ge=0.1,
+        le=60,
+        description="How long a half line, or a connection that has not introduced itself, may last.",
+    )
+    max_connections: int = Field(2000, ge=1, le=100000, description="How many connections may be open at once.")
+    socket: list[Socket] = Field(
+        default_factory=_default_sockets,
+        min_length=1,
+        description="The sockets. Sockets that systemd hands over are used instead where there are any.",
+    )
+
+
+class Log(Section):
+    """What is logged, to standard error and so to the journal."""
+
+    level: Literal["debug", "info", "warning"] = Field("info", description="debug, info or warning.")
+
+
+class Configuration(Section):
+    """The whole file."""
+
+    provider: Provider = Field(default_factory=Provider)
+    accounts: Accounts = Field(default_factory=Accounts)
+    cutover: CutOverSection
+    database: DatabaseSection = Field(default_factory=DatabaseSection)
+    keys: Keys = Field(default_factory=Keys)
+    password: Password = Field(default_factory=Password)
+    refusal: Refusal = Field(default_factory=Refusal)
+    server: Server = Field(default_factory=Server)
+    log: Log = Field(default_factory=Log)
+
+
+def checked_network(text: str) -> str:
+    """Return a network that a person wrote. Raises InvalidValue with what is wrong."""
+    try:
+        return str(ip_network(text.strip()))
+    except ValueError as error:
+        raise InvalidValue(f"not a network: {error}; write it as 192.0.2.0/24 or 2001:db8::/64") from error

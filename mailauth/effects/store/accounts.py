@@ -1,0 +1,191 @@
+"""Statements on accounts, aliases and exemptions. Each takes a connection, inside the caller's transaction."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from mailauth.effects.store.tables import account, alias, app_password, exemption, recovery_code, totp
+from mailauth.vocabulary.model import Account, AccountName, ActiveTotp, Exemption
+
+_NAME = bindparam("name", type_=account.c.name.type)
+
+# One statement, so that an unknown name costs what a known one or an alias costs.
+_ID_OF = func.coalesce(
+    select(account.c.id).where(account.c.name == _NAME).scalar_subquery(),
+    select(alias.c.account_id).where(alias.c.name == _NAME).scalar_subquery(),
+)
+
+_LOAD = (
+    select(
+        account.c.id,
+        account.c.name,
+        account.c.password_hash,
+        account.c.epoch,
+        account.c.disabled_at,
+        totp.c.id.label("totp_id"),
+        totp.c.sealed_seed,
+        totp.c.key_id,
+        totp.c.last_step,
+        exemption.c.until,
+    )
+    .select_from(account)
+    .outerjoin(totp, (totp.c.account_id == account.c.id) & (totp.c.state == "active"))
+    .outerjoin(exemption, exemption.c.account_id == account.c.id)
+    .where(account.c.id == _ID_OF)
+)
+
+
+class AccountSummary(NamedTuple):
+    """One line of `account list`."""
+
+    name: AccountName
+    enrolled: bool
+    recovery_codes_left: int
+    app_passwords: int
+    aliases: tuple[str, ...]
+    disabled: bool
+    created_at: datetime
+
+
+def load(connection: Connection, name: AccountName) -> Account | None:
+    """Return the account of a canonical name or alias, with its active authenticator and exemption."""
+    row = connection.execute(_LOAD, {"name": name}).one_or_none()
+    return None if row is None else _account(row)
+
+
+def exists(connection: Connection, name: AccountName) -> bool:
+    """Tell whether an account or an alias has this name."""
+    return connection.execute(select(_ID_OF), {"name": name}).scalar() is not None
+
+
+def add(connection: Connection, name: AccountName, password_hash: str | None, now: datetime) -> None:
+    """Add an account. IntegrityError where there is one of that name."""
+    row = {"name": name, "password_hash": password_hash, "epoch": 0, "created_at": now}
+    connection.execute(insert(account).values(row))
+
+
+def remove(connection: Connection, account_id: int) -> None:
+    """Remove an account and all that it holds."""
+    connection.execute(delete(account).where(account.c.id == account_id))
+
+
+def set_password(connection: Connection, account_id: int, password_hash: str) -> None:
+    """Replace the password's hash and raise the epoch."""
+    connection.execute(
+        update(account)
+        .where(account.c.id == account_id)
+        .values(password_hash=password_hash, epoch=account.c.epoch + 1)
+    )
+
+
+def set_disabled(connection: Connection, account_id: int, disabled_at: datetime | None) -> None:
+    """Disable (or, with None, enable) an account and raise the epoch."""
+    connection.execute(
+        update(account).where(account.c.id == account_id).values(disabled_at=disabled_at, epoch=account.c.epoch + 1)
+    )
+
+
+def raise_epoch(connection: Connection, account_id: int) -> None:
+    """Void every decision that was made on an older state of the account."""
+    connection.execute(update(account).where(account.c.id == account_id).values(epoch=account.c.epoch + 1))
+
+
+def add_alias(connection: Connection, name: AccountName, account_id: int) -> None:
+    """Add another name for an account. IntegrityError where it is an alias already."""
+    connection.execute(insert(alias).values(name=name, account_id=account_id))
+
+
+def remove_alias(connection: Connection, name: AccountName, account_id: int) -> bool:
+    """Remove a name of an account; False where it had no such alias."""
+    gone = connection.execute(delete(alias).where(alias.c.name == name, alias.c.account_id == account_id))
+    return gone.rowcount == 1
+
+
+def aliases(connection: Connection, account_id: int) -> tuple[AccountName, ...]:
+    """Return an account's other names, in order."""
+    statement = select(alias.c.name).where(alias.c.account_id == account_id).order_by(alias.c.name)
+    return tuple(AccountName(name) for name in connection.execute(statement).scalars())
+
+
+def exempt(connection: Connection, account_id: int, until: datetime, reason: str, now: datetime) -> None:
+    """Set an account's exemption, in place of any older one."""
+    unexempt(connection, account_id)
+    row = {"account_id": account_id, "until": until, "reason": reason, "created_at": now}
+    connection.execute(insert(exemption).values(row))
+
+
+def unexempt(connection: Connection, account_id: int) -> bool:
+    """End an account's exemption; False where it had none."""
+    return connection.execute(delete(exemption).where(exemption.c.account_id == account_id)).rowcount == 1
+
+
+def exemptions(connection: Connection) -> tuple[Exemption, ...]:
+    """Return all exemptions, the ones that end first in front."""
+    statement = (
+        select(account.c.name, exemption.c.until, exemption.c.reason)
+        .join(account, account.c.id == exemption.c.account_id)
+        .order_by(exemption.c.until, account.c.name)
+    )
+    return tuple(Exemption(AccountName(n), until, why) for n, until, why in connection.execute(statement))
+
+
+def summaries(connection: Connection) -> tuple[AccountSummary, ...]:
+    """Return all accounts in order of name, with what each holds."""
+    other_names: dict[int, list[str]] = {}
+    for owner, name in connection.execute(select(alias.c.account_id, alias.c.name).order_by(alias.c.name)):
+        other_names.setdefault(owner, []).append(name)
+    codes = (
+        select(recovery_code.c.account_id, func.count().label("n"))
+        .where(recovery_code.c.spent_at.is_(None), recovery_code.c.voided_at.is_(None))
+        .group_by(recovery_code.c.account_id)
+        .subquery()
+    )
+    devices = (
+        select(app_password.c.account_id, func.count().label("n"))
+        .where(app_password.c.revoked_at.is_(None))
+        .group_by(app_password.c.account_id)
+        .subquery()
+    )
+    statement = (
+        select(
+            account.c.id,
+            account.c.name,
+            account.c.created_at,
+            account.c.disabled_at,
+            totp.c.id.label("totp_id"),
+            codes.c.n.label("codes"),
+            devices.c.n.label("devices"),
+        )
+        .outerjoin(totp, (totp.c.account_id == account.c.id) & (totp.c.state == "active"))
+        .outerjoin(codes, codes.c.account_id == account.c.id)
+        .outerjoin(devices, devices.c.account_id == account.c.id)
+        .order_by(account.c.name)
+    )
+    return tuple(
+        AccountSummary(
+            name=AccountName(row.name),
+            enrolled=row.totp_id is not None,
+            recovery_codes_left=row.codes or 0,
+            app_passwords=row.devices or 0,
+            aliases=tuple(other_names.get(row.id, ())),
+            disabled=row.disabled_at is not None,
+            created_at=row.created_at,
+        )
+        for row in connection.execute(statement)
+    )
+
+
+def _account(row: Any) -> Account:
+    active = None
+    if row.totp_id is not None:
+        active = ActiveTotp(row.totp_id, row.sealed_seed, row.key_id, row.last_step)
+    return Account(
+        id=row.id,
+        name=AccountName(row.name),
+        password_hash=row.password_hash,
+        epoch=row.epoch,
+        disabled=row.disabled_at is not None,
+        totp=active,
+        exempt_until=row.until,
+    )

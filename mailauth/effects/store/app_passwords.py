@@ -1,0 +1,109 @@
+"""Statements on app passwords."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from ipaddress import ip_network
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, exists, func, insert, literal, or_, select, update
+
+from mailauth.effects.store.tables import account, alias, app_password
+from mailauth.vocabulary.model import AccountName, AppPassword, Network
+
+_NAME = bindparam("name", type_=account.c.name.type)
+
+_COLUMNS = (*app_password.c, account.c.name.label("account_name"), account.c.disabled_at)
+_JOINED = select(*_COLUMNS).join(account, account.c.id == app_password.c.account_id)
+
+# The account is part of the look-up: a selector says nothing without the name that it was presented with.
+_FIND = _JOINED.where(
+    app_password.c.selector == bindparam("selector"),
+    or_(
+        account.c.name == _NAME,
+        exists(select(literal(1)).where(alias.c.name == _NAME, alias.c.account_id == account.c.id)),
+    ),
+)
+
+
+class NewAppPassword(NamedTuple):
+    """What is stored of an app password when it is made."""
+
+    selector: str
+    key_id: str
+    digest: bytes
+    name: str
+    services: frozenset[str]
+    networks: tuple[Network, ...]
+    created_at: datetime
+    expires_at: datetime | None
+
+
+def find(connection: Connection, name: AccountName, selector: str) -> AppPassword | None:
+    """Return the app password with a selector, if it belongs to the account of this name or alias."""
+    row = connection.execute(_FIND, {"name": name, "selector": selector}).one_or_none()
+    return None if row is None else _app_password(row)
+
+
+def selector_is_taken(connection: Connection, selector: str) -> bool:
+    """Tell whether any account has an app password with this selector."""
+    statement = select(app_password.c.id).where(app_password.c.selector == selector)
+    return connection.execute(statement).first() is not None
+
+
+def add(connection: Connection, account_id: int, new: NewAppPassword) -> int:
+    """Add an app password; return its id."""
+    row = new._asdict() | {
+        "account_id": account_id,
+        "services": _written(new.services),
+        "networks": _written(str(network) for network in new.networks),
+    }
+    key = connection.execute(insert(app_password).values(row)).inserted_primary_key
+    if key is None:
+        raise LookupError("the database did not say under which id it stored the app password")
+    return int(key[0])
+
+
+def of_account(connection: Connection, account_id: int) -> tuple[AppPassword, ...]:
+    """Return an account's app passwords in the order of their making, revoked ones as well."""
+    statement = _JOINED.where(app_password.c.account_id == account_id).order_by(app_password.c.id)
+    return tuple(_app_password(row) for row in connection.execute(statement))
+
+
+def count_live(connection: Connection, account_id: int) -> int:
+    """Return how many of an account's app passwords are not revoked."""
+    statement = select(func.count()).where(
+        app_password.c.account_id == account_id, app_password.c.revoked_at.is_(None)
+    )
+    return connection.execute(statement).scalar_one()
+
+
+def revoke(connection: Connection, account_id: int, app_password_id: int | None, now: datetime) -> int:
+    """Revoke one app password of an account, or (None) all; return how many were live."""
+    statement = update(app_password).where(
+        app_password.c.account_id == account_id, app_password.c.revoked_at.is_(None)
+    )
+    if app_password_id is not None:
+        statement = statement.where(app_password.c.id == app_password_id)
+    return connection.execute(statement.values(revoked_at=now)).rowcount
+
+
+def _app_password(row: Any) -> AppPassword:
+    return AppPassword(
+        id=row.id,
+        account_id=row.account_id,
+        account=AccountName(row.account_name),
+        name=row.name,
+        selector=row.selector,
+        key_id=row.key_id,
+        digest=row.digest,
+        services=frozenset(row.services.split()),
+        networks=tuple(ip_network(text) for text in row.networks.split()),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        account_disabled=row.disabled_at is not None,
+    )
+
+
+def _written(words: Iterable[str]) -> str:
+    return " ".join(sorted(words))

@@ -1,0 +1,160 @@
+"""Connections and transactions.
+
+Each thread of a small pool holds one connection, because checking one out for every login costs more than the
+query. A transaction that writes takes the write lock when it begins: SQLite refuses a reader that turns into a
+writer at once, whatever its busy timeout. Errors of the database come out as StoreUnavailable, after which
+the thread's connection is replaced; nothing of the transaction is in force then.
+
+Must not decide anything, and must not be used from the event loop's thread except through `run`.
+"""
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from mailauth.vocabulary.errors import Overloaded, StoreUnavailable
+
+T = TypeVar("T")
+
+THREADS = 4
+BUSY_TIMEOUT_S = 4.0
+"""How long a writer waits for the lock: well inside the 10 s that mail servers wait for our answer."""
+MAX_WAITING = 2048
+
+_WRITES = "mailauth_writes"
+
+
+class Database:
+    """A database and the threads that talk to it."""
+
+    def __init__(self, url: str, threads: int = THREADS, max_waiting: int = MAX_WAITING) -> None:
+        self.url = make_url(url)
+        self.engine = _engine(self.url)
+        self._held = threading.local()
+        self._all_held: list[Connection] = []
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="database")
+        self._max_waiting = max_waiting
+        self._waiting = 0
+        # SQLite has one writer; waiting for it here is fair, its own busy handler sleeps and guesses.
+        self._write_lock = threading.Lock() if self.is_sqlite else nullcontext()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded database."""
+        return self.url.get_backend_name() == "sqlite"
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Return what a job returns that one of the database's threads ran. Raises Overloaded at once."""
+        if self._waiting >= self._max_waiting:
+            raise Overloaded(f"{self._waiting} database jobs are waiting")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, job)
+        finally:
+            self._waiting -= 1
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection on which all statements see one state of the database."""
+        with self._transaction(writes=False) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give a connection whose statements are committed together at the end, or not at all on an error."""
+        with self._write_lock, self._transaction(writes=True) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Let running jobs end, then close every connection."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        while self._all_held:
+            self._all_held.pop().close()
+        self.engine.dispose()
+
+    @contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+        try:
+            connection = self._connection()
+            connection.info[_WRITES] = writes
+            with connection.begin():
+                yield connection
+        except IntegrityError:
+            raise  # a name that is taken: the use case knows what that means
+        except (DBAPIError, sqlite3.Error, SQLAlchemyError) as error:
+            self._drop()
+            raise StoreUnavailable(f"database {self.url.render_as_string()}: {_cause(error)}") from error
+
+    def _connection(self) -> Connection:
+        held: Connection | None = getattr(self._held, "connection", None)
+        if held is None or held.closed or held.invalidated:
+            held = self.engine.connect()
+            self._held.connection = held
+            self._all_held.append(held)
+        return held
+
+    def _drop(self) -> None:
+        held: Connection | None = getattr(self._held, "connection", None)
+        self._held.connection = None
+        if held is not None:
+            if held in self._all_held:
+                self._all_held.remove(held)
+            try:
+                held.invalidate()
+                held.close()
+            except SQLAlchemyError:
+                pass  # it was broken already, which is why it is dropped
+
+
+def create_file(url: str) -> None:
+    """Create a SQLite database's file, readable by its owner alone, before anything else would create it."""
+    path = make_url(url).database
+    if make_url(url).get_backend_name() != "sqlite" or not path or path == ":memory:":
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(
+        url,
+        poolclass=NullPool,
+        # isolation_level None: the driver begins nothing by itself; `begin` below does.
+        connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    for pragma in (
+        "journal_mode = WAL",
+        # FULL: a spent code must be on the disk before anybody is told that it was accepted.
+        "synchronous = FULL",
+        "foreign_keys = ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.get(_WRITES) else "BEGIN")
+
+
+def _cause(error: Exception) -> str:
+    # SQLAlchemy's own text repeats the statement and its parameters; those are nobody's business in a log.
+    original = getattr(error, "orig", None)
+    return f"{type(original or error).__name__}: {original or type(error).__name__}"

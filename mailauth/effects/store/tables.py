@@ -1,0 +1,139 @@
+"""The tables. The migrations create them; a test holds that both say the same.
+
+Times are whole seconds since 1970 in UTC, which all databases store alike. What is spent, voided or revoked
+is not deleted but carries the time at which that happened.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as whole seconds since 1970, rounded down."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Store. Raises ValueError for a naive datetime: it could mean any zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+        return int(value.timestamp())
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """Load."""
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+_Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself for INTEGER only
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _account_id(*, index: bool = False) -> Column[int]:
+    owner = ForeignKey("account.id", ondelete="CASCADE")
+    return Column("account_id", _Id, owner, nullable=False, index=index)
+
+
+NAME_BYTES = 254
+KEY_ID_BYTES = 32
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", String(NAME_BYTES), nullable=False, unique=True),
+    Column("password_hash", String(512)),
+    # Raised by every change of password, factor or state: what was decided on an older one is void.
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", Moment, nullable=False),
+    Column("disabled_at", Moment),
+)
+
+alias = Table(
+    "alias",
+    metadata,
+    Column("name", String(NAME_BYTES), primary_key=True),
+    _account_id(index=True),
+)
+
+totp = Table(
+    "totp",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _account_id(),
+    # `pending` until its first code was right, then `active`. One row of each at most: the active
+    # authenticator works until the pending one is proved.
+    Column("state", String(8), nullable=False),
+    Column("sealed_seed", LargeBinary(255), nullable=False),
+    Column("key_id", String(KEY_ID_BYTES), nullable=False),
+    Column("last_step", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", Moment, nullable=False),
+    Column("confirmed_at", Moment),
+    UniqueConstraint("account_id", "state"),
+)
+
+recovery_code = Table(
+    "recovery_code",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _account_id(),
+    Column("key_id", String(KEY_ID_BYTES), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("issued_at", Moment, nullable=False),
+    Column("spent_at", Moment),
+    # A new set voids the old one, spent or not.
+    Column("voided_at", Moment),
+    UniqueConstraint("account_id", "digest"),
+)
+
+app_password = Table(
+    "app_password",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _account_id(index=True),
+    Column("selector", String(5), nullable=False, unique=True),
+    Column("key_id", String(KEY_ID_BYTES), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("services", Text, nullable=False),
+    Column("networks", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
+)
+
+exemption = Table(
+    "exemption",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _account_id(),
+    Column("until", Moment, nullable=False),
+    Column("reason", String(500), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("account_id"),
+)

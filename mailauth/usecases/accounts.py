@@ -1,0 +1,151 @@
+"""Accounts: adding, naming, disabling, removing them, and their passwords. Works on threads, not on the event loop."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from mailauth.core import app_password, names, splitter
+from mailauth.core.clock import Clock
+from mailauth.effects.passwords import PasswordHasher
+from mailauth.effects.store import accounts, app_passwords
+from mailauth.effects.store.accounts import AccountSummary
+from mailauth.effects.store.database import Database
+from mailauth.vocabulary.errors import AccountExists, AccountUnknown, InvalidValue
+from mailauth.vocabulary.model import Account, AccountName, Exemption
+from mailauth.vocabulary.secret import Secret
+
+MAX_PASSWORD_BYTES = 256
+"""Leaves room in 512 bytes for an appended recovery code, and in Dovecot's checkpassword for the name."""
+
+
+def find(connection: Connection, name: str, default_domain: str) -> Account:
+    """Return the account that an administrator names, by any of its names. Raises AccountUnknown, InvalidName."""
+    canonical = names.canonicalise(name, default_domain)
+    found = accounts.load(connection, canonical)
+    if found is None:
+        raise AccountUnknown(f"there is no account {canonical}; see: mailauth account list")
+    return found
+
+
+def checked_password(password: Secret) -> bytes:
+    """Return a password that may be set. Raises InvalidValue with what is wrong with it, not with the password."""
+    value = password.reveal()
+    if not splitter.is_presentable(value):
+        raise InvalidValue("a password has at least one character and no control characters (nor a line break)")
+    if len(value) > MAX_PASSWORD_BYTES:
+        raise InvalidValue(f"a password has at most {MAX_PASSWORD_BYTES} bytes")
+    if app_password.recognise(value) is not None:
+        raise InvalidValue("this has the form of an app password, and would be taken for one at every login")
+    return value
+
+
+class Accounts:
+    """What administrators do with accounts."""
+
+    def __init__(self, database: Database, hasher: PasswordHasher, default_domain: str, clock: Clock) -> None:
+        self._database = database
+        self._hasher = hasher
+        self._default_domain = default_domain
+        self._clock = clock
+
+    def add(self, name: str, password: Secret) -> AccountName:
+        """Add an account. Raises AccountExists, InvalidName, InvalidValue."""
+        canonical = names.canonicalise(name, self._default_domain)
+        password_hash = self._hasher.hash(checked_password(password))
+        try:
+            with self._database.writing() as connection:
+                if accounts.exists(connection, canonical):
+                    raise AccountExists(f"there is an account or alias {canonical} already")
+                accounts.add(connection, canonical, password_hash, self._clock())
+        except IntegrityError as error:
+            raise AccountExists(f"there is an account or alias {canonical} already") from error
+        return canonical
+
+    def set_password(self, name: str, password: Secret, *, revoke_app_passwords: bool) -> tuple[AccountName, int]:
+        """Replace a password; app passwords live on unless said otherwise. Return the name and how many went."""
+        password_hash = self._hasher.hash(checked_password(password))
+        with self._database.writing() as connection:
+            account = find(connection, name, self._default_domain)
+            accounts.set_password(connection, account.id, password_hash)
+            revoked = 0
+            if revoke_app_passwords:
+                revoked = app_passwords.revoke(connection, account.id, None, self._clock())
+        return account.name, revoked
+
+    def set_disabled(self, name: str, *, disabled: bool) -> AccountName:
+        """Disable an account (no login of any kind), or enable it again."""
+        with self._database.writing() as connection:
+            account = find(connection, name, self._default_domain)
+            accounts.set_disabled(connection, account.id, self._clock() if disabled else None)
+        return account.name
+
+    def remove(self, name: str) -> AccountName:
+        """Remove an account and all that it holds."""
+        with self._database.writing() as connection:
+            account = find(connection, name, self._default_domain)
+            accounts.remove(connection, account.id)
+        return account.name
+
+    def add_alias(self, name: str, alias: str) -> tuple[AccountName, AccountName]:
+        """Give an account another name. Raises AccountExists where that name is in use."""
+        other = names.canonicalise(alias, self._default_domain)
+        try:
+            with self._database.writing() as connection:
+                account = find(connection, name, self._default_domain)
+                if accounts.exists(connection, other):
+                    raise AccountExists(f"there is an account or alias {other} already")
+                accounts.add_alias(connection, other, account.id)
+        except IntegrityError as error:
+            raise AccountExists(f"there is an account or alias {other} already") from error
+        return account.name, other
+
+    def remove_alias(self, name: str, alias: str) -> tuple[AccountName, AccountName]:
+        """Take another name away from an account. Raises AccountUnknown where it had none such."""
+        other = names.canonicalise(alias, self._default_domain)
+        with self._database.writing() as connection:
+            account = find(connection, name, self._default_domain)
+            if not accounts.remove_alias(connection, other, account.id):
+                raise AccountUnknown(f"{account.name} has no alias {other}")
+        return account.name, other
+
+    def aliases(self, name: str) -> tuple[AccountName, ...]:
+        """Return an account's other names."""
+        with self._database.reading() as connection:
+            return accounts.aliases(connection, find(connection, name, self._default_domain).id)
+
+    def all(self) -> tuple[AccountSummary, ...]:
+        """Return every account with what it holds."""
+        with self._database.reading() as connection:
+            return accounts.summaries(connection)
+
+    def get(self, name: str) -> Account:
+        """Return one account."""
+        with self._database.reading() as connection:
+            return find(connection, name, self._default_domain)
+
+    def exempt(self, name: str, until: datetime, reason: str) -> AccountName:
+        """Let an account log in with its password alone until a moment. Raises InvalidValue without a reason."""
+        reason = reason.strip()
+        if not reason or not reason.isprintable():
+            raise InvalidValue("an exemption needs a reason, on one line")
+        now = self._clock()
+        if until <= now:
+            raise InvalidValue("the exemption would end in the past")
+        with self._database.writing() as connection:
+            account = find(connection, name, self._default_domain)
+            accounts.exempt(connection, account.id, until, reason, now)
+        return account.name
+
+    def unexempt(self, name: str) -> AccountName:
+        """End an account's exemption. Raises InvalidValue where it has none."""
+        with self._database.writing() as connection:
+            account = find(connection, name, self._default_domain)
+            if not accounts.unexempt(connection, account.id):
+                raise InvalidValue(f"{account.name} has no exemption")
+        return account.name
+
+    def exemptions(self) -> tuple[Exemption, ...]:
+        """Return every exemption."""
+        with self._database.reading() as connection:
+            return accounts.exemptions(connection)

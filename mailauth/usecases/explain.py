@@ -1,0 +1,98 @@
+"""What would happen to a login of an account now, and why, in words for an administrator."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mailauth.core import app_password
+from mailauth.core.clock import Clock
+from mailauth.core.policy import Policy, Requirement
+from mailauth.effects.store import app_passwords, factors
+from mailauth.effects.store.database import Database
+from mailauth.usecases.accounts import find
+from mailauth.vocabulary.model import Account, AccountName
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a login needs now (`requirement`), and the sentences that say why and what else would do."""
+
+    account: AccountName
+    requirement: str
+    enrolled: bool
+    recovery_codes_left: int
+    app_passwords: int
+    cutover: datetime
+    cutover_has_passed: bool
+    sentences: tuple[str, ...]
+
+
+class Explainer:
+    """Explains accounts."""
+
+    def __init__(self, database: Database, policy: Policy, default_domain: str, clock: Clock) -> None:
+        self._database = database
+        self._policy = policy
+        self._default_domain = default_domain
+        self._clock = clock
+
+    def explain(self, name: str) -> Explanation:
+        """Return what would happen to a login now. Raises AccountUnknown, InvalidName."""
+        now = self._clock()
+        with self._database.reading() as connection:
+            account = find(connection, name, self._default_domain)
+            codes = factors.recovery_codes_left(connection, account.id)
+            devices = app_passwords.of_account(connection, account.id)
+        live = sum(1 for device in devices if app_password.is_live(device, now))
+        requirement = self._policy.requirement(account, now)
+        sentences = [self._date_sentence(now), *self._account_sentences(account, requirement, codes)]
+        if not account.disabled:
+            sentences.append(_devices_sentence(live))
+        return Explanation(
+            account=account.name,
+            requirement="nothing-will-do" if account.disabled else _NAMES[requirement],
+            enrolled=account.totp is not None,
+            recovery_codes_left=codes,
+            app_passwords=live,
+            cutover=self._policy.cutover.moment.astimezone(UTC),
+            cutover_has_passed=self._policy.cutover.has_passed(now),
+            sentences=tuple(sentences),
+        )
+
+    def _date_sentence(self, now: datetime) -> str:
+        moment = self._policy.cutover.moment
+        when = f"{moment:%Y-%m-%d %H:%M:%S %Z} ({moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC)"
+        if self._policy.cutover.has_passed(now):
+            return f"The cut-over was on {when}: a second factor is required."
+        return f"The cut-over is on {when}: until then a second factor is required from who is enrolled."
+
+    def _account_sentences(self, account: Account, requirement: Requirement, codes: int) -> list[str]:
+        if account.disabled:
+            return ["The account is disabled: every login is refused."]
+        match requirement:
+            case Requirement.SECOND_FACTOR:
+                return [
+                    "The account is enrolled: a login takes the password with a verification code appended, "
+                    f"or with one of its {codes} unspent recovery codes. The password alone is refused."
+                ]
+            case Requirement.PASSWORD_BY_EXEMPTION:
+                return [
+                    f"The account is exempt until {account.exempt_until:%Y-%m-%d %H:%M} UTC: its password is enough."
+                ]
+            case Requirement.ENROLMENT:
+                return ["The account is not enrolled: its password is refused until it has an authenticator."]
+            case Requirement.PASSWORD_BEFORE_CUTOVER:
+                return ["The account is not enrolled: its password alone is enough until the cut-over."]
+
+
+_NAMES = {
+    Requirement.SECOND_FACTOR: "second-factor",
+    Requirement.PASSWORD_BY_EXEMPTION: "password",
+    Requirement.PASSWORD_BEFORE_CUTOVER: "password",
+    Requirement.ENROLMENT: "enrolment",
+}
+
+
+def _devices_sentence(live: int) -> str:
+    if live == 0:
+        return "It has no app password."
+    return f"It has {live} app password{'s' if live > 1 else ''}, each accepted for its services and networks."

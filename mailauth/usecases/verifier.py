@@ -1,0 +1,212 @@
+"""A login from attempt to verdict: load, check both factors, decide, commit, and only then say yes.
+
+Two ways through. An app password is answered from a read cache, without hash, database or thread, so that an
+attack on passwords does not slow it down. Everything else takes one hop to load, exactly one password hash, the
+check of the second factor whatever the hash said, and one hop to commit what the decision spends.
+
+Whatever goes wrong on the way is Unavailable: a grant is never built on state that is not saved.
+"""
+
+import asyncio
+import hmac
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+
+from mailauth.core import app_password, engine, names, otp, splitter
+from mailauth.core.clock import Clock
+from mailauth.core.policy import Policy
+from mailauth.effects.keyring import Keyring, Purpose, Sealed
+from mailauth.effects.passwords import HashPool, PasswordHasher
+from mailauth.effects.store import accounts, factors
+from mailauth.effects.store.database import Database
+from mailauth.usecases.app_password_cache import AppPasswordCache
+from mailauth.vocabulary.errors import (
+    HashUnreadable,
+    InvalidName,
+    KeyUnusable,
+    Overloaded,
+    SealBroken,
+    StoreUnavailable,
+)
+from mailauth.vocabulary.model import (
+    Account,
+    AccountName,
+    AppPassword,
+    Attempt,
+    Credential,
+    Denied,
+    Granted,
+    Reason,
+    Unavailable,
+    Verdict,
+)
+
+log = logging.getLogger(__name__)
+
+_UNAVAILABLE_BECAUSE: dict[type[Exception], Reason] = {
+    StoreUnavailable: Reason.STORE_UNAVAILABLE,
+    SealBroken: Reason.KEY_UNAVAILABLE,
+    KeyUnusable: Reason.KEY_UNAVAILABLE,
+    HashUnreadable: Reason.HASH_UNREADABLE,
+    Overloaded: Reason.OVERLOADED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What one hop to the database found: the account, how its secret reads, and the recovery code's row."""
+
+    account: Account | None
+    presented: splitter.Presented
+    recovery_row: int | None
+
+
+class Verifier:
+    """Decides logins. One for all doors, so that all of them have the same rules."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        keyring: Keyring,
+        hasher: PasswordHasher,
+        hash_pool: HashPool,
+        policy: Policy,
+        default_domain: str,
+        clock: Clock,
+        deadline_s: float,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._hasher = hasher
+        self._hash_pool = hash_pool
+        self._policy = policy
+        self._default_domain = default_domain
+        self._clock = clock
+        self._deadline_s = deadline_s
+        self._cache = AppPasswordCache(database, monotonic)
+        # What the codes of unknown and not enrolled accounts are compared with, so that they cost the same.
+        self._dummy = keyring.seal(Purpose.TOTP_SEED, "", os.urandom(otp.SEED_BYTES))
+
+    def verify_at_once(self, attempt: Attempt) -> Verdict | None:
+        """Return the verdict where memory suffices for it, or None: then `verify` has to be awaited."""
+        try:
+            name = names.canonicalise(attempt.name, self._default_domain)
+        except InvalidName:
+            return Denied(Reason.NAME_MALFORMED)
+        secret = attempt.secret.reveal()
+        if not splitter.is_presentable(secret):
+            return Denied(Reason.SECRET_MALFORMED, name)
+        token = app_password.recognise(secret)
+        if token is None:
+            return None
+        cached = self._cache.get(name, token.selector)
+        if cached is None:
+            return None
+        return self._by_app_password(attempt, name, token, cached.value)
+
+    async def verify(self, attempt: Attempt) -> Verdict:
+        """Return the verdict, within the deadline. What it spends is committed before this returns."""
+        at_once = self.verify_at_once(attempt)
+        if at_once is not None:
+            return at_once
+        name = names.canonicalise(attempt.name, self._default_domain)
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self._verify(attempt, name)
+        except TimeoutError:
+            return Unavailable(Reason.DEADLINE, name)
+        except tuple(_UNAVAILABLE_BECAUSE) as error:
+            log.error("login of %s cannot be decided: %s", name, error)
+            return Unavailable(_UNAVAILABLE_BECAUSE[type(error)], name)
+
+    async def _verify(self, attempt: Attempt, name: AccountName) -> Verdict:
+        now = self._clock()  # of receipt: a code does not go stale while a hash waits for its turn
+        secret = attempt.secret.reveal()
+        token = app_password.recognise(secret)
+        if token is not None:
+            found = await self._cache.load(name, token.selector)
+            return self._by_app_password(attempt, name, token, found)
+        loaded = await self._database.run(lambda: self._load(name, secret))
+        account = loaded.account
+        stored = None if account is None else account.password_hash
+        password = loaded.presented.password
+        is_right = await self._hash_pool.run(lambda: self._hasher.verify(stored, password))
+        evidence = engine.Evidence(account, is_right, self._second_factor(loaded, now))
+        decision = engine.decide(evidence, self._policy, now)
+        if decision.effect is None:
+            return _named(decision.verdict, name)
+        effect = decision.effect
+        spent = await self._database.run(lambda: self._spend(effect, now))
+        return decision.verdict if spent else engine.lost_race(decision)
+
+    def _by_app_password(
+        self, attempt: Attempt, name: AccountName, token: app_password.Token, found: AppPassword | None
+    ) -> Granted | Denied:
+        """Decide on an app password. Not a word about the account's password: none was presented."""
+        owner = "" if found is None else found.account
+        key_id = self._keyring.current_id if found is None else found.key_id
+        digest = self._keyring.mac(Purpose.APP_PASSWORD, owner, token.selector, token.secret, key_id=key_id)
+        if found is None or not hmac.compare_digest(digest, found.digest):
+            return Denied(Reason.APP_PASSWORD_UNKNOWN, name if found is None else found.account)
+        refused = app_password.refusal(found, attempt.service, attempt.client, self._clock())
+        if refused is not None:
+            return Denied(refused, found.account)
+        return Granted(found.account, Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN)
+
+    def _load(self, name: AccountName, secret: bytes) -> _Loaded:
+        with self._database.reading() as connection:
+            account = accounts.load(connection, name)
+            presented = splitter.split(secret, enrolled=account is not None and account.totp is not None)
+            # What could be a recovery code is looked up for every account, so that it costs every account alike.
+            if_enrolled = splitter.split(secret, enrolled=True)
+            row = None
+            if isinstance(if_enrolled, splitter.PasswordAndRecoveryCode):
+                owner_id, owner = (0, name) if account is None else (account.id, account.name)
+                digests = self._recovery_digests(owner, if_enrolled.recovery_code)
+                row = factors.find_recovery_code(connection, owner_id, digests)
+        return _Loaded(account, presented, row)
+
+    def _recovery_digests(self, owner: AccountName, code: bytes) -> list[bytes]:
+        return [self._keyring.mac(Purpose.RECOVERY_CODE, owner, code, key_id=key_id) for key_id in self._keyring.ids]
+
+    def _second_factor(self, loaded: _Loaded, now: datetime) -> engine.SecondFactor:
+        """Check the second factor. A seed is opened and its codes are computed for every login alike."""
+        code = loaded.presented.code if isinstance(loaded.presented, splitter.PasswordAndCode) else b""
+        account = loaded.account
+        if account is None or account.totp is None:
+            seed, last_step = self._keyring.unseal(Purpose.TOTP_SEED, "", self._dummy), 0
+        else:
+            sealed = Sealed(account.totp.key_id, account.totp.sealed_seed)
+            seed = self._keyring.unseal(Purpose.TOTP_SEED, account.name, sealed)
+            last_step = account.totp.last_step
+        found = otp.match(seed, code, now, last_step)
+        match loaded.presented:
+            case splitter.Password():
+                return engine.NoSecondFactor()
+            case splitter.PasswordAndCode():
+                return engine.CodeEvidence(found)
+            case splitter.PasswordAndRecoveryCode():
+                return engine.RecoveryEvidence(loaded.recovery_row)
+            case presented:
+                assert_never(presented)
+
+    def _spend(self, effect: engine.Effect, now: datetime) -> bool:
+        with self._database.writing() as connection:
+            match effect:
+                case engine.SpendStep():
+                    return factors.spend_step(connection, effect.totp_id, effect.step, effect.epoch)
+                case engine.SpendRecoveryCode():
+                    return factors.spend_recovery_code(connection, effect.row_id, effect.epoch, now)
+                case _:
+                    assert_never(effect)
+
+
+def _named(verdict: Granted | Denied, name: AccountName) -> Granted | Denied:
+    """Return a verdict that says whom it is about, also where there is no such account."""
+    return replace(verdict, account=name) if verdict.account is None else verdict

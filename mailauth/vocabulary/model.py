@@ -1,0 +1,157 @@
+"""What the layers say to one another: an attempt, a verdict, an account and what it holds.
+
+Plain values without behaviour. Times are aware UTC datetimes; a step is a TOTP time step, the count of 30 s
+periods since 1970 (RFC 6238 s4.2).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NamedTuple, NewType
+
+from mailauth.vocabulary.secret import Secret
+
+AccountName = NewType("AccountName", str)
+"""An account's canonical name, `local@domain`; made by `core.names.canonicalise` only."""
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+class Attempt(NamedTuple):
+    """One presented login, as an edge received it. A named tuple, because making one is on the hot path."""
+
+    name: str
+    secret: Secret
+    service: str
+    client: Address | None = None
+    session: str = ""
+    mechanism: str = "PLAIN"
+    secured: str = ""
+
+
+class Credential(StrEnum):
+    """What was presented, and accepted."""
+
+    PASSWORD = "password"
+    PASSWORD_AND_CODE = "password+code"
+    PASSWORD_AND_RECOVERY_CODE = "password+recovery-code"
+    APP_PASSWORD = "app-password"
+
+
+class Reason(StrEnum):
+    """Why a verdict is what it is: the vocabulary of the log and of `mailauth check`. Clients never see it."""
+
+    SECOND_FACTOR_GIVEN = "second-factor-given"
+    APP_PASSWORD_GIVEN = "app-password-given"
+    BEFORE_CUTOVER = "before-cutover"
+    EXEMPT = "exempt"
+
+    NAME_MALFORMED = "name-malformed"
+    SECRET_MALFORMED = "secret-malformed"
+    REQUEST_MALFORMED = "request-malformed"
+    ACCOUNT_UNKNOWN = "account-unknown"
+    ACCOUNT_DISABLED = "account-disabled"
+    PASSWORD_WRONG = "password-wrong"
+    CODE_WRONG = "code-wrong"
+    CODE_MISSING = "code-missing"
+    CODE_REPLAYED = "code-replayed"
+    PASSWORD_AND_CODE_WRONG = "password-and-code-wrong"
+    RECOVERY_CODE_WRONG = "recovery-code-wrong"
+    NOT_ENROLLED = "not-enrolled"
+    APP_PASSWORD_UNKNOWN = "app-password-unknown"
+    APP_PASSWORD_REVOKED = "app-password-revoked"
+    APP_PASSWORD_EXPIRED = "app-password-expired"
+    APP_PASSWORD_SERVICE = "app-password-other-service"
+    APP_PASSWORD_NETWORK = "app-password-other-network"
+
+    STORE_UNAVAILABLE = "store-unavailable"
+    KEY_UNAVAILABLE = "key-unavailable"
+    HASH_UNREADABLE = "hash-unreadable"
+    OVERLOADED = "overloaded"
+    DEADLINE = "deadline"
+    INTERNAL_ERROR = "internal-error"
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The login is accepted, and what it spent is already spent."""
+
+    account: AccountName
+    credential: Credential
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The login is refused. `account` is whom it was about, as a canonical name, whether or not it exists.
+
+    `password_was_right` is for the owner's notice and the log, never for the client.
+    """
+
+    reason: Reason
+    account: AccountName | None = None
+    password_was_right: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Nothing can be said now: the client is told to try again later."""
+
+    reason: Reason
+    account: AccountName | None = None
+
+
+Verdict = Granted | Denied | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveTotp:
+    """An authenticator in force: its row, its sealed seed, and the last step that was spent."""
+
+    id: int
+    sealed_seed: bytes
+    key_id: str
+    last_step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One mail user, as the verifier loads it. `epoch` rises with every change of password, factor or state."""
+
+    id: int
+    name: AccountName
+    password_hash: str | None
+    epoch: int
+    disabled: bool
+    totp: ActiveTotp | None
+    exempt_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AppPassword:
+    """A generated secret for one device. Empty `services` or `networks` mean: any mail service, any network."""
+
+    id: int
+    account_id: int
+    account: AccountName
+    name: str
+    selector: str
+    key_id: str
+    digest: bytes
+    services: frozenset[str]
+    networks: tuple[Network, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    account_disabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """An account that needs no second factor until a moment, with the reason that an administrator gave."""
+
+    account: AccountName
+    until: datetime
+    reason: str

@@ -1,0 +1,88 @@
+"""Configuration in, every object out: the only place that constructs. Opens the key file and the database."""
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mailauth.core.clock import Clock
+from mailauth.core.policy import Policy
+from mailauth.core.texts import RefusalTexts
+from mailauth.effects import keyring
+from mailauth.effects.configuration.schema import Configuration
+from mailauth.effects.passwords import HashPool, PasswordHasher
+from mailauth.effects.store import schema
+from mailauth.effects.store.database import Database
+from mailauth.usecases.accounts import Accounts
+from mailauth.usecases.enrolment import Enrolment
+from mailauth.usecases.explain import Explainer
+from mailauth.usecases.verifier import Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A wired-up mailauth. Close it when done."""
+
+    configuration: Configuration
+    clock: Clock
+    database: Database
+    policy: Policy
+    refusal_texts: RefusalTexts
+    hash_pool: HashPool
+    accounts: Accounts
+    enrolment: Enrolment
+    explainer: Explainer
+    verifier: Verifier
+
+    def close(self) -> None:
+        """Let what runs end, and close the database."""
+        self.hash_pool.close()
+        self.database.close()
+
+
+def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)) -> Installation:
+    """Return a working installation.
+
+    Raises KeyUnusable for the key file, SchemaMismatch and StoreUnavailable for the database.
+    """
+    ring = keyring.read(key_file(configuration))
+    database = Database(configuration.database.url)
+    try:
+        schema.require_current(database)
+    except BaseException:
+        database.close()
+        raise
+    strength = configuration.password.argon2
+    hasher = PasswordHasher(strength.time_cost, strength.memory_kib, strength.parallelism)
+    hash_pool = HashPool()
+    policy = Policy(configuration.cutover.cutover())
+    provider, refusal = configuration.provider, configuration.refusal
+    domain = configuration.accounts.default_domain
+    return Installation(
+        configuration=configuration,
+        clock=clock,
+        database=database,
+        policy=policy,
+        refusal_texts=RefusalTexts(provider.name, provider.url, refusal.imap_code, refusal.before, refusal.after),
+        hash_pool=hash_pool,
+        accounts=Accounts(database, hasher, domain, clock),
+        enrolment=Enrolment(database, ring, provider.name, domain, clock),
+        explainer=Explainer(database, policy, domain, clock),
+        verifier=Verifier(
+            database=database,
+            keyring=ring,
+            hasher=hasher,
+            hash_pool=hash_pool,
+            policy=policy,
+            default_domain=domain,
+            clock=clock,
+            deadline_s=configuration.server.deadline_s,
+            monotonic=time.monotonic,
+        ),
+    )
+
+
+def key_file(configuration: Configuration) -> Path:
+    """Return where the key file is; a relative path is a systemd credential."""
+    return Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), configuration.keys.file)

@@ -1,0 +1,120 @@
+"""What tests start from: a whole installation in a temporary directory, a clock that tests set, and people in it.
+
+Holds no tests. Uses the same wiring as the command line; only the clock and the strength of hashes differ.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from mailauth import wiring
+from mailauth.core import otp
+from mailauth.effects import keyring
+from mailauth.effects.configuration import describing, loading
+from mailauth.effects.store import database as databases
+from mailauth.effects.store import schema
+from mailauth.usecases.enrolment import Confirmed
+from mailauth.vocabulary.model import Attempt, Verdict
+from mailauth.vocabulary.secret import Secret
+
+CUTOVER = datetime(2025, 5, 4, 22, 0, tzinfo=UTC)
+"""2025-05-05T00:00 in Brussels."""
+CHEAP_HASHES = ("password.argon2.time_cost=1", "password.argon2.memory_kib=64")
+
+
+class FakeClock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **delta: float) -> None:
+        self.now += timedelta(**delta)
+
+
+@dataclass
+class Person:
+    """A user, with what that user knows and holds."""
+
+    name: str
+    password: str
+    seed: bytes = b""
+
+    def code(self, now: datetime, steps: int = 0) -> str:
+        """Return what the authenticator shows `steps` steps from now."""
+        return otp.code_at(self.seed, otp.step_at(now) + steps)
+
+
+def enrol(installation: wiring.Installation, name: str, password: str = "correct horse", *, steps: int = -1) -> Person:
+    """Add an account and enrol it, proving it by the code of `steps` steps from now; later steps are unspent."""
+    import base64
+
+    account = installation.accounts.add(name, Secret(password.encode()))
+    begun = installation.enrolment.begin(account)
+    person = Person(account, password, base64.b32decode(begun.secret))
+    code = person.code(installation.clock(), steps)
+    result = installation.enrolment.confirm(account, Secret(code.encode()))
+    assert isinstance(result, Confirmed), result
+    return person
+
+
+def configuration_text(directory: Path, *settings: str) -> str:
+    """Return a configuration whose files are all in a directory, with settings applied."""
+    ours = (
+        f"database.url=sqlite:///{directory}/mailauth.db",
+        f"keys.file={directory}/mailauth.key",
+        f'server.socket=[{{path="{directory}/auth.sock"}}]',
+        *CHEAP_HASHES,
+        *settings,
+    )
+    return loading.with_settings(describing.first_file("2025-05-05T00:00 Europe/Brussels"), ours, "test")
+
+
+def install(directory: Path, *settings: str) -> Path:
+    """Make configuration file, key and database as `mailauth init` does; return the configuration's path."""
+    path = directory / "mailauth.toml"
+    path.write_text(configuration_text(directory, *settings))
+    configuration = loading.load(path)
+    keyring.create(Path(configuration.keys.file), "1")
+    databases.create_file(configuration.database.url)
+    database = databases.Database(configuration.database.url)
+    schema.upgrade(database)
+    database.close()
+    return path
+
+
+class World:
+    """An installation under a clock of its own, after the cut-over by default."""
+
+    def __init__(self, directory: Path, *settings: str, now: datetime = CUTOVER + timedelta(days=30)) -> None:
+        self.directory = directory
+        self.clock = FakeClock(now)
+        self.config_path = install(directory, *settings)
+        self.installation = wiring.build(loading.load(self.config_path), self.clock)
+
+    def add(self, name: str, password: str = "correct horse") -> Person:
+        """Add an account without a second factor."""
+        return Person(self.installation.accounts.add(name, Secret(password.encode())), password)
+
+    def enrol(self, name: str, password: str = "correct horse") -> Person:
+        """Add an enrolled account. The codes of this step and the next are unspent."""
+        return enrol(self.installation, name, password)
+
+    async def login(
+        self, name: str, secret: str | bytes, service: str = "imap", client: str | None = "192.0.2.7"
+    ) -> Verdict:
+        """Return the verdict on a login."""
+        value = secret.encode() if isinstance(secret, str) else secret
+        address = None if client is None else ip_address(client)
+        return await self.installation.verifier.verify(Attempt(name, Secret(value), service, address))
+
+    def close(self) -> None:
+        self.installation.close()
+
+
+WorldMaker = Callable[..., World]
