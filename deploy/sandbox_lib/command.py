@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import control, daemon, postfix, probe, state
-from .ground import SandboxError, clear
+from .ground import LEFT_BEHIND, SandboxError, clear
 from .up import PORT_NAMES, READY_TIMEOUT_S, mailauth_targets, targets, up
 
 SERVICES = ("mailauth", "dovecot", "postfix", "sink")
@@ -29,7 +29,7 @@ def down(options: argparse.Namespace) -> None:
         state.say(f"no sandbox is up in {directory}")
         return
     control.end(Path(known["control"]), known["processes"])
-    clear(directory, keep=("logs", "mail_out"))
+    clear(directory, keep=LEFT_BEHIND)
     state.say(f"down; logs and messages are left in {directory}")
 
 

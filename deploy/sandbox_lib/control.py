@@ -24,14 +24,10 @@ REPLY_TIMEOUT_S = 30.0
 START_TIMEOUT_S = 10.0
 
 
-def launch(
-    ground: Ground, services: list[dict[str, Any]], owner: int | None
-) -> tuple[subprocess.Popen[bytes], int]:
+def launch(ground: Ground, services: list[dict[str, Any]], owner: int | None) -> tuple[subprocess.Popen[bytes], int]:
     """Start a supervisor and all services; return it and the lifeline to release."""
     plan = ground.at("/run/plan.json")
-    plan.write_text(
-        json.dumps({"control": str(ground.control), "owner": owner, "services": services}, indent=1)
-    )
+    plan.write_text(json.dumps({"control": str(ground.control), "owner": owner, "services": services}, indent=1))
     reading, writing = os.pipe()
     script = Path(__file__).with_name("supervisor.py")
     with ground.log("supervisor").open("ab") as log:

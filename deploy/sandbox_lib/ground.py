@@ -65,9 +65,7 @@ class System:
         return None
 
     def output(self, program: str, *arguments: str) -> str:
-        done = subprocess.run(
-            self.argv(program, *arguments), capture_output=True, text=True, timeout=30, check=False
-        )
+        done = subprocess.run(self.argv(program, *arguments), capture_output=True, text=True, timeout=30, check=False)
         if done.returncode != 0:
             raise SandboxError(f"{program} {' '.join(arguments)} failed: {done.stderr.strip()}")
         return done.stdout
@@ -145,6 +143,8 @@ OWN_NAMES = (
     "mailauth",
     "sandbox.json",
 )
+# What outlives a sandbox, for people to read.
+LEFT_BEHIND = ("logs", "mail_out")
 MARKER = ".mailauth-sandbox"
 
 
@@ -156,9 +156,7 @@ def prepare(directory: Path, system: System) -> Ground:
     if not marker.exists():
         foreign = [name for name in OWN_NAMES if (directory / name).exists()]
         if foreign:
-            raise SandboxError(
-                f"{directory} holds {', '.join(foreign)} and is no sandbox: name another directory"
-            )
+            raise SandboxError(f"{directory} holds {', '.join(foreign)} and is no sandbox: name another directory")
     clear(directory)
     marker.write_text("A sandbox of mailauth (deploy/sandbox). `up` here clears its own files.\n")
     if system.root is None and fits(directory):

@@ -31,6 +31,10 @@ def write(ground: Ground, mode: str, ports: dict[str, int]) -> Path:
     folder.mkdir(exist_ok=True)
     queue = ground.at("/var/spool/postfix")
     queue.mkdir(parents=True, exist_ok=True)
+    # Dovecot may make its socket here before Postfix's own set-up makes the folder.
+    private = queue / "private"
+    private.mkdir(mode=0o700, exist_ok=True)
+    shutil.chown(private, *ground.system.user("postfix"))
     data = ground.at("/var/lib/postfix")
     data.mkdir(parents=True, exist_ok=True)
     shutil.chown(data, *ground.system.user("postfix"))

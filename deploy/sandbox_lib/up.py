@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import control, daemon, dovecot, ports, postfix, probe, state
-from .ground import REPOSITORY, Ground, SandboxError, System, prepare
+from .ground import LEFT_BEHIND, REPOSITORY, Ground, SandboxError, System, clear, prepare
 
 READY_TIMEOUT_S = 60.0  # a loaded machine starts Python in seconds
 PORT_ATTEMPTS = 5
@@ -39,8 +39,7 @@ def up(options: argparse.Namespace) -> None:
     program = daemon.find(Path(options.mailauth) if options.mailauth else None)
     ground = prepare(directory, system)
     state.say(
-        f"Dovecot {versions['dovecot']} ({door}), Postfix {versions['postfix']} "
-        f"({options.postfix}) in {ground.base}"
+        f"Dovecot {versions['dovecot']} ({door}), Postfix {versions['postfix']} ({options.postfix}) in {ground.base}"
     )
     try:
         if door == "checkpassword":
@@ -54,6 +53,7 @@ def up(options: argparse.Namespace) -> None:
         control.release(lifeline)
     except SandboxError:
         state.show_logs(ground)
+        clear(directory, keep=LEFT_BEHIND)
         raise
     state.say(f"up in {time.monotonic() - began:.1f} s")
     print(json.dumps(facts, indent=2))
@@ -156,9 +156,7 @@ def forget_logs(ground: Ground) -> None:
             path.unlink(missing_ok=True)
 
 
-def describe(
-    ground: Ground, options: argparse.Namespace, program: Path, chosen: dict[str, int]
-) -> dict[str, Any]:
+def describe(ground: Ground, options: argparse.Namespace, program: Path, chosen: dict[str, int]) -> dict[str, Any]:
     """Where everything is: the JSON object that `up` prints."""
     system = ground.system
     config = ground.at(daemon.CONFIG)
