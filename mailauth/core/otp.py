@@ -60,7 +60,7 @@ def match(seed: bytes, code: bytes, now: datetime, last_step: int) -> CodeMatch 
         code = b"------"
     here = step_at(now)
     found: int | None = None
-    for step in range(here - WINDOW_STEPS, here + WINDOW_STEPS + 1):
+    for step in range(max(0, here - WINDOW_STEPS), here + WINDOW_STEPS + 1):  # a dead clock begins in 1970
         if hmac.compare_digest(code_at(seed, step).encode(), code):
             found = step
     return None if found is None else CodeMatch(found, unspent=found > last_step)
@@ -76,7 +76,7 @@ def drift(seed: bytes, code: bytes, now: datetime) -> int | None:
     here = step_at(now)
     for distance in range(DRIFT_REACH_STEPS + 1):
         for off in (distance, -distance):
-            if hmac.compare_digest(code_at(seed, here + off).encode(), code):
+            if here + off >= 0 and hmac.compare_digest(code_at(seed, here + off).encode(), code):
                 return off
     return None
 
