@@ -117,6 +117,10 @@ static int connect_patiently(const struct wire_request *request, long long deadl
         return -1;
     }
     memcpy(address.sun_path, request->socket_path, length);
+    if (patience < 0) {
+        unavailable(reply, "the clock cannot be read", 0);
+        return -1;
+    }
 
     for (;;) {
         int error = 0;

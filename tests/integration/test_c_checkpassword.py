@@ -31,9 +31,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "auth.sock"
 
 
-def login(
-    binary: Path, path: Path, payload: bytes = PAYLOAD, timeout: str = "10", **environment: str
-) -> Ended:
+def login(binary: Path, path: Path, payload: bytes = PAYLOAD, timeout: str = "10", **environment: str) -> Ended:
     return run_helper(binary, payload, "--socket", str(path), "--timeout", timeout, environment=environment)
 
 
@@ -303,9 +301,7 @@ def test_the_first_answer_counts(binary: Path, path: Path) -> None:
 
 
 @pytest.mark.parametrize("say", [Say.bytes(then_hang=True), Say.bytes(HALF, then_hang=True)])
-def test_a_server_that_never_answers_costs_the_timeout_and_no_more(
-    binary: Path, path: Path, say: Say
-) -> None:
+def test_a_server_that_never_answers_costs_the_timeout_and_no_more(binary: Path, path: Path, say: Say) -> None:
     with FakeServer(path, say):
         ended = login(binary, path, timeout="0.4")
     assert (ended.status, ended.fields) == (111, b"")

@@ -25,6 +25,18 @@ import pytest
 from pam_module.harness.fake_server import Answer, Asked, FakeServer, Say, fail, ok
 from pam_module.harness.helper import build
 
+CHECKPASSWORD = """
+passdb {{
+  driver = checkpassword
+  args = {dir}/mailauth-checkpassword --socket {dir}/auth.sock --timeout 3
+}}
+"""
+PAM = """
+passdb {{
+  driver = pam
+  args = %s
+}}
+"""
 DENY = """
 passdb {{
   driver = passwd-file
@@ -46,11 +58,7 @@ auth_cache_size = 0
 auth_debug = yes
 first_valid_uid = 1
 mail_location = maildir:{dir}/mail/%u
-passdb {{
-  driver = checkpassword
-  args = {helper} --socket {dir}/auth.sock --timeout 3
-}}
-{deny}
+{passdbs}
 userdb {{
   driver = static
   args = uid=nobody gid=nogroup home={dir}/mail/%u allow_all_users=yes
@@ -137,12 +145,18 @@ def wait_until_accepting(port: int, server: subprocess.Popen[bytes], log: Path) 
 
 
 @contextmanager
-def running(deny: str) -> Iterator[Dovecot]:
+def running(passdbs: str) -> Iterator[Dovecot]:
     # Short: a socket's path has 108 bytes. Readable by Dovecot's own user.
     directory = Path(tempfile.mkdtemp(prefix="mac-"))
     directory.chmod(0o755)
-    helper = directory / "mailauth-checkpassword"
-    shutil.copy2(build() / "mailauth-checkpassword", helper)
+    built = build()
+    for name in ("mailauth-checkpassword", "pam_mailauth.so"):
+        shutil.copy2(built / name, directory / name)
+    services = directory / "pam.d"
+    services.mkdir()
+    for name in ("imap", "pop3"):
+        module = f"{directory}/pam_mailauth.so socket={directory}/auth.sock timeout=3"
+        (services / name).write_text(f"auth required {module} set_user\naccount required {module}\n")
     (directory / "deny").write_text("")
     (directory / "mail").mkdir(mode=0o777)
     (directory / "mail").chmod(0o777)
@@ -152,14 +166,25 @@ def running(deny: str) -> Iterator[Dovecot]:
         CONFIGURATION.format(
             dir=directory,
             name=directory.name,
-            helper=helper,
             imap=imap,
             pop3=pop3,
-            deny=deny.format(dir=directory),
+            passdbs=passdbs.format(dir=directory),
         )
     )
     with open(directory / "start.log", "wb") as start_log:
-        server = subprocess.Popen(["dovecot", "-F", "-c", configuration], stdout=start_log, stderr=start_log)
+        server = subprocess.Popen(  # Dovecot's PAM finds its services in a mount namespace: /etc/pam.d stays as it is.
+            [
+                "unshare",
+                "-m",
+                "sh",
+                "-c",
+                'mount --bind "$0" /etc/pam.d && exec dovecot -F -c "$1"',
+                services,
+                configuration,
+            ],
+            stdout=start_log,
+            stderr=start_log,
+        )
     try:
         wait_until_accepting(imap, server, directory / "dovecot.log")
         yield Dovecot(directory, imap, pop3)
@@ -186,7 +211,7 @@ pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 @pytest.fixture(scope="module")
 def dovecot() -> Iterator[Dovecot]:
-    with running(DENY) as instance:
+    with running(CHECKPASSWORD + DENY) as instance:
         yield instance
 
 
@@ -345,12 +370,46 @@ def test_a_burst_of_logins_is_served_without_loss(dovecot: Dovecot) -> None:
 
 
 def test_without_the_last_passdb_a_refusal_is_still_no_login() -> None:
-    with running("") as dovecot, answering(dovecot, fail("[ALERT] no")):
+    with running(CHECKPASSWORD) as dovecot, answering(dovecot, fail("[ALERT] no")):
         reply = dovecot.imap()
     assert re.match(r"a NO \[UNAVAILABLE\] ", reply), reply
 
 
-def test_with_an_earlier_deny_passdb_only_the_order_matters() -> None:
-    """Another passdb behind ours would decide on its own: here one that knows nobody refuses."""
-    with running(DENY + "\n" + DENY) as dovecot, answering(dovecot, fail("[ALERT] no")):
+def test_several_passdbs_that_know_nobody_do_no_harm() -> None:
+    with running(CHECKPASSWORD + DENY + DENY) as dovecot, answering(dovecot, fail("[ALERT] no")):
         assert dovecot.imap() == "a NO [ALERT] no"
+
+
+# The PAM module
+
+
+@pytest.fixture(scope="module")
+def dovecot_pam() -> Iterator[Dovecot]:
+    with running(PAM) as instance:
+        yield instance
+
+
+def test_pam_logs_in_as_the_canonical_name_and_hands_on_service_and_address(dovecot_pam: Dovecot) -> None:
+    with answering(dovecot_pam, ok("anna@example.org")) as server:
+        assert dovecot_pam.imap(user="alias").startswith("a OK [CAPABILITY")
+        assert dovecot_pam.pop3(user="alias") == "+OK Logged in."
+    assert [asked.parameters for asked in server.asked] == [
+        {"service": service, "rip": "127.0.0.1", "mailauth": "1"} for service in ("imap", "pop3")
+    ]
+    assert [(asked.user, asked.secret) for asked in server.asked] == [("alias", "secret123456")] * 2
+    assert dovecot_pam.log().count("Login: user=<anna@example.org>") == 2
+
+
+@pytest.mark.parametrize("say", [fail("[ALERT] no"), fail(), fail(code="temp_fail"), Say.bytes()])
+def test_pam_has_one_answer_for_every_failure(dovecot_pam: Dovecot, say: Say) -> None:
+    with answering(dovecot_pam, say):
+        assert dovecot_pam.imap() == "a NO [AUTHENTICATIONFAILED] Authentication failed."
+
+
+def test_pam_waits_for_a_daemon_that_restarts(dovecot_pam: Dovecot) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        login = pool.submit(dovecot_pam.imap)
+        with pytest.raises(TimeoutError):
+            login.result(0.5)
+        with answering(dovecot_pam, ok("anna@example.org")):
+            assert login.result(10).startswith("a OK ")

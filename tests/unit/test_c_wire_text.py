@@ -99,9 +99,7 @@ def take(wire: ctypes.CDLL, *lines: bytes, greeted: bool = True) -> Verdict:
     return Verdict(over, reply.verdict, reply.user.decode(), reply.reason.decode(), tail)
 
 
-def render(
-    wire: ctypes.CDLL, user: bytes, secret: bytes, size: int = MAX_REQUEST, **more: object
-) -> bytes | None:
+def render(wire: ctypes.CDLL, user: bytes, secret: bytes, size: int = MAX_REQUEST, **more: object) -> bytes | None:
     request = Request(user=Bytes(user, len(user)), secret=Bytes(secret, len(secret)), **more)
     buffer = ctypes.create_string_buffer(size)
     length = ctypes.c_size_t()
@@ -149,15 +147,11 @@ def test_every_text_comes_back_with_controls_as_spaces(wire: ctypes.CDLL, text: 
 def test_unescape_undoes_escape(wire: ctypes.CDLL, value: bytes) -> None:
     out, back = ctypes.create_string_buffer(700), ctypes.create_string_buffer(300)
     length = ctypes.c_size_t()
-    assert wire.wire_escape(
-        value, ctypes.c_size_t(len(value)), out, ctypes.c_size_t(700), ctypes.byref(length)
-    )
+    assert wire.wire_escape(value, ctypes.c_size_t(len(value)), out, ctypes.c_size_t(700), ctypes.byref(length))
     escaped = out.raw[: length.value]
     assert escaped.decode("latin-1") == escape(value.decode("latin-1"))
     assert unescape(escaped.decode("latin-1")).encode("latin-1") == value
-    assert wire.wire_unescape(
-        escaped, ctypes.c_size_t(len(escaped)), back, ctypes.c_size_t(300), ctypes.byref(length)
-    )
+    assert wire.wire_unescape(escaped, ctypes.c_size_t(len(escaped)), back, ctypes.c_size_t(300), ctypes.byref(length))
     assert back.raw[: length.value] == value
 
 
@@ -172,9 +166,7 @@ text = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_c
 
 
 @given(user=text, secret=text, session=text, rip=text)
-def test_the_server_reads_what_was_rendered(
-    wire: ctypes.CDLL, user: str, secret: str, session: str, rip: str
-) -> None:
+def test_the_server_reads_what_was_rendered(wire: ctypes.CDLL, user: str, secret: str, session: str, rip: str) -> None:
     raw = render(wire, user.encode(), secret.encode(), session=session.encode(), rip=rip.encode())
     assert raw is not None
     asked = Asked.parse(raw)
