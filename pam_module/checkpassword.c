@@ -38,6 +38,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -339,6 +340,8 @@ int main(int argc, char **argv)
         complain("cannot forbid core files", NULL);
         return STATUS_TEMPORARY;
     }
+    /* A reader that is gone is an error like any other: 111, not a signal. */
+    (void)signal(SIGPIPE, SIG_IGN);
     /* Dovecot's auth process leaves its own sockets open in us. */
     (void)close_range(FD_OUTPUT + 1, ~0U, 0);
     if (!parse_options(argv, &options))

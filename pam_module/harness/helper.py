@@ -55,16 +55,21 @@ def run_helper(
     environment: Mapping[str, str] | None = None,
     limit_s: float = 20.0,
     keep_input_open: bool = False,
+    output_gone: bool = False,
 ) -> Ended:
     """Runs the helper with payload on descriptor 3; collects descriptor 4 and standard error.
 
-    The payload may be larger than a pipe.  With keep_input_open, descriptor 3 never ends.
+    The payload may be larger than a pipe.  With keep_input_open, descriptor 3 never ends; with
+    output_gone, nobody reads descriptor 4.
     """
     in_read, in_write = os.pipe()
     out_read, out_write = os.pipe()
     err_read, err_write = os.pipe()
     high_in = fcntl.fcntl(in_read, fcntl.F_DUPFD_CLOEXEC, 20)
     high_out = fcntl.fcntl(out_write, fcntl.F_DUPFD_CLOEXEC, 20)
+    if output_gone:
+        os.close(out_read)
+        out_read = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     started = time.monotonic()
     pid = os.posix_spawn(
         binary,
@@ -83,10 +88,11 @@ def run_helper(
     collected = {out_read: b"", err_read: b""}
     left = payload
     with selectors.DefaultSelector() as selector:
-        selector.register(out_read, selectors.EVENT_READ)
+        if not output_gone:
+            selector.register(out_read, selectors.EVENT_READ)
         selector.register(err_read, selectors.EVENT_READ)
         selector.register(in_write, selectors.EVENT_WRITE)
-        open_ends = 2
+        open_ends = 1 if output_gone else 2
         while open_ends:
             wait = started + limit_s - time.monotonic()
             ready = selector.select(max(wait, 0))

@@ -397,6 +397,13 @@ def test_an_input_that_does_not_end_costs_the_timeout(binary: Path, path: Path) 
     assert ended.seconds < 2.0
 
 
+@pytest.mark.parametrize("say", [ok(USER), fail(TEXT)])
+def test_an_answer_that_nobody_reads_is_not_given(binary: Path, path: Path, say: Say) -> None:
+    with FakeServer(path, say):
+        ended = run_helper(binary, PAYLOAD, "--socket", str(path), output_gone=True)
+    assert ended.status == 111
+
+
 @pytest.mark.parametrize("value", ["1", "2", ""])
 def test_a_lookup_without_a_password_is_never_a_success(binary: Path, path: Path, value: str) -> None:
     with FakeServer(path, ok(USER)) as server:
