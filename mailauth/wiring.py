@@ -4,6 +4,7 @@ import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 
 from mailauth.core.clock import Clock
@@ -17,6 +18,7 @@ from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import Accounts
 from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.explain import Explainer
+from mailauth.usecases.ledger import Ledger
 from mailauth.usecases.verifier import Verifier
 
 
@@ -71,6 +73,13 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
         explainer=Explainer(database, policy, domain, clock),
         verifier=Verifier(
             database=database,
+            ledger=Ledger(
+                database,
+                ring,
+                configuration.limits.limits(),
+                tuple(ip_network(text) for text in configuration.limits.trusted_networks),
+                configuration.login_memory.profiles(),
+            ),
             keyring=ring,
             hasher=hasher,
             hash_pool=hash_pool,

@@ -23,6 +23,12 @@ CUTOVER = datetime(2025, 5, 4, 22, 0, tzinfo=UTC)
 """2025-05-05T00:00 in Brussels."""
 CHEAP_HASHES = ("password.argon2.time_cost=1", "password.argon2.memory_kib=64")
 
+UNLIMITED = tuple(
+    f"limits.{kind}_burst=1000000" for kind in ("source", "site", "account_and_source", "account", "code", "repeat")
+)
+FORGETFUL = ("login_memory.life_s=0",)
+"""Worlds neither throttle nor remember unless a test says so: limiter and login memory have tests of their own."""
+
 
 class FakeClock:
     """A clock that stands still until a test moves it."""
@@ -70,6 +76,8 @@ def configuration_text(directory: Path, *settings: str) -> str:
         f"keys.file={directory}/mailauth.key",
         f'server.socket=[{{path="{directory}/auth.sock"}}]',
         *CHEAP_HASHES,
+        *UNLIMITED,
+        *FORGETFUL,
         *settings,
     )
     return loading.with_settings(describing.first_file("2025-05-05T00:00 Europe/Brussels"), ours, "test")

@@ -98,11 +98,9 @@ def decide(evidence: Evidence, policy: Policy, now: datetime) -> Decision:
             assert_never(requirement)
 
 
-def lost_race(decision: Decision) -> Denied:
-    """Return the verdict where a decision's effect changed no row: another login spent it in between."""
-    verdict = decision.verdict
-    account = verdict.account
-    return Denied(Reason.CODE_REPLAYED, account, password_was_right=True)
+def lost_race(granted: Granted) -> Denied:
+    """Return the verdict where a grant's effect changed no row: another login spent it in between."""
+    return Denied(Reason.CODE_REPLAYED, granted.account, password_was_right=True)
 
 
 def _by_password(account: Account, evidence: Evidence, reason: Reason) -> Decision:

@@ -65,6 +65,7 @@ def _allowed_in_local(character: str) -> bool:
 
 def _canonical_domain(domain: str) -> str:
     try:
-        return idna.encode(domain, uts46=True, std3_rules=True).decode("ascii").lower()
+        encoded = idna.encode(domain, uts46=True, std3_rules=True).decode("ascii").lower()
     except (idna.IDNAError, UnicodeError) as error:
         raise InvalidName(f"not a mail domain: {domain[:80]!a}") from error
+    return encoded.removesuffix(".")  # the root's dot: the DNS knows it, mail addresses have one form only

@@ -36,6 +36,8 @@ class Purpose(StrEnum):
     TOTP_SEED = "totp-seed"
     RECOVERY_CODE = "recovery-code"
     APP_PASSWORD = "app-password"
+    LOGIN_MEMORY = "login-memory"
+    KNOWN_WRONG = "known-wrong"
 
 
 class Sealed(NamedTuple):

@@ -139,6 +139,7 @@ class Enrolment:
             digests = [self._keyring.mac(Purpose.RECOVERY_CODE, found.name, code) for code in codes]
             now = self._clock()
             factors.issue_recovery_codes(connection, found.id, self._keyring.current_id, digests, now)
+            accounts.raise_epoch(connection, found.id)
         return found.name, tuple(alphabet.grouped(code) for code in codes)
 
     def recovery_codes_left(self, account: str) -> int:

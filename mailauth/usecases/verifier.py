@@ -1,8 +1,9 @@
 """A login from attempt to verdict: load, check both factors, decide, commit, and only then say yes.
 
 Two ways through. An app password is answered from a read cache, without hash, database or thread, so that an
-attack on passwords does not slow it down. Everything else takes one hop to load, exactly one password hash, the
-check of the second factor whatever the hash said, and one hop to commit what the decision spends.
+attack on passwords does not slow it down. Everything else takes one hop to the ledger, which loads, remembers
+and counts; exactly one password hash; the check of the second factor whatever the hash said; and one hop back
+to the ledger, which commits what the decision spends.
 
 Whatever goes wrong on the way is Unavailable: a grant is never built on state that is not saved.
 """
@@ -12,7 +13,6 @@ import hmac
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
@@ -21,9 +21,9 @@ from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.passwords import HashPool, PasswordHasher
-from mailauth.effects.store import accounts, factors
 from mailauth.effects.store.database import Database
 from mailauth.usecases.app_password_cache import AppPasswordCache
+from mailauth.usecases.ledger import Admitted, Ledger
 from mailauth.vocabulary.errors import (
     HashUnreadable,
     InvalidName,
@@ -33,7 +33,6 @@ from mailauth.vocabulary.errors import (
     StoreUnavailable,
 )
 from mailauth.vocabulary.model import (
-    Account,
     AccountName,
     AppPassword,
     Attempt,
@@ -56,15 +55,6 @@ _UNAVAILABLE_BECAUSE: dict[type[Exception], Reason] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """What one hop to the database found: the account, how its secret reads, and the recovery code's row."""
-
-    account: Account | None
-    presented: splitter.Presented
-    recovery_row: int | None
-
-
 class Verifier:
     """Decides logins. One for all doors, so that all of them have the same rules."""
 
@@ -72,6 +62,7 @@ class Verifier:
         self,
         *,
         database: Database,
+        ledger: Ledger,
         keyring: Keyring,
         hasher: PasswordHasher,
         hash_pool: HashPool,
@@ -82,6 +73,7 @@ class Verifier:
         monotonic: Callable[[], float],
     ) -> None:
         self._database = database
+        self._ledger = ledger
         self._keyring = keyring
         self._hasher = hasher
         self._hash_pool = hash_pool
@@ -132,18 +124,15 @@ class Verifier:
         if token is not None:
             found = await self._cache.load(name, token.selector)
             return self._by_app_password(attempt, name, token, found)
-        loaded = await self._database.run(lambda: self._load(name, secret))
-        account = loaded.account
-        stored = None if account is None else account.password_hash
-        password = loaded.presented.password
+        admitted = await self._database.run(lambda: self._ledger.admit(attempt, name, now))
+        if not isinstance(admitted, Admitted):
+            return admitted
+        stored = None if admitted.account is None else admitted.account.password_hash
+        password = admitted.presented.password
         is_right = await self._hash_pool.run(lambda: self._hasher.verify(stored, password))
-        evidence = engine.Evidence(account, is_right, self._second_factor(loaded, now))
+        evidence = engine.Evidence(admitted.account, is_right, self._second_factor(admitted, now))
         decision = engine.decide(evidence, self._policy, now)
-        if decision.effect is None:
-            return _named(decision.verdict, name)
-        effect = decision.effect
-        spent = await self._database.run(lambda: self._spend(effect, now))
-        return decision.verdict if spent else engine.lost_race(decision)
+        return await self._database.run(lambda: self._ledger.settle(admitted, decision, now))
 
     def _by_app_password(
         self, attempt: Attempt, name: AccountName, token: app_password.Token, found: AppPassword | None
@@ -159,26 +148,10 @@ class Verifier:
             return Denied(refused, found.account)
         return Granted(found.account, Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN)
 
-    def _load(self, name: AccountName, secret: bytes) -> _Loaded:
-        with self._database.reading() as connection:
-            account = accounts.load(connection, name)
-            presented = splitter.split(secret, enrolled=account is not None and account.totp is not None)
-            # What could be a recovery code is looked up for every account, so that it costs every account alike.
-            if_enrolled = splitter.split(secret, enrolled=True)
-            row = None
-            if isinstance(if_enrolled, splitter.PasswordAndRecoveryCode):
-                owner_id, owner = (0, name) if account is None else (account.id, account.name)
-                digests = self._recovery_digests(owner, if_enrolled.recovery_code)
-                row = factors.find_recovery_code(connection, owner_id, digests)
-        return _Loaded(account, presented, row)
-
-    def _recovery_digests(self, owner: AccountName, code: bytes) -> list[bytes]:
-        return [self._keyring.mac(Purpose.RECOVERY_CODE, owner, code, key_id=key_id) for key_id in self._keyring.ids]
-
-    def _second_factor(self, loaded: _Loaded, now: datetime) -> engine.SecondFactor:
+    def _second_factor(self, admitted: Admitted, now: datetime) -> engine.SecondFactor:
         """Check the second factor. A seed is opened and its codes are computed for every login alike."""
-        code = loaded.presented.code if isinstance(loaded.presented, splitter.PasswordAndCode) else b""
-        account = loaded.account
+        code = admitted.presented.code if isinstance(admitted.presented, splitter.PasswordAndCode) else b""
+        account = admitted.account
         if account is None or account.totp is None:
             seed, last_step = self._keyring.unseal(Purpose.TOTP_SEED, "", self._dummy), 0
         else:
@@ -186,27 +159,12 @@ class Verifier:
             seed = self._keyring.unseal(Purpose.TOTP_SEED, account.name, sealed)
             last_step = account.totp.last_step
         found = otp.match(seed, code, now, last_step)
-        match loaded.presented:
+        match admitted.presented:
             case splitter.Password():
                 return engine.NoSecondFactor()
             case splitter.PasswordAndCode():
                 return engine.CodeEvidence(found)
             case splitter.PasswordAndRecoveryCode():
-                return engine.RecoveryEvidence(loaded.recovery_row)
+                return engine.RecoveryEvidence(admitted.recovery_row)
             case presented:
                 assert_never(presented)
-
-    def _spend(self, effect: engine.Effect, now: datetime) -> bool:
-        with self._database.writing() as connection:
-            match effect:
-                case engine.SpendStep():
-                    return factors.spend_step(connection, effect.totp_id, effect.step, effect.epoch)
-                case engine.SpendRecoveryCode():
-                    return factors.spend_recovery_code(connection, effect.row_id, effect.epoch, now)
-                case _:
-                    assert_never(effect)
-
-
-def _named(verdict: Granted | Denied, name: AccountName) -> Granted | Denied:
-    """Return a verdict that says whom it is about, also where there is no such account."""
-    return replace(verdict, account=name) if verdict.account is None else verdict

@@ -45,6 +45,7 @@ class Reason(StrEnum):
 
     SECOND_FACTOR_GIVEN = "second-factor-given"
     APP_PASSWORD_GIVEN = "app-password-given"
+    REMEMBERED = "remembered"
     BEFORE_CUTOVER = "before-cutover"
     EXEMPT = "exempt"
 
@@ -57,6 +58,7 @@ class Reason(StrEnum):
     CODE_WRONG = "code-wrong"
     CODE_MISSING = "code-missing"
     CODE_REPLAYED = "code-replayed"
+    CODE_REPLAYED_BY_SAME_CLIENT = "code-replayed-by-same-client"
     PASSWORD_AND_CODE_WRONG = "password-and-code-wrong"
     RECOVERY_CODE_WRONG = "recovery-code-wrong"
     NOT_ENROLLED = "not-enrolled"
@@ -66,6 +68,7 @@ class Reason(StrEnum):
     APP_PASSWORD_SERVICE = "app-password-other-service"
     APP_PASSWORD_NETWORK = "app-password-other-network"
 
+    THROTTLED = "throttled"
     STORE_UNAVAILABLE = "store-unavailable"
     KEY_UNAVAILABLE = "key-unavailable"
     HASH_UNREADABLE = "hash-unreadable"

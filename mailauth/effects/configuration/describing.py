@@ -2,12 +2,12 @@
 
 import textwrap
 from collections.abc import Iterator
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args, get_origin
 
 import tomlkit
 from pydantic.fields import FieldInfo
 
-from mailauth.effects.configuration.schema import Configuration, Section, Socket
+from mailauth.effects.configuration.schema import Configuration, Section
 
 _WIDTH = 110
 
@@ -42,8 +42,8 @@ def _body(section: type[Section], place: str, cutover_date: str) -> str:
     for name, field in section.model_fields.items():
         comment = _comment(field.description or "")
         inner = _section_of(field)
-        if inner is Socket:
-            nested.append("\n" + comment + "".join(_socket(f"{place}.{name}", socket) for socket in _default(field)))
+        if inner is not None and _is_list(field):
+            nested.append("\n" + comment + "".join(_item(f"{place}.{name}", item) for item in _default(field)))
         elif inner is not None:
             nested.append("\n" + comment + f"[{place}.{name}]\n" + _body(inner, f"{place}.{name}", cutover_date))
         else:
@@ -52,17 +52,17 @@ def _body(section: type[Section], place: str, cutover_date: str) -> str:
     return "".join(plain + nested)
 
 
-def _socket(place: str, socket: Socket) -> str:
-    return f"[[{place}]]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in socket.model_dump().items())
+def _item(place: str, item: Section) -> str:
+    return f"[[{place}]]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in item.model_dump().items())
 
 
 def _keys(section: type[Section], place: str) -> Iterator[KeyDescription]:
     for name, field in section.model_fields.items():
         inner = _section_of(field)
         here = f"{place}{name}"
-        if inner is Socket:
-            yield KeyDescription(here, "list of tables", "one socket", field.description or "")
-            yield from _keys(Socket, f"{here}[].")
+        if inner is not None and _is_list(field):
+            yield KeyDescription(here, "list of tables", f"{len(_default(field)) or 'none'}", field.description or "")
+            yield from _keys(inner, f"{here}[].")
         elif inner is not None:
             yield from _keys(inner, f"{here}.")
         else:
@@ -75,6 +75,10 @@ def _section_of(field: FieldInfo) -> type[Section] | None:
         if isinstance(candidate, type) and issubclass(candidate, Section):
             return candidate
     return None
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is list
 
 
 def _type(field: FieldInfo) -> str:

@@ -137,3 +137,32 @@ exemption = Table(
     Column("created_at", Moment, nullable=False),
     UniqueConstraint("account_id"),
 )
+
+limiter = Table(
+    "limiter",
+    metadata,
+    # What is counted, and of whom: `account+source alice@example.org 192.0.2.7`.
+    Column("bucket", String(400), primary_key=True),
+    Column("arrival_ms", BigInteger, nullable=False, index=True),
+)
+
+familiar_source = Table(
+    "familiar_source",
+    metadata,
+    Column("account_id", _Id, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
+    Column("network", String(64), primary_key=True),
+    Column("last_passed_at", Moment, nullable=False),
+)
+
+login_memory = Table(
+    "login_memory",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _account_id(index=True),
+    # Covers account, epoch, class of service, network and the whole presented string.
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
+    Column("last_used_at", Moment, nullable=False),
+    Column("uses", BigInteger, nullable=False),
+)

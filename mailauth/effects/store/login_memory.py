@@ -1,0 +1,62 @@
+"""Statements of the login memory. A row is found by a keyed digest of everything that it is bound to.
+
+Using a memory is one statement that also checks its life, its idle time and its uses, so that parallel uses all
+count. The digest covers the account's epoch: any change of password, factor or state voids a memory.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from mailauth.core.login_memory import KEPT_AFTER, MAX_ROWS_PER_ACCOUNT, Profile
+from mailauth.effects.store.tables import login_memory
+
+_USE = (
+    update(login_memory)
+    .where(
+        login_memory.c.digest == bindparam("wanted"),
+        login_memory.c.uses < bindparam("max_uses"),
+        login_memory.c.expires_at > bindparam("now"),
+        # A moment that lies ahead means that the clock was set back: nothing is known then.
+        login_memory.c.created_at <= bindparam("now"),
+        login_memory.c.last_used_at >= bindparam("used_since"),
+    )
+    .values(uses=login_memory.c.uses + 1, last_used_at=bindparam("now"))
+)
+
+
+def use(connection: Connection, digest: bytes, profile: Profile, now: datetime) -> bool:
+    """Use a memory once; False where there is none that still serves."""
+    used_since = now - (profile.life if profile.idle is None else profile.idle)
+    values = {"wanted": digest, "max_uses": profile.max_uses, "now": now, "used_since": used_since}
+    return connection.execute(_USE, values).rowcount == 1
+
+
+def is_known(connection: Connection, digest: bytes) -> bool:
+    """Tell whether there is a memory, be it over: the same client has had this string accepted."""
+    statement = select(login_memory.c.id).where(login_memory.c.digest == digest)
+    return connection.execute(statement).first() is not None
+
+
+def remember(connection: Connection, account_id: int, digest: bytes, profile: Profile, now: datetime) -> None:
+    """Remember an accepted string, in place of an older memory of it; the account's oldest go beyond the cap."""
+    connection.execute(delete(login_memory).where(login_memory.c.digest == digest))
+    oldest_first = select(login_memory.c.id).where(login_memory.c.account_id == account_id).order_by(login_memory.c.id)
+    ids = list(connection.execute(oldest_first).scalars())
+    surplus = ids[: max(0, len(ids) - MAX_ROWS_PER_ACCOUNT + 1)]
+    if surplus:
+        connection.execute(delete(login_memory).where(login_memory.c.id.in_(surplus)))
+    row = {
+        "account_id": account_id,
+        "digest": digest,
+        "created_at": now,
+        "expires_at": now + profile.life,
+        "last_used_at": now,
+        "uses": 1,
+    }
+    connection.execute(insert(login_memory).values(row))
+
+
+def purge(connection: Connection, now: datetime) -> int:
+    """Delete memories that have been over for long."""
+    return connection.execute(delete(login_memory).where(login_memory.c.expires_at <= now - KEPT_AFTER)).rowcount

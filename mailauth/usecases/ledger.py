@@ -1,0 +1,239 @@
+"""The two visits that a login with a password pays to the database.
+
+Before anything is verified, `admit`: the account, the login memory, and the draws from the limiter's buckets, in
+one transaction. After the decision, `settle`: what the verdict spends, remembers and gives back, in one
+transaction, before anybody is told. Decides nothing about factors.
+
+A denial does the same work whichever factor was wrong, so that its time tells nothing; what it gets back it
+gets after the reply. Works on the database's threads, not on the event loop.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+
+from sqlalchemy import Connection
+
+from mailauth.core import engine, limiter, login_memory, splitter
+from mailauth.core.limiter import Bucket, Guess, Limits, Source
+from mailauth.core.login_memory import Profile, Profiles
+from mailauth.effects.keyring import Keyring, Purpose
+from mailauth.effects.log_lines import FIELDS
+from mailauth.effects.store import accounts, factors
+from mailauth.effects.store import limiter as buckets
+from mailauth.effects.store import login_memory as memories
+from mailauth.effects.store.database import Database
+from mailauth.usecases.known_wrong import KnownWrong
+from mailauth.vocabulary.model import (
+    Account,
+    AccountName,
+    Attempt,
+    Credential,
+    Denied,
+    Granted,
+    Network,
+    Reason,
+    Unavailable,
+    Verdict,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Under which digest, and how, this very login would be remembered."""
+
+    digest: bytes
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A login that may be verified: the account, how its secret reads, and what was drawn for it.
+
+    `memory` is None where the door does not say where the client is. `subject` is the account's name, or the
+    presented one in its canonical form where there is no such account.
+    """
+
+    subject: AccountName
+    account: Account | None
+    presented: splitter.Presented
+    recovery_row: int | None
+    source: Source
+    is_fresh_source: bool
+    drawn: tuple[Bucket, ...]
+    memory: Memory | None
+    wrong_digest: bytes
+
+
+class Ledger:
+    """Loads, counts, remembers and spends for logins."""
+
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        limits: Limits,
+        trusted: Sequence[Network],
+        profiles: Profiles,
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._limits = limits
+        self._trusted = trusted
+        self._profiles = profiles
+        self._known_wrong = KnownWrong()
+
+    def admit(self, attempt: Attempt, name: AccountName, now: datetime) -> Admitted | Granted | Unavailable:
+        """Return what is to be verified; or at once Granted from the login memory, or Unavailable if throttled."""
+        secret = attempt.secret.reveal()
+        source = limiter.source_of(attempt.client, self._trusted)
+        with self._database.writing(durable=False) as connection:
+            account = accounts.load(connection, name)
+            subject = name if account is None else account.name
+            memory = self._memory(attempt, subject, account)
+            is_remembered = memory is not None and self._use(connection, memory, now)
+            if is_remembered and account is not None:
+                return Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED)
+            # How the string reads depends on the account's state: never both ways.
+            presented = splitter.split(secret, enrolled=account is not None and account.totp is not None)
+            if_enrolled = splitter.split(secret, enrolled=True)
+            passed = buckets.last_passed(connection, 0 if account is None else account.id, source.network)
+            is_familiar = passed is not None and now - passed < limiter.FAMILIAR_FOR
+            wrong_digest = self._wrong_digest(subject, account, secret)
+            guess = Guess.REPEAT if self._known_wrong.has(wrong_digest, now) else _guess(account, if_enrolled)
+            drawn = limiter.buckets(self._limits, subject, source, guess, is_familiar=is_familiar)
+            full = buckets.draw(connection, drawn, now)
+            recovery_row = self._recovery_row(connection, subject, account, if_enrolled)
+        if full is not None:
+            fields = {"account": subject, "bucket": full.kind, "client": attempt.client}
+            log.info("throttled", extra={FIELDS: fields})
+            return Unavailable(Reason.THROTTLED, subject)
+        return Admitted(
+            subject=subject,
+            account=account,
+            presented=presented,
+            recovery_row=recovery_row,
+            source=source,
+            is_fresh_source=passed is not None and now - passed < limiter.FAMILIAR_REFRESH,
+            drawn=drawn,
+            memory=memory,
+            wrong_digest=wrong_digest,
+        )
+
+    def settle(self, admitted: Admitted, decision: engine.Decision, now: datetime) -> Verdict:
+        """Commit a decision, and return the verdict that holds: another login may have spent the code before."""
+        match decision.verdict:
+            case Granted() as granted:
+                return self._grant(admitted, granted, decision, now)
+            case Denied() as denied:
+                return self._deny(admitted, denied, now)
+            case verdict:
+                assert_never(verdict)
+
+    def _grant(self, admitted: Admitted, granted: Granted, decision: engine.Decision, now: datetime) -> Verdict:
+        account, effect = admitted.account, decision.effect
+        with self._database.writing(durable=effect is not None) as connection:
+            if effect is None or _spend(connection, effect, now):
+                buckets.give_back(connection, admitted.drawn)
+                if account is not None and not admitted.is_fresh_source:
+                    buckets.set_passed(connection, account.id, admitted.source.network, now)
+                if account is not None and admitted.memory is not None and isinstance(effect, engine.SpendStep):
+                    memory = admitted.memory
+                    memories.remember(connection, account.id, memory.digest, memory.profile, now)
+                return granted
+        return self._deny(admitted, engine.lost_race(granted), now)
+
+    def _deny(self, admitted: Admitted, denied: Denied, now: datetime) -> Verdict:
+        verdict: Verdict = denied if denied.account else replace(denied, account=admitted.subject)
+        memory = admitted.memory
+        if memory is not None:
+            # What this client had accepted a moment ago, on another connection, is remembered by now.
+            with self._database.writing(durable=False) as connection:
+                is_remembered = self._use(connection, memory, now)
+                is_known = memories.is_known(connection, memory.digest)
+            if is_remembered:
+                verdict = Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED)
+            elif is_known and denied.reason is Reason.CODE_REPLAYED:
+                verdict = replace(denied, reason=Reason.CODE_REPLAYED_BY_SAME_CLIENT)
+        if limiter.is_settled(verdict):
+            self._known_wrong.add(admitted.wrong_digest, now)
+        owed = limiter.owed_back(verdict, admitted.drawn)
+        if owed:
+            self._database.later(lambda: self._give_back(owed))
+        return verdict
+
+    def _give_back(self, owed: tuple[Bucket, ...]) -> None:
+        with self._database.writing(durable=False) as connection:
+            buckets.give_back(connection, owed)
+
+    def _use(self, connection: Connection, memory: Memory, now: datetime) -> bool:
+        return memories.use(connection, memory.digest, memory.profile, now)
+
+    def _memory(self, attempt: Attempt, subject: AccountName, account: Account | None) -> Memory | None:
+        if attempt.client is None:
+            return None
+        profile = self._profiles.of(attempt.client)
+        if not profile.life:
+            return None
+        digest = self._keyring.mac(
+            Purpose.LOGIN_MEMORY,
+            subject,
+            _epoch(account),
+            login_memory.service_class(attempt.service),
+            login_memory.network_of(attempt.client),
+            attempt.secret.reveal(),
+        )
+        return Memory(digest, profile)
+
+    def _wrong_digest(self, subject: AccountName, account: Account | None, secret: bytes) -> bytes:
+        return self._keyring.mac(Purpose.KNOWN_WRONG, subject, _epoch(account), secret)
+
+    def _recovery_row(
+        self,
+        connection: Connection,
+        subject: AccountName,
+        account: Account | None,
+        if_enrolled: splitter.Presented,
+    ) -> int | None:
+        """Find a recovery code's row; looked for whatever the account is, so that it costs every account alike."""
+        if not isinstance(if_enrolled, splitter.PasswordAndRecoveryCode):
+            return None
+        code = if_enrolled.recovery_code
+        ring = self._keyring
+        digests = [ring.mac(Purpose.RECOVERY_CODE, subject, code, key_id=key_id) for key_id in ring.ids]
+        return factors.find_recovery_code(connection, 0 if account is None else account.id, digests)
+
+
+def _spend(connection: Connection, effect: engine.Effect, now: datetime) -> bool:
+    match effect:
+        case engine.SpendStep():
+            return factors.spend_step(connection, effect.totp_id, effect.step, effect.epoch)
+        case engine.SpendRecoveryCode():
+            return factors.spend_recovery_code(connection, effect.row_id, effect.epoch, now)
+        case _:
+            assert_never(effect)
+
+
+def _guess(account: Account | None, if_enrolled: splitter.Presented) -> Guess:
+    """Return what is guessed at: by shape alone, so that the buckets do not tell who is enrolled.
+
+    But for one thing: to an account without authenticator, what looks like a recovery code ends a password.
+    """
+    is_not_enrolled = account is not None and account.totp is None
+    match if_enrolled:
+        case splitter.Password():
+            return Guess.PASSWORD
+        case splitter.PasswordAndCode():
+            return Guess.PASSWORD_AND_CODE
+        case splitter.PasswordAndRecoveryCode():
+            return Guess.PASSWORD if is_not_enrolled else Guess.RECOVERY_CODE
+        case _:
+            assert_never(if_enrolled)
+
+
+def _epoch(account: Account | None) -> str:
+    return "" if account is None else f"{account.id}/{account.epoch}"

@@ -1,0 +1,208 @@
+"""The limiter: guesses are counted before they are verified, owners are not locked out (LIM1 to LIM7)."""
+
+import asyncio
+
+import pytest
+
+from mailauth.vocabulary.model import Granted, Reason, Unavailable, Verdict
+from tests.world import World, WorldMaker
+
+DEFAULTS = (
+    "limits.source_burst=60",
+    "limits.site_burst=600",
+    "limits.account_and_source_burst=20",
+    "limits.account_burst=50",
+    "limits.code_burst=50",
+    "limits.repeat_burst=60",
+)
+HOME, THIEF = "192.0.2.7", "198.51.100.9"
+
+
+@pytest.fixture
+def limited(make_world: WorldMaker) -> World:
+    """Give a world with the limits that an installation has by default."""
+    return make_world(*DEFAULTS)
+
+
+def throttled(verdict: Verdict) -> bool:
+    return isinstance(verdict, Unavailable) and verdict.reason is Reason.THROTTLED
+
+
+async def test_exactly_the_burst_of_parallel_guesses_reaches_the_hash(limited: World) -> None:
+    """LIM2: 400 at once, each another password, from one address."""
+    limited.enrol("alice")
+    hashed = 0
+    verifier = limited.installation.verifier
+    hasher = verifier._hasher
+    verify = hasher.verify
+
+    def counting(stored: str | None, password: bytes) -> bool:
+        nonlocal hashed
+        hashed += 1
+        return verify(stored, password)
+
+    hasher.verify = counting  # type: ignore[method-assign]
+    verdicts = await asyncio.gather(*(limited.login("alice", f"guess{n}", client=THIEF) for n in range(400)))
+    assert hashed == 20
+    assert sum(throttled(verdict) for verdict in verdicts) == 380
+
+
+async def test_one_more_is_admitted_after_each_interval(limited: World) -> None:
+    limited.enrol("alice")
+    for n in range(20):
+        assert not throttled(await limited.login("alice", f"guess{n}", client=THIEF))
+    assert throttled(await limited.login("alice", "guess20", client=THIEF))
+    limited.clock.advance(seconds=119)
+    assert throttled(await limited.login("alice", "guess21", client=THIEF))
+    limited.clock.advance(seconds=2)
+    assert not throttled(await limited.login("alice", "guess22", client=THIEF))
+    assert throttled(await limited.login("alice", "guess23", client=THIEF))
+
+
+async def test_strangers_everywhere_do_not_lock_the_owner_out(limited: World) -> None:
+    """LIM1: the owner on a familiar network, an app password anywhere."""
+    alice = limited.enrol("alice")
+    device = limited.installation.enrolment.add_app_password("alice", "phone")
+    assert isinstance(await limited.login("alice", alice.password + alice.code(limited.clock()), client=HOME), Granted)
+    answers = [await limited.login("alice", f"guess{n}", client=f"198.51.{n // 200}.{n % 200}") for n in range(300)]
+    assert sum(not throttled(answer) for answer in answers) == 50
+    limited.clock.advance(seconds=30)
+    secret = alice.password + alice.code(limited.clock())
+    assert throttled(await limited.login("alice", secret, client="203.0.113.1"))
+    assert isinstance(await limited.login("alice", secret, client=HOME), Granted)
+    assert isinstance(await limited.login("alice", device.password, client="203.0.113.1"), Granted)
+
+
+async def test_recovery_code_works_where_strangers_used_the_accounts_bucket_up(limited: World) -> None:
+    limited.enrol("alice")
+    _, codes = limited.installation.enrolment.issue_recovery_codes("alice")
+    for n in range(60):
+        await limited.login("alice", f"guess{n}", client=f"198.51.100.{n}")
+    verdict = await limited.login("alice", "correct horse" + codes[0], client="203.0.113.1")
+    assert isinstance(verdict, Granted)
+
+
+async def test_strangers_have_fewer_than_a_hundred_guesses_in_thirty_days(limited: World) -> None:
+    """LIM1: one try from a new address every twenty minutes."""
+    limited.add("alice")
+    admitted = 0
+    for n in range(30 * 72):
+        limited.clock.advance(minutes=20)
+        verdict = await limited.login("alice", f"guess{n}", client=f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}")
+        admitted += not throttled(verdict)
+    assert admitted <= 100
+
+
+async def test_wrong_codes_with_the_right_password_are_capped_whatever_succeeds_between(limited: World) -> None:
+    """LIM7: a thief with the password has 50 tries and 50 more in 30 days; the owner's logins do not reset them."""
+    alice = limited.enrol("alice")
+    tried = 0
+    for n in range(200):
+        limited.clock.advance(hours=3)
+        owner = await limited.login("alice", alice.password + alice.code(limited.clock()), client=HOME)
+        assert isinstance(owner, Granted)
+        wrong = f"{(int(alice.code(limited.clock())) + 1 + n) % 1_000_000:06}"
+        if wrong in {alice.code(limited.clock(), step) for step in (-1, 0, 1)}:
+            continue
+        tried += not throttled(await limited.login("alice", alice.password + wrong, client=f"198.51.100.{n}"))
+    assert 50 <= tried <= 100
+
+
+async def test_stale_device_with_an_old_password_is_counted_once(limited: World) -> None:
+    alice = limited.enrol("alice")
+    for n in range(50):
+        verdict = await limited.login("alice", "the old password", client=f"203.0.113.{n}")
+        assert verdict.reason is Reason.PASSWORD_WRONG
+    secret = alice.password + alice.code(limited.clock())
+    assert isinstance(await limited.login("alice", secret, client="203.0.113.200"), Granted)
+
+
+async def test_repeated_wrong_code_is_a_new_guess_each_time(limited: World) -> None:
+    """A code that is wrong now comes true in some later step; sending it for ever must not be free."""
+    alice = limited.enrol("alice")
+    good = {alice.code(limited.clock(), step) for step in range(-3, 4)}
+    wrong = next(f"{n:06}" for n in range(20) if f"{n:06}" not in good)
+    verdicts = [await limited.login("alice", alice.password + wrong, client=f"198.51.100.{n}") for n in range(60)]
+    assert sum(not throttled(verdict) for verdict in verdicts) == 50
+
+
+async def test_repeats_are_limited_too(limited: World) -> None:
+    limited.add("alice")
+    verdicts = [await limited.login("alice", "old", client=THIEF) for _ in range(100)]
+    assert sum(not throttled(verdict) for verdict in verdicts) == 61
+
+
+async def test_success_costs_nothing(limited: World) -> None:
+    alice = limited.enrol("alice")
+    for _ in range(100):
+        limited.clock.advance(seconds=30)
+        secret = alice.password + alice.code(limited.clock())
+        assert isinstance(await limited.login("alice", secret, client="203.0.113.1"), Granted)
+
+
+async def test_one_source_is_limited_over_all_accounts(limited: World) -> None:
+    for n in range(100):
+        verdict = await limited.login(f"user{n}", "guess", client=THIEF)
+        assert throttled(verdict) == (n >= 60)
+
+
+async def test_ipv6_is_limited_by_64_and_by_48(make_world: WorldMaker) -> None:
+    world = make_world(*DEFAULTS, "limits.source_burst=5", "limits.site_burst=8")
+    for n in range(10):
+        assert throttled(await world.login(f"a{n}", "guess", client=f"2001:db8:0:1::{n:x}")) == (n >= 5)
+    for n in range(5):
+        assert throttled(await world.login(f"b{n}", "guess", client="2001:db8:0:2::1")) == (n >= 3)
+
+
+async def test_trusted_network_has_no_limit_by_address(make_world: WorldMaker) -> None:
+    world = make_world(*DEFAULTS, 'limits.trusted_networks=["203.0.113.0/28"]')
+    for n in range(100):
+        assert not throttled(await world.login(f"user{n}", "guess", client="203.0.113.3"))
+
+
+async def test_every_spelling_of_a_name_draws_from_one_bucket(limited: World) -> None:
+    """LIM3."""
+    limited.add("alice")
+    limited.installation.accounts.add_alias("alice", "al")
+    names = ("alice", "ALICE", "alice@mailitwize.be", " Alice@MAILITWIZE.BE ", "al")
+    verdicts = [await limited.login(names[n % 5], f"guess{n}", client=THIEF) for n in range(40)]
+    assert sum(not throttled(verdict) for verdict in verdicts) == 20
+
+
+async def test_services_share_the_limiter(limited: World) -> None:
+    """LIM4."""
+    limited.add("alice")
+    services = ("imap", "pop3", "smtp", "submission", "sieve", "portal")
+    verdicts = [await limited.login("alice", f"guess{n}", services[n % 6], THIEF) for n in range(40)]
+    assert sum(not throttled(verdict) for verdict in verdicts) == 20
+
+
+async def test_unknown_accounts_are_throttled_alike(limited: World) -> None:
+    limited.enrol("alice")
+    for name in ("alice", "nobody"):
+        verdicts = [await limited.login(name, f"guess{n}", client=THIEF) for n in range(25)]
+        assert [throttled(verdict) for verdict in verdicts] == [False] * 20 + [True] * 5
+        limited.clock.advance(hours=2)
+
+
+async def test_set_back_clock_leaves_no_bucket_full_for_ever(limited: World) -> None:
+    """F5."""
+    limited.add("alice")
+    limited.clock.advance(days=365)
+    for n in range(30):
+        await limited.login("alice", f"guess{n}", client=THIEF)
+    limited.clock.advance(days=-365)
+    await limited.login("alice", "guess30", client=THIEF)
+    limited.clock.advance(days=51)
+    assert not throttled(await limited.login("alice", "guess31", client=THIEF))
+
+
+async def test_what_cannot_be_counted_is_not_allowed(limited: World) -> None:
+    """LIM5: the limiter's table is gone, everything else is there."""
+    from sqlalchemy import text
+
+    alice = limited.enrol("alice")
+    with limited.installation.database.writing() as connection:
+        connection.execute(text("DROP TABLE limiter"))
+    verdict = await limited.login("alice", alice.password + alice.code(limited.clock()))
+    assert verdict == Unavailable(Reason.STORE_UNAVAILABLE, alice.name)
