@@ -1,0 +1,190 @@
+"""Every state of an account against every kind of credential: one table, one verdict each (ENU3, REC3, APP3)."""
+
+from datetime import timedelta
+
+import pytest
+
+from mailauth.vocabulary.model import Credential, Denied, Granted, Reason
+from tests.world import CUTOVER, Person, World, WorldMaker
+
+STATES = ("not enrolled", "enrolled", "exempt", "exempt and enrolled", "disabled", "disabled and enrolled", "unknown")
+CREDENTIALS = (
+    "password",
+    "wrong password",
+    "password + code",
+    "password + wrong code",
+    "wrong password + code",
+    "code alone",
+    "password + recovery code",
+    "wrong password + recovery code",
+    "recovery code alone",
+    "password + wrong recovery code",
+    "app password",
+    "password + app password",
+)
+BOTH = Credential.PASSWORD_AND_CODE
+RECOVERY = Credential.PASSWORD_AND_RECOVERY_CODE
+R = Reason
+
+ENROLLED: dict[str, object] = {
+    "password": R.CODE_MISSING,
+    "wrong password": R.PASSWORD_WRONG,
+    "password + code": BOTH,
+    "password + wrong code": R.CODE_WRONG,
+    "wrong password + code": R.PASSWORD_WRONG,
+    "code alone": R.PASSWORD_WRONG,
+    "password + recovery code": RECOVERY,
+    "wrong password + recovery code": R.PASSWORD_WRONG,
+    "recovery code alone": R.PASSWORD_WRONG,
+    "password + wrong recovery code": R.RECOVERY_CODE_WRONG,
+    "app password": Credential.APP_PASSWORD,
+    "password + app password": R.PASSWORD_WRONG,
+}
+PASSWORD_ALONE: dict[str, object] = dict.fromkeys(CREDENTIALS, R.PASSWORD_WRONG) | {
+    "app password": Credential.APP_PASSWORD
+}
+ALL = {
+    "before": {
+        "not enrolled": PASSWORD_ALONE | {"password": R.BEFORE_CUTOVER},
+        "enrolled": ENROLLED,
+        "exempt": PASSWORD_ALONE | {"password": R.EXEMPT},
+        "exempt and enrolled": ENROLLED,
+        "disabled": dict.fromkeys(CREDENTIALS, R.ACCOUNT_DISABLED),
+        "disabled and enrolled": dict.fromkeys(CREDENTIALS, R.ACCOUNT_DISABLED),
+        "unknown": dict.fromkeys(CREDENTIALS, R.ACCOUNT_UNKNOWN) | {"app password": R.APP_PASSWORD_UNKNOWN},
+    },
+}
+ALL["after"] = ALL["before"] | {"not enrolled": PASSWORD_ALONE | {"password": R.NOT_ENROLLED}}
+LETS_IN = {R.BEFORE_CUTOVER, R.EXEMPT}
+
+
+def account_in(world: World, state: str) -> Person:
+    """Make an account that is in a state."""
+    if state == "unknown":
+        return Person("nobody@mailitwize.be", "correct horse", bytes(20))
+    person = world.enrol("alice") if "enrolled" in state and state != "not enrolled" else world.add("alice")
+    if "exempt" in state:
+        world.installation.accounts.exempt(person.name, world.clock().replace(year=2030), "a service account")
+    return person
+
+
+def secret_in(world: World, person: Person, credential: str, *, exists: bool) -> str:
+    """Make a secret of a kind; what the account cannot have is what somebody else's would look like."""
+    enrolment = world.installation.enrolment
+    code = person.code(world.clock()) if person.seed else "123456"
+    wrong_code = f"{(int(code) + 1) % 10**6:06}"
+    recovery = "k7qm-2xvp-9hfd-c3wn"
+    if person.seed and exists:
+        recovery = enrolment.issue_recovery_codes(person.name)[1][0]
+    owner = person.name if exists else world.add("somebody").name
+    app_password = enrolment.add_app_password(owner, "phone").password
+    return {
+        "password": person.password,
+        "wrong password": "wrong horse",
+        "password + code": person.password + code,
+        "password + wrong code": person.password + wrong_code,
+        "wrong password + code": "wrong horse" + code,
+        "code alone": code,
+        "password + recovery code": person.password + recovery,
+        "wrong password + recovery code": "wrong horse" + recovery,
+        "recovery code alone": recovery,
+        "password + wrong recovery code": person.password + "zzzz-2222-zzzz-2222",
+        "app password": app_password,
+        "password + app password": person.password + app_password,
+    }[credential]
+
+
+@pytest.mark.parametrize("credential", CREDENTIALS)
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_verdict_of_account_state_and_credential(
+    make_world: WorldMaker, when: str, state: str, credential: str
+) -> None:
+    world = make_world(now=CUTOVER + timedelta(days=30 if when == "after" else -30))
+    person = account_in(world, state)
+    secret = secret_in(world, person, credential, exists=state != "unknown")
+    if "disabled" in state:
+        world.installation.accounts.set_disabled(person.name, disabled=True)
+    verdict = await world.login(person.name, secret)
+    expected = ALL[when][state][credential]
+    if isinstance(expected, Credential):
+        assert isinstance(verdict, Granted), verdict
+        assert verdict.credential is expected
+    elif expected in LETS_IN:
+        assert verdict == Granted(person.name, Credential.PASSWORD, expected)
+    else:
+        assert isinstance(verdict, Denied), verdict
+        assert verdict.reason is expected
+    assert verdict.account == person.name
+
+
+@pytest.mark.parametrize("second", ["code", "recovery code"])
+async def test_wrong_password_burns_no_second_factor(world: World, second: str) -> None:
+    alice = world.enrol("alice")
+    recovery = world.installation.enrolment.issue_recovery_codes(alice.name)[1][0]
+    factor = alice.code(world.clock()) if second == "code" else recovery
+    for guess in ("", "wrong horse", "correct hors", "correct horse "):
+        verdict = await world.login("alice", guess + factor)
+        assert isinstance(verdict, Denied)
+        assert not verdict.password_was_right
+    assert isinstance(await world.login("alice", alice.password + factor), Granted)
+
+
+async def test_wrong_code_burns_no_code(world: World) -> None:
+    alice = world.enrol("alice")
+    code = alice.code(world.clock())
+    wrong = f"{(int(code) + 1) % 10**6:06}"
+    verdict = await world.login("alice", alice.password + wrong)
+    assert verdict == Denied(Reason.CODE_WRONG, alice.name, password_was_right=True)
+    assert isinstance(await world.login("alice", alice.password + code), Granted)
+
+
+async def test_denial_says_to_the_log_whether_the_password_was_right(world: World) -> None:
+    alice = world.enrol("alice")
+    assert await world.login("alice", alice.password) == Denied(
+        Reason.CODE_MISSING, alice.name, password_was_right=True
+    )
+    assert await world.login("alice", "wrong horse000000") == Denied(Reason.PASSWORD_AND_CODE_WRONG, alice.name)
+
+
+@pytest.mark.parametrize(
+    "secret", ["", "\x00", "correct horse\x00", "correct\nhorse", "tab\there", "\x7f", "x" * 513, "é" * 257]
+)
+async def test_secret_that_cannot_be_one_is_refused_before_any_hash(world: World, secret: str) -> None:
+    # PW2
+    world.add("alice")
+    hashed: list[bytes] = []
+    world.installation.verifier._hasher.verify = lambda stored, password: hashed.append(password)  # type: ignore[assignment,method-assign,return-value,func-returns-value]
+    verdict = await world.login("alice", secret)
+    assert verdict == Denied(Reason.SECRET_MALFORMED, "alice@mailitwize.be")
+    assert hashed == []
+
+
+@pytest.mark.parametrize(
+    "name", ["", "@", "a b", "alice@", "@mailitwize.be", "a\x00b", "alice\n", "../alice", "a" * 300]
+)
+async def test_name_that_cannot_be_one_is_refused(world: World, name: str) -> None:
+    world.add("alice")
+    assert await world.login(name, "correct horse") == Denied(Reason.NAME_MALFORMED)
+
+
+async def test_password_may_end_in_what_reads_as_a_code_while_not_enrolled(make_world: WorldMaker) -> None:
+    world = make_world(now=CUTOVER.replace(day=1))
+    world.add("alice", "swordfish123456")
+    world.add("bob", "swordfishk7qm-2xvp-9hfd-c3wn")
+    assert isinstance(await world.login("alice", "swordfish123456"), Granted)
+    assert isinstance(await world.login("bob", "swordfishk7qm-2xvp-9hfd-c3wn"), Granted)
+    assert isinstance(await world.login("alice", "swordfish"), Denied)
+
+
+async def test_password_that_ends_in_digits_works_with_a_code_behind_it(world: World) -> None:
+    alice = world.enrol("alice", "swordfish123456")
+    assert isinstance(await world.login("alice", "swordfish123456"), Denied)
+    assert isinstance(await world.login("alice", "swordfish123456" + alice.code(world.clock())), Granted)
+
+
+async def test_password_of_digits_alone_is_no_code_for_the_empty_password(world: World) -> None:
+    alice = world.enrol("alice", "123456")
+    assert isinstance(await world.login("alice", "123456"), Denied)
+    assert isinstance(await world.login("alice", alice.code(world.clock())), Denied)
+    assert isinstance(await world.login("alice", "123456" + alice.code(world.clock())), Granted)
