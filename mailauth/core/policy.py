@@ -70,13 +70,21 @@ def parse_cutover(text: str) -> CutOver:
     if not zone_name:
         if moment.tzinfo is None:
             raise InvalidValue(f"a time without a zone: {text!a}; write it as {_EXAMPLE}")
-        return CutOver(moment)
+        return _within_reach(moment)
     if moment.tzinfo is not None:
         raise InvalidValue(f"a time with both an offset and a zone: {text!a}; keep one of them")
-    return CutOver(_located(moment, zone_name.strip()))
+    return _within_reach(_located(moment, zone_name.strip()))
 
 
 _EXAMPLE = '"2025-05-05T00:00 Europe/Brussels"'
+
+
+def _within_reach(moment: datetime) -> CutOver:
+    try:
+        moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidValue(f"too far away: {moment}; write it as {_EXAMPLE}") from error
+    return CutOver(moment)
 
 
 def _located(moment: datetime, zone_name: str) -> datetime:
