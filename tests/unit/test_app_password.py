@@ -1,0 +1,159 @@
+"""APP1: the shape of app passwords, and what they open."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from mailauth.core import alphabet, app_password
+from mailauth.core.app_password import Token
+from mailauth.vocabulary.model import AccountName, AppPassword, Reason
+
+NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
+DEVICE = AppPassword(
+    id=7,
+    account_id=3,
+    account=AccountName("alice@mailitwize.be"),
+    name="telephone",
+    selector="abcde",
+    key_id="1",
+    digest=b"d" * 32,
+    services=frozenset(),
+    networks=(),
+    created_at=NOW - timedelta(days=1),
+    expires_at=None,
+    revoked_at=None,
+    account_disabled=False,
+)
+TOKEN = app_password.generate(lambda size: bytes(range(size)))
+
+
+def test_generated_app_password_is_the_golden_one() -> None:
+    """The format is in people's mail clients: it must not change."""
+    assert TOKEN == "aaasea2eawdaqcajbifs25eq"
+    assert app_password.recognise(TOKEN.encode()) == Token("aaase", b"a2eawdaqcajbifs2")
+
+
+def test_generation_draws_once_what_it_needs() -> None:
+    drawn: list[int] = []
+
+    def draw(size: int) -> bytes:
+        drawn.append(size)
+        return b"\xff" * size
+
+    assert app_password.generate(draw)[:21] == "9" * 21
+    assert drawn == [14]  # 21 characters are 105 bits
+
+
+def test_generated_app_password_has_24_characters_and_ends_in_a_letter() -> None:
+    assert len(TOKEN) == 24
+    assert set(TOKEN) <= set(alphabet.ALPHABET)
+    assert TOKEN[-1] in alphabet.LETTERS
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        TOKEN,
+        TOKEN.upper(),
+        alphabet.grouped(TOKEN),
+        alphabet.grouped(TOKEN).upper(),
+        alphabet.grouped(TOKEN).replace("-", " "),
+        " ".join(TOKEN),
+        "-".join(TOKEN),
+        f" {TOKEN} ",
+    ],
+)
+def test_grouping_and_case_do_not_matter(typed: str) -> None:
+    assert app_password.recognise(typed.encode()) == Token(TOKEN[:5], TOKEN[5:21].encode())
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        TOKEN[:-1],
+        TOKEN + "a",
+        TOKEN + "\n",
+        TOKEN + "\t",
+        TOKEN.replace("a", "o"),
+        "x" * 24,
+        " " * 24,
+        " ".join(TOKEN) + " ",
+        "  ".join(TOKEN),
+        TOKEN + "123456",
+        "correct horse" + TOKEN,
+        alphabet.grouped(TOKEN).replace("-", "_"),
+        alphabet.grouped(TOKEN).replace("-", "\u2011"),
+    ],
+)
+def test_other_shapes_are_not_app_passwords(typed: str) -> None:
+    assert app_password.recognise(typed.encode()) is None
+
+
+@pytest.mark.parametrize("place", range(24))
+def test_every_character_is_covered_by_the_checksum(place: int) -> None:
+    changed = "b" if TOKEN[place] != "b" else "c"
+    assert app_password.recognise((TOKEN[:place] + changed + TOKEN[place + 1 :]).encode()) is None
+
+
+def test_longest_typing_has_a_separator_between_any_two() -> None:
+    assert app_password.recognise(" ".join(TOKEN).encode()) is not None
+    assert len(" ".join(TOKEN)) == 47
+    assert app_password.recognise((" ".join(TOKEN) + " ").encode()) is None
+
+
+def test_app_password_without_limits_opens_mail_from_anywhere() -> None:
+    assert app_password.refusal(DEVICE, "imap", None, NOW) is None
+    assert app_password.refusal(DEVICE, "smtp", ip_address("2001:db8::1"), NOW) is None
+
+
+@pytest.mark.parametrize("services", [(), ("imap",)])
+def test_app_password_never_opens_the_portal(services: tuple[str, ...]) -> None:
+    device = replace(DEVICE, services=frozenset(services))
+    assert app_password.refusal(device, "portal", None, NOW) is Reason.APP_PASSWORD_SERVICE
+
+
+def test_app_password_opens_its_services_only() -> None:
+    device = replace(DEVICE, services=frozenset({"imap", "sieve"}))
+    assert app_password.refusal(device, "imap", None, NOW) is None
+    assert app_password.refusal(device, "managesieve", None, NOW) is None
+    assert app_password.refusal(device, "pop3", None, NOW) is Reason.APP_PASSWORD_SERVICE
+    assert app_password.refusal(device, "", None, NOW) is Reason.APP_PASSWORD_SERVICE
+
+
+def test_app_password_works_from_its_networks_only() -> None:
+    device = replace(DEVICE, networks=(ip_network("192.0.2.0/24"), ip_network("2001:db8::/64")))
+    for inside in ("192.0.2.0", "192.0.2.255", "2001:db8::7"):
+        assert app_password.refusal(device, "imap", ip_address(inside), NOW) is None
+    for outside in ("192.0.3.0", "192.0.1.255", "2001:db8:0:1::7"):
+        refused = app_password.refusal(device, "imap", ip_address(outside), NOW)
+        assert refused is Reason.APP_PASSWORD_NETWORK
+
+
+def test_app_password_with_networks_is_refused_where_the_address_is_not_known() -> None:
+    device = replace(DEVICE, networks=(ip_network("0.0.0.0/0"),))
+    assert app_password.refusal(device, "imap", None, NOW) is Reason.APP_PASSWORD_NETWORK
+
+
+@pytest.mark.parametrize(("seconds", "is_over"), [(-1, True), (0, True), (1, False)])
+def test_app_password_ends_at_its_expiry(seconds: int, is_over: bool) -> None:
+    device = replace(DEVICE, expires_at=NOW + timedelta(seconds=seconds))
+    assert app_password.refusal(device, "imap", None, NOW) == (Reason.APP_PASSWORD_EXPIRED if is_over else None)
+    assert app_password.is_live(device, NOW) is not is_over
+
+
+def test_revoked_app_password_is_refused_and_not_live() -> None:
+    device = replace(DEVICE, revoked_at=NOW)
+    assert app_password.refusal(device, "imap", None, NOW) is Reason.APP_PASSWORD_REVOKED
+    assert not app_password.is_live(device, NOW)
+    assert app_password.is_live(DEVICE, NOW)
+
+
+def test_disabled_account_comes_before_every_other_reason() -> None:
+    device = replace(DEVICE, account_disabled=True, revoked_at=NOW, expires_at=NOW)
+    assert app_password.refusal(device, "portal", None, NOW) is Reason.ACCOUNT_DISABLED
+    assert app_password.refusal(replace(device, account_disabled=False), "portal", None, NOW) is (
+        Reason.APP_PASSWORD_REVOKED
+    )

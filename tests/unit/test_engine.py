@@ -1,0 +1,50 @@
+"""What lies beside the matrix: a lost race, the spent step in the effect, evidence that contradicts itself."""
+
+from dataclasses import FrozenInstanceError, fields, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from mailauth.core.engine import CodeEvidence, Decision, Evidence, SpendRecoveryCode, SpendStep, decide, lost_race
+from mailauth.core.otp import CodeMatch
+from mailauth.core.policy import CutOver, Policy
+from mailauth.vocabulary.model import Account, AccountName, ActiveTotp, Credential, Denied, Granted, Reason
+
+NOW = datetime(2025, 6, 1, tzinfo=UTC)
+POLICY = Policy(CutOver(datetime(2025, 5, 5, tzinfo=UTC)))
+NAME = AccountName("alice@mailitwize.be")
+ENROLLED = Account(3, NAME, "{ARGON2ID}", 7, disabled=False, totp=ActiveTotp(9, b"", "1", 0), exempt_until=None)
+
+
+@pytest.mark.parametrize("credential", [Credential.PASSWORD_AND_CODE, Credential.PASSWORD_AND_RECOVERY_CODE])
+def test_lost_race_is_a_replay_with_the_right_password(credential: Credential) -> None:
+    """CON1: no row changed, so somebody else spent it in between."""
+    lost = lost_race(Granted(NAME, credential, Reason.SECOND_FACTOR_GIVEN))
+    assert lost == Denied(Reason.CODE_REPLAYED, NAME, password_was_right=True)
+
+
+@pytest.mark.parametrize("step", [57_999_999, 58_000_000, 58_000_001])
+def test_step_that_matched_is_the_one_that_is_spent(step: int) -> None:
+    """OTP4: not the step of the clock."""
+    evidence = Evidence(ENROLLED, True, CodeEvidence(CodeMatch(step, unspent=True)))
+    assert decide(evidence, POLICY, NOW).effect == SpendStep(account_id=3, epoch=7, totp_id=9, step=step)
+
+
+def test_epoch_of_the_loaded_account_goes_into_the_effect() -> None:
+    """What was decided on an older state of the account must not be committed."""
+    for epoch in (0, 41):
+        evidence = Evidence(replace(ENROLLED, epoch=epoch), True, CodeEvidence(CodeMatch(1, unspent=True)))
+        effect = decide(evidence, POLICY, NOW).effect
+        assert isinstance(effect, SpendStep)
+        assert effect.epoch == epoch
+
+
+def test_denied_is_the_default_of_a_decision_without_effect() -> None:
+    assert Decision(Denied(Reason.CODE_WRONG)).effect is None
+
+
+@pytest.mark.parametrize("value", [SpendStep(1, 2, 3, 4), SpendRecoveryCode(1, 2, 3), Decision(Denied(Reason.EXEMPT))])
+def test_decisions_and_effects_cannot_be_changed(value: object) -> None:
+    for field in fields(value):  # type: ignore[arg-type]
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, field.name, 0)

@@ -1,0 +1,142 @@
+"""ENU3, REC3, POL1: the whole matrix of decisions, written out apart from the code that makes them."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import product
+
+import pytest
+
+from mailauth.core.engine import (
+    CodeEvidence,
+    Evidence,
+    NoSecondFactor,
+    RecoveryEvidence,
+    SecondFactor,
+    SpendRecoveryCode,
+    SpendStep,
+    decide,
+)
+from mailauth.core.otp import CodeMatch
+from mailauth.core.policy import CutOver, Policy
+from mailauth.vocabulary.model import Account, AccountName, ActiveTotp, Credential, Denied, Granted, Reason
+
+CUTOVER = datetime.fromisoformat("2025-05-05T00:00+02:00")
+POLICY = Policy(CutOver(CUTOVER))
+NAME = AccountName("alice@mailitwize.be")
+STEP, TOTP_ID, ROW_ID, ACCOUNT_ID, EPOCH = 58_000_000, 11, 22, 33, 44
+
+PLAIN = Account(ACCOUNT_ID, NAME, "{ARGON2ID}", EPOCH, disabled=False, totp=None, exempt_until=None)
+ENROLLED = replace(PLAIN, totp=ActiveTotp(TOTP_ID, b"sealed", "1", STEP - 5))
+EXEMPT = {"exempt_until": CUTOVER + timedelta(days=400)}
+
+ACCOUNTS: dict[str, Account | None] = {
+    "unknown": None,
+    "plain": PLAIN,
+    "plain exempt": replace(PLAIN, **EXEMPT),
+    "enrolled": ENROLLED,
+    "enrolled exempt": replace(ENROLLED, **EXEMPT),
+    "plain disabled": replace(PLAIN, disabled=True),
+    "plain exempt disabled": replace(PLAIN, disabled=True, **EXEMPT),
+    "enrolled disabled": replace(ENROLLED, disabled=True),
+}
+FACTORS: dict[str, SecondFactor] = {
+    "nothing": NoSecondFactor(),
+    "code": CodeEvidence(CodeMatch(STEP, unspent=True)),
+    "spent code": CodeEvidence(CodeMatch(STEP, unspent=False)),
+    "wrong code": CodeEvidence(None),
+    "recovery code": RecoveryEvidence(ROW_ID),
+    "wrong recovery code": RecoveryEvidence(None),
+}
+TIMES = {"before": CUTOVER - timedelta(seconds=1), "at": CUTOVER, "after": CUTOVER + timedelta(days=30)}
+
+# What an enrolled account gets, at any time, exempt or not: (right password, wrong password).
+WITH_FACTOR = {
+    "nothing": (Reason.CODE_MISSING, Reason.PASSWORD_WRONG),
+    "code": (Credential.PASSWORD_AND_CODE, Reason.PASSWORD_WRONG),
+    "spent code": (Reason.CODE_REPLAYED, Reason.PASSWORD_WRONG),
+    "wrong code": (Reason.CODE_WRONG, Reason.PASSWORD_AND_CODE_WRONG),
+    "recovery code": (Credential.PASSWORD_AND_RECOVERY_CODE, Reason.PASSWORD_WRONG),
+    "wrong recovery code": (Reason.RECOVERY_CODE_WRONG, Reason.PASSWORD_WRONG),
+}
+SPENT = {
+    Credential.PASSWORD_AND_CODE: SpendStep(ACCOUNT_ID, EPOCH, TOTP_ID, STEP),
+    Credential.PASSWORD_AND_RECOVERY_CODE: SpendRecoveryCode(ACCOUNT_ID, EPOCH, ROW_ID),
+}
+
+
+def expected(who: str, right: bool, factor: str, when: str) -> Granted | Denied:
+    """Return the verdict by the words of the design: section 7 for the policy, section 5 for the rest."""
+    if who == "unknown":
+        return Denied(Reason.ACCOUNT_UNKNOWN, None, password_was_right=False)
+    if "disabled" in who:
+        return Denied(Reason.ACCOUNT_DISABLED, NAME, password_was_right=right)
+    if "enrolled" in who:
+        outcome = WITH_FACTOR[factor][0 if right else 1]
+        if isinstance(outcome, Credential):
+            return Granted(NAME, outcome, Reason.SECOND_FACTOR_GIVEN)
+        return Denied(outcome, NAME, password_was_right=right)
+    if not right:
+        return Denied(Reason.PASSWORD_WRONG, NAME, password_was_right=False)
+    if "exempt" in who:
+        return Granted(NAME, Credential.PASSWORD, Reason.EXEMPT)
+    if when == "before":
+        return Granted(NAME, Credential.PASSWORD, Reason.BEFORE_CUTOVER)
+    return Denied(Reason.NOT_ENROLLED, NAME, password_was_right=True)
+
+
+CASES = [
+    pytest.param(*case, id="-".join(map(str, case)).replace(" ", "_"))
+    for case in product(ACCOUNTS, (True, False), FACTORS, TIMES)
+    # Nobody knows whether the password of an account that does not exist is right.
+    if not (case[0] == "unknown" and case[1])
+]
+
+
+@pytest.mark.parametrize(("who", "right", "factor", "when"), CASES)
+def test_decision_is_the_one_of_the_table(who: str, right: bool, factor: str, when: str) -> None:
+    decision = decide(Evidence(ACCOUNTS[who], right, FACTORS[factor]), POLICY, TIMES[when])
+    assert decision.verdict == expected(who, right, factor, when)
+    match decision.verdict:
+        case Granted(credential=credential):
+            assert decision.effect == SPENT.get(credential)
+        case Denied():
+            assert decision.effect is None
+
+
+@pytest.mark.parametrize(("who", "factor", "when"), sorted({(c.values[0], *c.values[2:]) for c in CASES}))  # type: ignore[misc]
+def test_wrong_password_is_denied_and_burns_nothing(who: str, factor: str, when: str) -> None:
+    """ENU3."""
+    decision = decide(Evidence(ACCOUNTS[who], False, FACTORS[factor]), POLICY, TIMES[when])
+    assert isinstance(decision.verdict, Denied)
+    assert not decision.verdict.password_was_right
+    assert decision.effect is None
+
+
+def test_whatever_is_granted_by_a_factor_is_spent() -> None:
+    """CON1: nothing but a password alone is granted without an effect, and an effect comes with nothing else."""
+    for who, right, factor, when in (case.values for case in CASES):
+        decision = decide(Evidence(ACCOUNTS[str(who)], bool(right), FACTORS[str(factor)]), POLICY, TIMES[str(when)])
+        granted_by_factor = (
+            isinstance(decision.verdict, Granted) and decision.verdict.credential is not Credential.PASSWORD
+        )
+        assert (decision.effect is not None) == granted_by_factor
+
+
+def test_second_factor_alone_never_opens_anything() -> None:
+    """REC3: nor does a recovery code replace the password."""
+    for (who, account), (factor, evidence), now in product(ACCOUNTS.items(), FACTORS.items(), TIMES.values()):
+        decision = decide(Evidence(account, False, evidence), POLICY, now)
+        assert isinstance(decision.verdict, Denied), (who, factor, now)
+
+
+def test_unknown_account_is_denied_whatever_the_evidence_says() -> None:
+    for factor, now in product(FACTORS.values(), TIMES.values()):
+        decision = decide(Evidence(None, True, factor), POLICY, now)
+        assert decision.verdict == Denied(Reason.ACCOUNT_UNKNOWN)
+        assert decision.effect is None
+
+
+def test_password_alone_never_opens_an_enrolled_account() -> None:
+    for now in TIMES.values():
+        verdict = decide(Evidence(ENROLLED, True, NoSecondFactor()), POLICY, now).verdict
+        assert verdict == Denied(Reason.CODE_MISSING, NAME, password_was_right=True)

@@ -1,0 +1,56 @@
+"""OTP1: the published vectors."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from mailauth.core import otp
+
+SEED = b"12345678901234567890"
+
+RFC_4226_APPENDIX_D = (
+    "755224", "287082", "359152", "969429", "338314",
+    "254676", "287922", "162583", "399871", "520489",
+)  # fmt: skip
+
+# The SHA-1 rows of RFC 6238 appendix B have eight digits; a code of six is their last six (RFC 4226 s5.3).
+RFC_6238_APPENDIX_B = (
+    (59, "94287082"),
+    (1111111109, "07081804"),
+    (1111111111, "14050471"),
+    (1234567890, "89005924"),
+    (2000000000, "69279037"),
+    (20000000000, "65353130"),
+)
+
+
+@pytest.mark.parametrize(("counter", "code"), list(enumerate(RFC_4226_APPENDIX_D)))
+def test_codes_are_those_of_rfc_4226_appendix_d(counter: int, code: str) -> None:
+    assert otp.code_at(SEED, counter) == code
+
+
+@pytest.mark.parametrize(("second", "code"), RFC_6238_APPENDIX_B)
+def test_codes_are_those_of_rfc_6238_appendix_b(second: int, code: str) -> None:
+    now = datetime.fromtimestamp(second, UTC)
+    assert otp.code_at(SEED, otp.step_at(now)) == code[-6:]
+    assert otp.match(SEED, code[-6:].encode(), now, last_step=-1) == otp.CodeMatch(second // 30, unspent=True)
+
+
+@pytest.mark.parametrize(
+    ("second", "step"), [(0, 0), (29, 0), (29.999, 0), (30, 1), (59, 1), (60, 2), (1111111109, 37037036)]
+)
+def test_step_changes_every_thirty_seconds(second: float, step: int) -> None:
+    """RFC 6238 s4.2."""
+    assert otp.step_at(datetime.fromtimestamp(second, UTC)) == step
+
+
+def test_seed_is_160_bits_and_32_characters_without_padding() -> None:
+    """OTP2."""
+    written = otp.base32(bytes(range(otp.SEED_BYTES)))
+    assert otp.SEED_BYTES * 8 == 160
+    assert written == "AAAQEAYEAUDAOCAJBIFQYDIOB4IBCEQT"
+    assert len(written) == 32
+
+
+def test_no_padding_is_written_for_seeds_of_other_lengths() -> None:
+    assert otp.base32(b"x") == "PA"

@@ -1,0 +1,87 @@
+# ruff: noqa: RUF001  (look-alikes are what these tests are about)
+"""How one presented string is read; exactly one way each. The properties are in tests/property."""
+
+import pytest
+
+from mailauth.core.splitter import Password, PasswordAndCode, PasswordAndRecoveryCode, is_presentable, split
+
+CODE = "k7qm-2xvp-9hfd-c3wn"
+FOLDED = b"k7qm2xvp9hfdc3wn"
+
+
+@pytest.mark.parametrize(
+    ("presented", "password", "code"),
+    [
+        (b"correct horse123456", b"correct horse", b"123456"),
+        (b"correct horse123 456", b"correct horse", b"123456"),
+        (b"correct horse 123456", b"correct horse ", b"123456"),
+        (b"hunter2123456", b"hunter2", b"123456"),
+        (b"987654123456", b"987654", b"123456"),
+        (b"987 654123 456", b"987 654", b"123456"),
+        (b"12 345678", b"12 ", b"345678"),
+        (b"1 23 456", b"1 23 456", None),
+        (b"123456", b"", b"123456"),
+        (b"123 456", b"", b"123456"),
+        (b"pass\xff000000", b"pass\xff", b"000000"),
+        (FOLDED[:10] + b"234567", FOLDED[:10], b"234567"),
+    ],
+)
+def test_six_digits_at_the_end_are_the_code_of_who_is_enrolled(
+    presented: bytes, password: bytes, code: bytes | None
+) -> None:
+    expected = Password(password) if code is None else PasswordAndCode(password, code)
+    assert split(presented, enrolled=True) == expected
+
+
+@pytest.mark.parametrize(
+    "tail", ["１２３４５６", "١٢٣٤٥٦", "12345", "123  456", "12 3456", "123-456", "123456 ", "123\u00a0456"]
+)
+def test_other_tails_are_no_code(tail: str) -> None:
+    """OTP5."""
+    presented = b"correct horse" + tail.encode()
+    assert split(presented, enrolled=True) == Password(presented)
+
+
+def test_code_of_seven_digits_is_a_code_behind_a_digit() -> None:
+    assert split(b"x1234567", enrolled=True) == PasswordAndCode(b"x1", b"234567")
+
+
+@pytest.mark.parametrize("shown", [CODE, CODE.upper(), CODE.replace("-", ""), CODE.replace("-", " ")])
+@pytest.mark.parametrize("password", [b"", b"correct horse", b"ends with dash-", b"pass123456"])
+def test_recovery_code_at_the_end_is_folded(password: bytes, shown: str) -> None:
+    assert split(password + shown.encode(), enrolled=True) == PasswordAndRecoveryCode(password, FOLDED)
+
+
+@pytest.mark.parametrize("tail", ["", "123456", "123 456", CODE, CODE.upper()])
+def test_all_of_it_is_the_password_of_who_is_not_enrolled(tail: str) -> None:
+    presented = b"correct horse" + tail.encode()
+    assert split(presented, enrolled=False) == Password(presented)
+
+
+def test_password_alone_stays_whole_for_who_is_enrolled() -> None:
+    assert split(b"correct horse", enrolled=True) == Password(b"correct horse")
+
+
+@pytest.mark.parametrize(
+    ("secret", "is_one"),
+    [
+        (b"", False),
+        (b"x", True),
+        (b" ", True),
+        (b"x" * 512, True),
+        (b"x" * 513, False),
+        (b"x" * 10_000, False),
+        (b"pass\x00word", False),
+        (b"\x1f", False),
+        (b"\x7e", True),
+        (b"\x7f", False),
+        (b"\x80\xff", True),
+        (b"tab\t", False),
+        (b"line\n", False),
+        (b"line\r", False),
+        ("héllo wörld ✓".encode(), True),
+    ],
+)
+def test_secret_is_1_to_512_bytes_without_controls(secret: bytes, is_one: bool) -> None:
+    """PW2."""
+    assert is_presentable(secret) is is_one

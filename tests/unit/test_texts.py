@@ -1,0 +1,87 @@
+"""The one text of every refusal: useful within 80 characters, the same for everybody, bracketed for IMAP only."""
+
+from datetime import UTC, datetime, timedelta
+from inspect import signature
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from mailauth.core.policy import CutOver
+from mailauth.core.texts import AFTER, BEFORE, MAX_TEXT_BYTES, RefusalTexts
+
+URL = "https://www.mailitwize.be/2fa"
+CUTOVER = CutOver(datetime(2025, 5, 5, tzinfo=ZoneInfo("Europe/Brussels")))
+BEFORE_IT = datetime(2025, 5, 4, 21, 59, 59, tzinfo=UTC)
+AT_IT = BEFORE_IT + timedelta(seconds=1)
+DEFAULT = RefusalTexts("Mail-IT-Wize", URL, "ALERT")
+
+
+def test_default_texts_are_the_golden_ones() -> None:
+    assert DEFAULT.text("smtp", CUTOVER, AT_IT) == (
+        "Mail apps need an app password or password+code: https://www.mailitwize.be/2fa "
+        "(two-factor authentication since 5 May 2025)"
+    )
+    assert DEFAULT.text("smtp", CUTOVER, BEFORE_IT) == (
+        "Wrong password, or password+code needed: https://www.mailitwize.be/2fa "
+        "(two-factor authentication from 5 May 2025)"
+    )
+
+
+@pytest.mark.parametrize("now", [BEFORE_IT, AT_IT])
+def test_link_stands_within_the_first_80_characters(now: datetime) -> None:
+    assert URL in DEFAULT.text("pop3", CUTOVER, now)[:80]
+
+
+@pytest.mark.parametrize("now", [BEFORE_IT, AT_IT])
+@pytest.mark.parametrize("service", ["imap", "smtp", ""])
+def test_text_is_one_line_that_fits_an_smtp_reply(service: str, now: datetime) -> None:
+    text = DEFAULT.text(service, CUTOVER, now)
+    assert text.isprintable()
+    assert len(text.encode()) <= MAX_TEXT_BYTES < 512
+
+
+@pytest.mark.parametrize("service", ["pop3", "smtp", "submission", "sieve", "managesieve", "portal", "", "IMAP"])
+def test_bracket_is_for_imap_only(service: str) -> None:
+    bare = DEFAULT.text(service, CUTOVER, AT_IT)
+    assert not bare.startswith("[")
+    assert DEFAULT.text("imap", CUTOVER, AT_IT) == f"[ALERT] {bare}"
+
+
+@pytest.mark.parametrize("code", ["AUTHENTICATIONFAILED", "UNAVAILABLE"])
+def test_response_code_is_the_configured_one(code: str) -> None:
+    texts = RefusalTexts("P", URL, code)
+    assert texts.text("imap", CUTOVER, AT_IT).startswith(f"[{code}] Mail apps")
+
+
+def test_no_response_code_means_no_bracket() -> None:
+    texts = RefusalTexts("P", URL, "")
+    assert texts.text("imap", CUTOVER, AT_IT) == texts.text("smtp", CUTOVER, AT_IT)
+
+
+def test_text_knows_nothing_of_who_logs_in() -> None:
+    """ENU1: the same for unknown, disabled, not enrolled, wrong password and wrong code."""
+    assert list(signature(RefusalTexts.text).parameters) == ["self", "service", "cutover", "now"]
+
+
+def test_text_changes_with_the_very_second_of_the_cutover_only() -> None:
+    after = DEFAULT.text("smtp", CUTOVER, AT_IT)
+    assert DEFAULT.text("smtp", CUTOVER, AT_IT + timedelta(days=999)) == after
+    assert DEFAULT.text("smtp", CUTOVER, BEFORE_IT) != after
+    assert DEFAULT.text("smtp", CUTOVER, BEFORE_IT - timedelta(days=999)) == DEFAULT.text("smtp", CUTOVER, BEFORE_IT)
+
+
+def test_own_words_are_filled_in() -> None:
+    texts = RefusalTexts("Mail-IT-Wize", URL, "", before="{{b}} {date}", after="{provider} | {url} | {date}")
+    assert texts.text("smtp", CUTOVER, AT_IT) == f"Mail-IT-Wize | {URL} | 5 May 2025"
+    assert texts.text("smtp", CUTOVER, BEFORE_IT) == "{b} 5 May 2025"
+
+
+def test_braces_in_the_provider_name_are_not_filled_in_again() -> None:
+    texts = RefusalTexts("{url} {oops}", URL, "", after="{provider}")
+    assert texts.text("smtp", CUTOVER, AT_IT) == "{url} {oops}"
+
+
+def test_both_default_words_name_link_and_date() -> None:
+    for words in (BEFORE, AFTER):
+        assert "{url}" in words
+        assert "{date}" in words
