@@ -50,7 +50,7 @@ class PasswordHasher:
             self._argon2.verify(encoded.removeprefix(SCHEME), password)
         except VerifyMismatchError:
             return False
-        except (InvalidHashError, VerificationError) as error:
+        except (InvalidHashError, VerificationError, UnicodeEncodeError) as error:
             raise HashUnreadable("a stored password hash is damaged") from error
         return stored is not None
 
