@@ -13,6 +13,7 @@ import hmac
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -20,7 +21,7 @@ from mailauth.core import app_password, engine, names, otp, splitter
 from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
-from mailauth.effects.passwords import HashPool, PasswordHasher
+from mailauth.effects.password_sources import PasswordSource
 from mailauth.effects.store.database import Database
 from mailauth.usecases.app_password_cache import AppPasswordCache
 from mailauth.usecases.ledger import Admitted, Ledger
@@ -30,6 +31,7 @@ from mailauth.vocabulary.errors import (
     KeyUnusable,
     Overloaded,
     SealBroken,
+    SourceUnavailable,
     StoreUnavailable,
 )
 from mailauth.vocabulary.model import (
@@ -48,6 +50,7 @@ log = logging.getLogger(__name__)
 
 _UNAVAILABLE_BECAUSE: dict[type[Exception], Reason] = {
     StoreUnavailable: Reason.STORE_UNAVAILABLE,
+    SourceUnavailable: Reason.SOURCE_UNAVAILABLE,
     SealBroken: Reason.KEY_UNAVAILABLE,
     KeyUnusable: Reason.KEY_UNAVAILABLE,
     HashUnreadable: Reason.HASH_UNREADABLE,
@@ -64,8 +67,7 @@ class Verifier:
         database: Database,
         ledger: Ledger,
         keyring: Keyring,
-        hasher: PasswordHasher,
-        hash_pool: HashPool,
+        password_source: PasswordSource,
         policy: Policy,
         default_domain: str,
         clock: Clock,
@@ -75,8 +77,7 @@ class Verifier:
         self._database = database
         self._ledger = ledger
         self._keyring = keyring
-        self._hasher = hasher
-        self._hash_pool = hash_pool
+        self._password_source = password_source
         self._policy = policy
         self._default_domain = default_domain
         self._clock = clock
@@ -94,13 +95,16 @@ class Verifier:
         secret = attempt.secret.reveal()
         if not splitter.is_presentable(secret):
             return Denied(Reason.SECRET_MALFORMED, name)
-        token = app_password.recognise(secret)
+        token = None if attempt.second_factor_only else app_password.recognise(secret)
         if token is None:
             return None
         cached = self._cache.get(name, token.selector)
         if cached is None:
             return None
-        return self._by_app_password(attempt, name, token, cached.value)
+        try:
+            return self._by_app_password(attempt, name, token, cached.value)
+        except KeyUnusable as error:
+            return _unavailable(name, error)
 
     async def verify(self, attempt: Attempt) -> Verdict:
         """Return the verdict, within the deadline. What it spends is committed before this returns."""
@@ -114,22 +118,26 @@ class Verifier:
         except TimeoutError:
             return Unavailable(Reason.DEADLINE, name)
         except tuple(_UNAVAILABLE_BECAUSE) as error:
-            log.error("login of %s cannot be decided: %s", name, error)
-            return Unavailable(_UNAVAILABLE_BECAUSE[type(error)], name)
+            return _unavailable(name, error)
 
     async def _verify(self, attempt: Attempt, name: AccountName) -> Verdict:
         now = self._clock()  # of receipt: a code does not go stale while a hash waits for its turn
-        secret = attempt.secret.reveal()
-        token = app_password.recognise(secret)
-        if token is not None:
-            found = await self._cache.load(name, token.selector)
-            return self._by_app_password(attempt, name, token, found)
+        if attempt.second_factor_only:
+            return _of_second_factor(attempt, await self._by_password(attempt, name, now))
+        token = app_password.recognise(attempt.secret.reveal())
+        if token is None:
+            return await self._by_password(attempt, name, now)
+        found = await self._cache.load(name, token.selector)
+        return self._by_app_password(attempt, name, token, found)
+
+    async def _by_password(self, attempt: Attempt, name: AccountName, now: datetime) -> Verdict:
         admitted = await self._database.run(lambda: self._ledger.admit(attempt, name, now))
         if not isinstance(admitted, Admitted):
             return admitted
-        stored = None if admitted.account is None else admitted.account.password_hash
-        password = admitted.presented.password
-        is_right = await self._hash_pool.run(lambda: self._hasher.verify(stored, password))
+        # Where others check the password, they refuse a wrong one; here it must not be in the way.
+        is_right = attempt.second_factor_only or await self._password_source.is_right(
+            name, admitted.account, admitted.presented.password
+        )
         evidence = engine.Evidence(admitted.account, is_right, self._second_factor(admitted, now))
         decision = engine.decide(evidence, self._policy, now)
         return await self._database.run(lambda: self._ledger.settle(admitted, decision, now))
@@ -168,3 +176,25 @@ class Verifier:
                 return engine.RecoveryEvidence(admitted.recovery_row)
             case presented:
                 assert_never(presented)
+
+
+_WITHOUT_PASSWORD = {
+    Credential.PASSWORD: Credential.NOTHING,
+    Credential.PASSWORD_AND_CODE: Credential.CODE_ONLY,
+    Credential.PASSWORD_AND_RECOVERY_CODE: Credential.RECOVERY_CODE_ONLY,
+}
+
+
+def _of_second_factor(attempt: Attempt, verdict: Verdict) -> Verdict:
+    """Return a grant that says that no password was checked, and where the password ends that others check."""
+    if not isinstance(verdict, Granted):
+        return verdict
+    secret = attempt.secret.reveal()
+    is_enrolled = verdict.credential is not Credential.PASSWORD
+    tail_bytes = len(secret) - len(splitter.split(secret, enrolled=is_enrolled).password)
+    return replace(verdict, credential=_WITHOUT_PASSWORD[verdict.credential], tail_bytes=tail_bytes)
+
+
+def _unavailable(name: AccountName, error: Exception) -> Unavailable:
+    log.error("login of %s cannot be decided: %s", name, error)
+    return Unavailable(_UNAVAILABLE_BECAUSE[type(error)], name)
