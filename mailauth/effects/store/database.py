@@ -35,6 +35,7 @@ MAX_WAITING = 2048
 
 _WRITES = "mailauth_writes"
 _DURABLE = "mailauth_durable"
+_FILE = "mailauth_file"
 
 log = logging.getLogger(__name__)
 
@@ -118,8 +119,15 @@ class Database:
 
     def _connection(self) -> Connection:
         held: Connection | None = getattr(self._held, "connection", None)
+        file = _file_now(self.url)
+        if held is not None and held.info.get(_FILE) != file:
+            # A restored backup, or no file at all. SQLite would go on with the deleted one, so that a code
+            # spent there would be unspent after the next restart.
+            self._drop()
+            held = None
         if held is None or held.closed or held.invalidated:
             held = self.engine.connect()
+            held.info[_FILE] = file
             self._held.connection = held
             self._all_held.append(held)
         return held
@@ -144,6 +152,20 @@ def create_file(url: str) -> None:
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _file_now(url: URL) -> tuple[int, int] | None:
+    """Return which file is under a SQLite database's path now. Raises StoreUnavailable where there is none.
+
+    SQLite itself would make an empty one, readable by everybody.
+    """
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    try:
+        status = os.stat(url.database)
+    except OSError as error:
+        raise StoreUnavailable(f"database {url.render_as_string()}: {error.strerror}") from error
+    return status.st_dev, status.st_ino
 
 
 def _engine(url: URL) -> Engine:
