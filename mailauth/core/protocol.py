@@ -22,9 +22,15 @@ MAX_LINE_BYTES = 16384
 """Postfix passes on SASL responses of up to 12288 bytes; those are to be refused by an answer, not by a cut."""
 MAX_PENDING = 256
 """How many unfinished requests one connection may have."""
+MAX_ECHO_CHARACTERS = 1016
+"""Names beyond this are left out of refusals: four times the longest account name, and far below the 8192 bytes
+that our clients accept as a line, escapes and UTF-8 included."""
 
 OWN_CLIENT = "mailauth"
 """The parameter by which our own clients announce that they understand `code=temp_fail`."""
+
+FACTOR, SECOND_FACTOR_ONLY = "factor", "second"
+"""The parameter by which our PAM module asks for the second factor alone; `tail=` in the answer says where it is."""
 
 _TO_ESCAPE = re.compile("[\x00\x01\t\r\n]")
 _ESCAPES = {"\x00": "\x010", "\x01": "\x011", "\t": "\x01t", "\r": "\x01r", "\n": "\x01n"}
@@ -221,20 +227,25 @@ def greeting(pid: int, connection_id: int, cookie: str) -> bytes:
     ).encode("ascii")
 
 
-def ok(request_id: int, user: str) -> bytes:
+def ok(request_id: int, user: str, tail_bytes: int | None = None) -> bytes:
     """Return the reply to an accepted login. Never with `nologin`: Postfix would take it for success."""
-    return f"OK\t{request_id}\tuser={escape(user)}\n".encode()
+    tail = "" if tail_bytes is None else f"\ttail={tail_bytes}"
+    return f"OK\t{request_id}\tuser={escape(user)}{tail}\n".encode()
 
 
 def fail(request_id: int, user: str, reason: str | None) -> bytes:
     """Return the reply to a refused login, with the text that the client may show."""
     shown = "" if reason is None else f"\treason={escape(reason)}"
-    return f"FAIL\t{request_id}\tuser={escape(user)}{shown}\n".encode("utf-8", "replace")
+    return f"FAIL\t{request_id}{_echo(user)}{shown}\n".encode("utf-8", "replace")
 
 
 def temporary_failure(request_id: int, user: str) -> bytes:
     """Return the reply "try again later", which only our own clients understand as that."""
-    return f"FAIL\t{request_id}\tuser={escape(user)}\tcode=temp_fail\n".encode("utf-8", "replace")
+    return f"FAIL\t{request_id}{_echo(user)}\tcode=temp_fail\n".encode("utf-8", "replace")
+
+
+def _echo(user: str) -> str:
+    return "" if len(user) > MAX_ECHO_CHARACTERS else f"\tuser={escape(user)}"
 
 
 def escape(value: str) -> str:
