@@ -12,6 +12,7 @@ from mailauth.core.policy import Policy
 from mailauth.core.texts import RefusalTexts
 from mailauth.effects import keyring
 from mailauth.effects.configuration.schema import Configuration
+from mailauth.effects.password_sources import OwnTable, Pam, PasswordSource
 from mailauth.effects.passwords import HashPool, PasswordHasher
 from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
@@ -31,7 +32,7 @@ class Installation:
     database: Database
     policy: Policy
     refusal_texts: RefusalTexts
-    hash_pool: HashPool
+    password_source: PasswordSource
     accounts: Accounts
     enrolment: Enrolment
     explainer: Explainer
@@ -39,7 +40,7 @@ class Installation:
 
     def close(self) -> None:
         """Let what runs end, and close the database."""
-        self.hash_pool.close()
+        self.password_source.close()
         self.database.close()
 
 
@@ -57,7 +58,9 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
         raise
     strength = configuration.password.argon2
     hasher = PasswordHasher(strength.time_cost, strength.memory_kib, strength.parallelism)
-    hash_pool = HashPool()
+    password_source: PasswordSource = OwnTable(hasher, HashPool())
+    if configuration.password.source == "pam":
+        password_source = Pam(configuration.password.pam_service)
     policy = Policy(configuration.cutover.cutover())
     provider, refusal = configuration.provider, configuration.refusal
     domain = configuration.accounts.default_domain
@@ -67,7 +70,7 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
         database=database,
         policy=policy,
         refusal_texts=RefusalTexts(provider.name, provider.url, refusal.imap_code, refusal.before, refusal.after),
-        hash_pool=hash_pool,
+        password_source=password_source,
         accounts=Accounts(database, hasher, domain, clock),
         enrolment=Enrolment(database, ring, provider.name, domain, clock),
         explainer=Explainer(database, policy, domain, clock),
@@ -81,8 +84,7 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
                 configuration.login_memory.profiles(),
             ),
             keyring=ring,
-            hasher=hasher,
-            hash_pool=hash_pool,
+            password_source=password_source,
             policy=policy,
             default_domain=domain,
             clock=clock,

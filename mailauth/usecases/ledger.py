@@ -184,6 +184,8 @@ class Ledger:
             subject,
             _epoch(account),
             login_memory.service_class(attempt.service),
+            # An accepted code says nothing of the password where that was not checked along.
+            "second-factor-only" if attempt.second_factor_only else "",
             login_memory.network_of(attempt.client),
             attempt.secret.reveal(),
         )

@@ -55,6 +55,10 @@ class HashUnreadable(MailauthError):
     """A stored password hash is of a scheme or shape that this installation cannot check."""
 
 
+class SourceUnavailable(MailauthError):
+    """Who checks passwords could not say whether one is right."""
+
+
 class StoreUnavailable(MailauthError):
     """The database could not be read or written; nothing of what was attempted is in force."""
 

@@ -20,7 +20,10 @@ Network = IPv4Network | IPv6Network
 
 
 class Attempt(NamedTuple):
-    """One presented login, as an edge received it. A named tuple, because making one is on the hot path."""
+    """One presented login, as an edge received it. A named tuple, because making one is on the hot path.
+
+    `second_factor_only`: somebody else checks the password (PAM modules behind ours), and is told where it ends.
+    """
 
     name: str
     secret: Secret
@@ -29,6 +32,7 @@ class Attempt(NamedTuple):
     session: str = ""
     mechanism: str = "PLAIN"
     secured: str = ""
+    second_factor_only: bool = False
 
 
 class Credential(StrEnum):
@@ -37,6 +41,9 @@ class Credential(StrEnum):
     PASSWORD = "password"
     PASSWORD_AND_CODE = "password+code"
     PASSWORD_AND_RECOVERY_CODE = "password+recovery-code"
+    CODE_ONLY = "code"
+    RECOVERY_CODE_ONLY = "recovery-code"
+    NOTHING = "nothing"
     APP_PASSWORD = "app-password"
 
 
@@ -69,6 +76,7 @@ class Reason(StrEnum):
     APP_PASSWORD_NETWORK = "app-password-other-network"
 
     THROTTLED = "throttled"
+    SOURCE_UNAVAILABLE = "source-unavailable"
     STORE_UNAVAILABLE = "store-unavailable"
     KEY_UNAVAILABLE = "key-unavailable"
     HASH_UNREADABLE = "hash-unreadable"
@@ -79,11 +87,15 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The login is accepted, and what it spent is already spent."""
+    """The login is accepted, and what it spent is already spent.
+
+    `tail_bytes`: where only the second factor was asked for, how many bytes at the end of the secret it was.
+    """
 
     account: AccountName
     credential: Credential
     reason: Reason
+    tail_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

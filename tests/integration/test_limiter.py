@@ -33,7 +33,7 @@ async def test_exactly_the_burst_of_parallel_guesses_reaches_the_hash(limited: W
     limited.enrol("alice")
     hashed = 0
     verifier = limited.installation.verifier
-    hasher = verifier._hasher
+    hasher = verifier._password_source.hasher
     verify = hasher.verify
 
     def counting(stored: str | None, password: bytes) -> bool:

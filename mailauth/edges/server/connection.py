@@ -191,7 +191,7 @@ class AuthConnection(asyncio.Protocol):
         """Add the reply to a verdict; False when the connection is closed instead."""
         match verdict:
             case Granted():
-                out.append(protocol.ok(login.id, verdict.account))
+                out.append(protocol.ok(login.id, verdict.account, verdict.tail_bytes))
             case Denied():
                 out.append(protocol.fail(login.id, login.name, self._context.refusal_text(attempt.service)))
             case Unavailable():
@@ -239,6 +239,7 @@ def _attempt(login: Login) -> Attempt:
         session=parameters.get("session", ""),
         mechanism=login.mechanism,
         secured=parameters.get("secured", ""),
+        second_factor_only=parameters.get(protocol.FACTOR) == protocol.SECOND_FACTOR_ONLY,
     )
 
 

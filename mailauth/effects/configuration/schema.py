@@ -147,7 +147,13 @@ class Argon2(Section):
 class Password(Section):
     """Who checks the first factor, the password."""
 
-    source: Literal["own"] = Field("own", description="`own`: mailauth's own table of argon2id hashes.")
+    source: Literal["own", "pam"] = Field(
+        "own", description="own: mailauth's own table of argon2id hashes. pam: system accounts, through PAM."
+    )
+    pam_service: FilledLine = Field(
+        "mailauth-password",
+        description="With source pam: the file of /etc/pam.d that checks passwords; without pam_mailauth in it.",
+    )
     argon2: Argon2 = Field(default_factory=Argon2, description="argon2id parameters (RFC 9106).")
 
 

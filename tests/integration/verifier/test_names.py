@@ -71,7 +71,7 @@ async def test_account_and_alias_cannot_have_one_name(world: World) -> None:
 async def test_names_that_look_alike_are_different_accounts(world: World) -> None:
     alice = world.enrol("alice")
     secret = alice.password + alice.code(world.clock())
-    for other in ("\u0430lice", "alic\u0435", "alice@mailitwize.be.", "alice@m\u0430ilitwize.be", "a.lice", "alice+x"):
+    for other in ("\u0430lice", "alic\u0435", "alice@m\u0430ilitwize.be", "a.lice", "alice+x"):
         assert not isinstance(await world.login(other, secret), Granted), other
     assert isinstance(await world.login("alice", secret), Granted)
 
