@@ -39,7 +39,7 @@ class AppPasswordCache:
     async def load(self, name: AccountName, selector: str) -> AppPassword | None:
         """Ask the database, and remember the answer from the moment of asking."""
         asked_at = self._monotonic()
-        found = await self._database.run(lambda: self._read(name, selector))
+        found = await self._database.run_reading(lambda: self._read(name, selector))
         if len(self._entries) >= MAX_ENTRIES:
             self._entries.clear()  # guesses fill it with what does not exist; starting anew costs one look-up each
         self._entries[name, selector] = Cached(found, asked_at + LIFE_S)

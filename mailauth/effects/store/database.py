@@ -29,6 +29,7 @@ from mailauth.vocabulary.errors import Overloaded, StoreUnavailable
 T = TypeVar("T")
 
 THREADS = 4
+READERS = 2
 BUSY_TIMEOUT_S = 4.0
 """How long a writer waits for the lock: well inside the 10 s that mail servers wait for our answer."""
 MAX_WAITING = 2048
@@ -49,8 +50,10 @@ class Database:
         self._held = threading.local()
         self._all_held: list[Connection] = []
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="database")
+        # Apart, because what writes may hold all the other threads while it waits for the lock.
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="database-reader")
         self._max_waiting = max_waiting
-        self._waiting = 0
+        self._waiting = {self._executor: 0, self._readers: 0}
         # SQLite has one writer; waiting for it here is fair, its own busy handler sleeps and guesses.
         self._write_lock = threading.Lock() if self.is_sqlite else nullcontext()
 
@@ -61,13 +64,20 @@ class Database:
 
     async def run(self, job: Callable[[], T]) -> T:
         """Return what a job returns that one of the database's threads ran. Raises Overloaded at once."""
-        if self._waiting >= self._max_waiting:
-            raise Overloaded(f"{self._waiting} database jobs are waiting")
-        self._waiting += 1
+        return await self._run_on(self._executor, job)
+
+    async def run_reading(self, job: Callable[[], T]) -> T:
+        """Do the same for a job that only reads: it never waits behind those that write."""
+        return await self._run_on(self._readers, job)
+
+    async def _run_on(self, executor: ThreadPoolExecutor, job: Callable[[], T]) -> T:
+        if self._waiting[executor] >= self._max_waiting:
+            raise Overloaded(f"{self._waiting[executor]} database jobs are waiting")
+        self._waiting[executor] += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, job)
+            return await asyncio.get_running_loop().run_in_executor(executor, job)
         finally:
-            self._waiting -= 1
+            self._waiting[executor] -= 1
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -99,6 +109,7 @@ class Database:
     def close(self) -> None:
         """Let all jobs end, then close every connection."""
         self._executor.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
         while self._all_held:
             self._all_held.pop().close()
         self.engine.dispose()
