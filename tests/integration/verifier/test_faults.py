@@ -104,7 +104,7 @@ def reopened(world: World) -> World:
     """Give the world a database that no thread has opened yet."""
     fresh = Database(world.installation.configuration.database.url)
     old = world.installation.database
-    old._executor, old.engine, old._held, old._all_held = fresh._executor, fresh.engine, fresh._held, fresh._all_held
+    vars(old).update(vars(fresh))
     return world
 
 
