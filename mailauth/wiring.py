@@ -19,6 +19,7 @@ from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import Accounts
 from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.explain import Explainer
+from mailauth.usecases.housekeeping import Housekeeping
 from mailauth.usecases.ledger import Ledger
 from mailauth.usecases.verifier import Verifier
 
@@ -36,6 +37,7 @@ class Installation:
     accounts: Accounts
     enrolment: Enrolment
     explainer: Explainer
+    housekeeping: Housekeeping
     verifier: Verifier
 
     def close(self) -> None:
@@ -74,6 +76,7 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
         accounts=Accounts(database, hasher, domain, clock),
         enrolment=Enrolment(database, ring, provider.name, domain, clock),
         explainer=Explainer(database, policy, domain, clock),
+        housekeeping=Housekeeping(database, clock),
         verifier=Verifier(
             database=database,
             ledger=Ledger(

@@ -8,9 +8,10 @@ from sqlalchemy.exc import IntegrityError
 from mailauth.core import app_password, names, splitter
 from mailauth.core.clock import Clock
 from mailauth.effects.passwords import PasswordHasher
-from mailauth.effects.store import accounts, app_passwords
+from mailauth.effects.store import accounts, app_passwords, limiter
 from mailauth.effects.store.accounts import AccountSummary
 from mailauth.effects.store.database import Database
+from mailauth.effects.store.limiter import Level
 from mailauth.vocabulary.errors import AccountExists, AccountUnknown, InvalidValue
 from mailauth.vocabulary.model import Account, AccountName, Exemption
 from mailauth.vocabulary.secret import Secret
@@ -123,6 +124,20 @@ class Accounts:
         """Return one account."""
         with self._database.reading() as connection:
             return find(connection, name, self._default_domain)
+
+    def levels(self, name: str) -> tuple[Level, ...]:
+        """Return what the limiter has counted against an account, or against a name that is none."""
+        canonical = names.canonicalise(name, self._default_domain)
+        with self._database.reading() as connection:
+            found = accounts.load(connection, canonical)
+            return limiter.levels(connection, canonical if found is None else found.name, self._clock())
+
+    def clear_levels(self, name: str) -> int:
+        """Forget what the limiter has counted against an account; return of how many buckets."""
+        levels = self.levels(name)
+        with self._database.writing() as connection:
+            limiter.clear(connection, [level.key for level in levels])
+        return len(levels)
 
     def exempt(self, name: str, until: datetime, reason: str) -> AccountName:
         """Let an account log in with its password alone until a moment. Raises InvalidValue without a reason."""

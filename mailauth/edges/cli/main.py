@@ -18,6 +18,7 @@ _COMMANDS = {
     "check": ("check", "check"),
     "explain": ("check", "explain"),
     "policy": ("policy", "policy"),
+    "limits": ("limits", "limits"),
     "config": ("setup", "config"),
     "db": ("db", "db"),
 }

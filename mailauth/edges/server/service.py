@@ -19,6 +19,8 @@ from collections.abc import Callable
 from mailauth.edges.server import listening
 from mailauth.edges.server.connection import AuthConnection, Context
 from mailauth.effects.log_lines import FIELDS
+from mailauth.usecases import housekeeping
+from mailauth.vocabulary.errors import Overloaded, StoreUnavailable
 from mailauth.wiring import Installation
 
 _log = logging.getLogger(__name__)
@@ -68,7 +70,9 @@ async def _serve(installation: Installation) -> None:
             servers.append(await loop.create_unix_server(accept, sock=listener.socket, backlog=listening.BACKLOG))
             _log.info("listening", extra={FIELDS: {"socket": listener.path}})
         _notify("READY=1")
+        tidying = loop.create_task(_tidy_for_ever(installation))
         await _sweep_until(stop, connections)
+        tidying.cancel()
         _notify("STOPPING=1")
         _log.info("stopping", extra={FIELDS: {"connections": len(connections)}})
     finally:
@@ -88,6 +92,16 @@ async def _sweep_until(stop: asyncio.Event, connections: set[AuthConnection]) ->
             now = time.monotonic()
             for connection in tuple(connections):
                 connection.close_if_overdue(now)
+
+
+async def _tidy_for_ever(installation: Installation) -> None:
+    while True:
+        try:
+            deleted = await installation.database.run(installation.housekeeping.tidy)
+            _log.debug("tidied", extra={FIELDS: {"rows": deleted}})
+        except (StoreUnavailable, Overloaded) as error:
+            _log.warning("could not tidy up: %s", error)
+        await asyncio.sleep(housekeeping.EVERY_S)
 
 
 async def _drain(connections: set[AuthConnection], under_way: set[asyncio.Task[None]], deadline_s: float) -> None:

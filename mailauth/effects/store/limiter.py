@@ -5,7 +5,7 @@ draws reach. A draw that would reach beyond the burst changes nothing and is the
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, case, delete, insert, select, update
@@ -63,8 +63,6 @@ def give_back(connection: Connection, buckets: Iterable[Bucket]) -> None:
 
 def levels(connection: Connection, account: str, now: datetime) -> tuple[Level, ...]:
     """Return the buckets of an account that are not empty."""
-    from datetime import UTC
-
     statement = (
         select(limiter.c.bucket, limiter.c.arrival_ms)
         .where(limiter.c.arrival_ms > _ms(now), limiter.c.bucket.contains(f" {account}", autoescape=True))
