@@ -50,10 +50,13 @@ class Accounts:
         self._default_domain = default_domain
         self._clock = clock
 
-    def add(self, name: str, password: Secret) -> AccountName:
-        """Add an account. Raises AccountExists, InvalidName, InvalidValue."""
+    def add(self, name: str, password: Secret | None) -> AccountName:
+        """Add an account, without a password where another source knows it.
+
+        Raises AccountExists, InvalidName, InvalidValue.
+        """
         canonical = names.canonicalise(name, self._default_domain)
-        password_hash = self._hasher.hash(checked_password(password))
+        password_hash = None if password is None else self._hasher.hash(checked_password(password))
         try:
             with self._database.writing() as connection:
                 if accounts.exists(connection, canonical):

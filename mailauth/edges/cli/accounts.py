@@ -12,6 +12,7 @@ from mailauth.edges.cli.context import (
     reports_errors,
     spoken,
 )
+from mailauth.vocabulary.errors import InvalidValue
 
 
 @click.group()
@@ -25,8 +26,12 @@ def account() -> None:
 @pass_context
 @reports_errors
 def add(context: Context, account_name: str, as_json: bool) -> None:
-    """Add an account; its password is read from standard input, or asked for on a terminal."""
-    password = read_secret(f"Password of {account_name}", confirm=True)
+    """Add an account; its password is read from standard input, or asked for on a terminal.
+
+    With `password.source = "pam"` there is no password to store, and none is read.
+    """
+    is_ours = context.configuration().password.source == "own"
+    password = read_secret(f"Password of {account_name}", confirm=True) if is_ours else None
     with context.installation() as installation:
         name = installation.accounts.add(account_name, password)
     if as_json:
@@ -112,6 +117,8 @@ def remove(context: Context, account_name: str, yes: bool) -> None:
 @reports_errors
 def password_(context: Context, account_name: str, revoke_app_passwords: bool) -> None:
     """Set a new password, read from standard input, or asked for on a terminal. App passwords stay unless told."""
+    if context.configuration().password.source != "own":
+        raise InvalidValue("passwords are not mailauth's here (password.source): change it where it is kept")
     password = read_secret(f"New password of {account_name}", confirm=True)
     with context.installation() as installation:
         name, revoked = installation.accounts.set_password(
