@@ -27,6 +27,8 @@ from mailauth.vocabulary.errors import KeyUnusable, SealBroken
 KEY_BYTES = 32
 NONCE_BYTES = 12
 """AES-GCM's own size (NIST SP 800-38D s5.2.1.1); random, and far fewer than 2^32 seals a key."""
+MAX_ID_CHARACTERS = 32
+"""What the database has room for beside each sealed value."""
 _HEADER = "mailauth-key-file 1"
 
 
@@ -77,7 +79,8 @@ class Keyring:
 
     def mac(self, purpose: Purpose, *parts: str | bytes, key_id: str | None = None) -> bytes:
         """Return the HMAC-SHA-256 of length-prefixed parts, by the current key or a named one."""
-        return hmac.digest(self._key(key_id or self.current_id, purpose), _joined(*parts), "sha256")
+        key = self._key(self.current_id if key_id is None else key_id, purpose)
+        return hmac.digest(key, _joined(*parts), "sha256")
 
     def _key(self, key_id: str, purpose: Purpose) -> bytes:
         try:
@@ -125,10 +128,9 @@ def create(path: Path, key_id: str, draw: Callable[[int], bytes] = os.urandom) -
 
 def _too_open(path: Path, status: os.stat_result) -> str | None:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    if credentials and path.parent == Path(credentials):
-        return None
+    allowed = 0o440 if credentials and path.parent == Path(credentials) else 0o400
     mode = stat.S_IMODE(status.st_mode)
-    if mode & ~0o400:
+    if mode & ~allowed:
         return f"key file {path} has mode {mode:04o}; make it private: chmod 0400 {path}"
     if status.st_uid not in (0, os.geteuid()):
         return f"key file {path} belongs to uid {status.st_uid}; it has to belong to root or to who runs mailauth"
@@ -148,7 +150,8 @@ def _parse(path: Path, lines: list[str]) -> dict[str, bytes]:
         except binascii.Error:
             key = b""
         # The line itself is not repeated in the message: it may hold a key.
-        if len(key) != KEY_BYTES or not key_id.isalnum() or key_id in keys:
+        is_id = key_id.isalnum() and len(key_id) <= MAX_ID_CHARACTERS and key_id not in keys
+        if len(key) != KEY_BYTES or not is_id:
             raise KeyUnusable(f"key file {path}, line {number}: not an id and a base64 key of {KEY_BYTES} bytes")
         keys[key_id] = key
     return keys
