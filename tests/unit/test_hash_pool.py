@@ -1,0 +1,73 @@
+"""PW4: password checks wait in a bounded queue."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from mailauth.effects.passwords import HashPool
+from mailauth.vocabulary.errors import Overloaded
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    gate = threading.Event()
+    yield gate
+    gate.set()
+
+
+async def test_job_is_run_beside_the_event_loop() -> None:
+    pool = HashPool(threads=1)
+    assert await pool.run(threading.get_ident) != threading.get_ident()
+    pool.close()
+
+
+async def test_too_many_waiting_jobs_are_refused_at_once(gate: threading.Event) -> None:
+    pool = HashPool(threads=1, max_waiting=3)
+    running = [asyncio.ensure_future(pool.run(gate.wait)) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match="3 password checks"):
+        await pool.run(gate.wait)
+    gate.set()
+    assert await asyncio.gather(*running) == [True] * 3
+    assert await pool.run(gate.is_set)
+    pool.close()
+
+
+async def test_failed_job_frees_its_place() -> None:
+    pool = HashPool(threads=1, max_waiting=1)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            await pool.run(lambda: 1 / 0)
+    assert await pool.run(lambda: 7) == 7
+    pool.close()
+
+
+async def test_no_more_jobs_run_at_once_than_there_are_threads(gate: threading.Event) -> None:
+    pool = HashPool(threads=2)
+    started = threading.Semaphore(0)
+
+    def job() -> bool:
+        started.release()
+        return gate.wait()
+
+    running = [asyncio.ensure_future(pool.run(job)) for _ in range(5)]
+    await asyncio.to_thread(lambda: [started.acquire(timeout=10) for _ in range(2)])
+    assert not started.acquire(blocking=False)
+    gate.set()
+    await asyncio.gather(*running)
+    pool.close()
+
+
+async def test_closing_forgets_what_waits(gate: threading.Event) -> None:
+    pool = HashPool(threads=1)
+    first = asyncio.ensure_future(pool.run(gate.wait))
+    second = asyncio.ensure_future(pool.run(gate.wait))
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(asyncio.to_thread(pool.close))
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    gate.set()
+    assert await first
+    await closing
