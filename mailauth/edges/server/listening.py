@@ -128,6 +128,7 @@ def _remove_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # where the other's queue is full, connecting would wait: EAGAIN says the same
         result = probe.connect_ex(str(path))
     if result in (0, errno.EAGAIN):
         raise CannotListen(f"cannot listen on {path}: another server is listening there")
