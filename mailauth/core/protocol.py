@@ -22,6 +22,8 @@ MAX_LINE_BYTES = 16384
 """Postfix passes on SASL responses of up to 12288 bytes; those are to be refused by an answer, not by a cut."""
 MAX_PENDING = 256
 """How many unfinished requests one connection may have."""
+MAX_PARAMETERS = 64
+"""How many parameters one request may have: Dovecot sends some twenty, and each is kept while a request waits."""
 MAX_ECHO_CHARACTERS = 1016
 """Names beyond this are left out of refusals: four times the longest account name, and far below the 8192 bytes
 that our clients accept as a line, escapes and UTF-8 included."""
@@ -102,6 +104,11 @@ class Conversation:
         self._is_broken = False
 
     @property
+    def is_introduced(self) -> bool:
+        """Whether the peer has done its part of the handshake."""
+        return self._cpid_seen
+
+    @property
     def owes_bytes(self) -> bool:
         """Whether the peer has begun something that it has to end soon: its introduction, or a line."""
         return bool(self._buffer) or not self._cpid_seen
@@ -161,6 +168,8 @@ class Conversation:
         id_text, _, fields = head.partition(b"\t")
         request_id = self._new_id(id_text)
         mechanism_bytes, *pairs = fields.split(b"\t")
+        if len(pairs) > MAX_PARAMETERS:
+            raise ProtocolViolation(f"a request of more than {MAX_PARAMETERS} parameters")
         mechanism = mechanism_bytes.decode("ascii", "replace").upper()
         parameters = dict(_parameter(pair) for pair in pairs)
         if mechanism not in _MECHANISMS:
