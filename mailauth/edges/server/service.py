@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 SWEEP_S = 0.5
 """How often connections are looked at for being overdue."""
+SPARE_DESCRIPTORS = 64
+"""For the database (three a thread), the sockets, the log and the event loop."""
 _PR_SET_DUMPABLE = 4
 """prctl(2)."""
 
@@ -34,6 +36,7 @@ _PR_SET_DUMPABLE = 4
 def serve(installation: Installation) -> None:
     """Serve until SIGTERM or SIGINT; then answer what is under way, and return."""
     _be_undumpable()
+    _allow_descriptors(installation.configuration.server.max_connections)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(installation))
 
@@ -131,6 +134,18 @@ def _notify(state: str) -> None:
             notification.sendto(state.encode(), address.replace("@", "\x00", 1) if address[0] == "@" else address)
         except OSError as error:
             _log.warning("systemd could not be told %s: %s", state, error)
+
+
+def _allow_descriptors(max_connections: int) -> None:
+    """Raise the soft limit of open files to what the promised connections need, as far as the hard one allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = max_connections + SPARE_DESCRIPTORS
+    if needed <= soft:
+        return
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < needed:
+        _log.warning("fewer descriptors than server.max_connections needs", extra={FIELDS: {"allowed": allowed}})
 
 
 def _be_undumpable() -> None:
