@@ -67,6 +67,7 @@ class AuthConnection(asyncio.Protocol):
         self._last_heard = time.monotonic()
         self._owing_since = self._last_heard
         self._is_write_blocked = False
+        self._is_finishing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look at who it is, and greet."""
@@ -106,7 +107,7 @@ class AuthConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what the peer sent."""
         self._last_heard = time.monotonic()
-        owed_before = self._conversation.owes_bytes
+        owed_before, introduced_before = self._conversation.owes_bytes, self._conversation.is_introduced
         out: list[bytes] = []
         for event in self._conversation.feed(data):
             if not self._handle(event, out):
@@ -115,17 +116,21 @@ class AuthConnection(asyncio.Protocol):
             return
         if out:
             self._transport.write(b"".join(out))
-        if not owed_before:
+        # A busy peer's pieces may all end within a line; what counts is how long one line takes.
+        if not owed_before or (introduced_before and b"\n" in data):
             self._owing_since = self._last_heard
         self._regulate()
 
     def close_if_overdue(self, now: float) -> None:
         """Close a connection that begins things and does not end them, or that has been silent for long."""
-        if self._conversation.owes_bytes:
+        if self._transport is None:
+            return
+        # While we do not read, what is missing may well have been sent.
+        if self._conversation.owes_bytes and self._transport.is_reading():
             overdue = now - self._owing_since > self._context.handshake_s
         else:
             overdue = not self._tasks and now - self._last_heard > self._context.idle_s
-        if overdue and self._transport is not None:
+        if overdue:
             _log.info("connection closed: silent for too long", extra={FIELDS: {"peer": self._peer}})
             self._transport.abort()
 
@@ -133,6 +138,7 @@ class AuthConnection(asyncio.Protocol):
         """Take no more requests; close as soon as those under way are answered."""
         if self._transport is None:
             return
+        self._is_finishing = True
         self._transport.pause_reading()
         if not self._tasks:
             self._transport.close()
@@ -217,15 +223,17 @@ class AuthConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(b"".join(out))
             self._transport.close()
+        out.clear()  # whoever called has nothing to write any more
 
     def _regulate(self) -> None:
         """Read only while the peer reads, and while it has not too much under way."""
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing() or self._is_finishing:
             return
         blocked = self._is_write_blocked or len(self._tasks) >= protocol.MAX_PENDING
         if blocked and self._transport.is_reading():
             self._transport.pause_reading()
         elif not blocked and not self._transport.is_reading():
+            self._owing_since = time.monotonic()
             self._transport.resume_reading()
 
 
