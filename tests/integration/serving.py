@@ -105,14 +105,16 @@ class Server:
 
     def ended(self) -> int:
         """Wait for its end and return its exit status."""
+        assert self.process.stderr is not None
         try:
             status = self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+            self._reader.join(PATIENCE_S)
+            self.process.stderr.close()
             raise AssertionError(f"the server did not end:\n{self.log}") from None
         self._reader.join(PATIENCE_S)
-        assert self.process.stderr is not None
         self.process.stderr.close()
         return status
 
@@ -161,8 +163,8 @@ class Site:
     def close(self) -> None:
         """End every server that still runs, and close the database."""
         for server in self._servers:
-            if server.is_running:
-                server.kill()
+            server.process.kill()
+            server.ended()
         self.installation.close()
 
 

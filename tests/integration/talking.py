@@ -59,6 +59,9 @@ class Talk:
     def close(self) -> None:
         self.socket.close()
 
+    def __del__(self) -> None:
+        self.socket.close()  # a failed test leaves connections open; its own failure is what is to be seen
+
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 

@@ -1,4 +1,4 @@
-"""Unavailable: our own clients are told so, everybody else's connection ends; nobody is let in meanwhile (LIM5, F3)."""
+"""Unavailable: our own clients are told, everybody else's connection ends, and nobody gets in (LIM5, F3)."""
 
 import resource
 import sqlite3
