@@ -41,7 +41,7 @@ def launch(ground: Ground, services: list[dict[str, Any]], owner: int | None) ->
         )
     os.close(reading)
     deadline = time.monotonic() + START_TIMEOUT_S
-    while not ground.control.exists():
+    while not alive(ground.control):
         if process.poll() is not None or time.monotonic() > deadline:
             os.close(writing)
             raise SandboxError("the supervisor did not start")

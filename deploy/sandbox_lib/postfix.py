@@ -2,7 +2,7 @@
 
 Here is what a site has of its own: queue, log, where mail goes. How logins are
 decided comes from ../postfix/, as it stands, but for paths and the two service names
-(`submission`, `submissions`), which become high ports. Writes files; starts nothing.
+(`submission`, `submissions`), which become high ports. Starts no server.
 """
 
 from __future__ import annotations
@@ -59,6 +59,16 @@ def write(ground: Ground, mode: str, ports: dict[str, int]) -> Path:
         text = re.sub(rf"^{service}(?= )", f"{HOST}:{port}", text, flags=re.MULTILINE)
     master.write_text(MASTER + text)
     return folder
+
+
+def prepare_queue(ground: Ground) -> None:
+    """Let Postfix make its queue directories and judge the configuration."""
+    ground.system.output("postfix", "-c", ground.inner("/etc/postfix"), "check")
+
+
+def command(ground: Ground) -> list[str]:
+    """Its master in the foreground. `postfix start-fg` would put it into another session."""
+    return ground.system.argv("master", "-c", ground.inner("/etc/postfix"), "-s")
 
 
 def log_path(ground: Ground) -> Path:

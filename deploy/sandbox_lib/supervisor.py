@@ -1,6 +1,7 @@
 """One process that is the parent of all servers of a sandbox.
 
     supervisor.py PLAN LIFELINE_FD
+    supervisor.py --watch FD          its watchdog
 
 PLAN is a JSON file: `control` (socket path), `owner` (a pid or null) and `services`,
 each with `name`, `argv`, `log`, `env` and `grace_s`. LIFELINE_FD is the reading end of
@@ -8,8 +9,9 @@ a pipe: whoever started us writes a byte when all is well; if it closes without
 one, that start failed or was killed, and everything is stopped.
 
 It knows nothing about mail. Each server runs in a session of its own, so that it can
-be stopped with all its children, and dies with us (PR_SET_PDEATHSIG). If `owner`
-goes away (a test run that was killed), the sandbox goes too.
+be stopped with all its children. If `owner` goes away (a test run that was killed), the
+sandbox goes too; if the supervisor itself is killed, its watchdog ends what it ran
+(PR_SET_PDEATHSIG would not do: the kernel forgets it when Postfix changes its uid).
 
 Commands, one JSON line each way on the control socket: `status`, `start NAME`, `stop
 NAME [SIGNAL]`, `down`. Runs as root; the control socket is root's alone.
@@ -18,7 +20,6 @@ NAME [SIGNAL]`, `down`. Runs as root; the control socket is root's alone.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import selectors
@@ -31,14 +32,54 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
 OWNER_POLL_S = 0.5
 CONTROL_TIMEOUT_S = 5.0  # a command is one line, sent at once
-LIBC = ctypes.CDLL(None, use_errno=True)
+WATCHDOG_GRACE_S = 2.0
 
 
-def die_with_parent() -> None:
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+class Watchdog:
+    """A child that outlives us for as long as it takes to end what we ran."""
+
+    def __init__(self) -> None:
+        reading, self.writing = os.pipe()
+        self.process = subprocess.Popen(
+            [sys.executable, "-S", "-E", __file__, "--watch", str(reading)],
+            pass_fds=(reading,),
+            start_new_session=True,
+        )
+        os.close(reading)
+
+    def tell(self, sign: str, pid: int) -> None:
+        os.write(self.writing, f"{sign}{pid}\n".encode())
+
+    def dismiss(self) -> None:
+        os.close(self.writing)
+        self.process.wait()
+
+
+def watch(reading: int) -> None:
+    """The watchdog's life: learn the sessions (+PID, -PID); at the end of the pipe end them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sessions: set[int] = set()
+    with open(reading) as lines:
+        for line in lines:
+            (sessions.add if line[0] == "+" else sessions.discard)(int(line[1:]))
+    for number, wait_s in ((signal.SIGTERM, WATCHDOG_GRACE_S), (signal.SIGKILL, 0)):
+        deadline = time.monotonic() + wait_s
+        for pid in sessions:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, number)
+        while sessions and time.monotonic() < deadline:
+            sessions = {pid for pid in sessions if session_lives(pid)}
+            time.sleep(0.02)
+
+
+def session_lives(pid: int) -> bool:
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @dataclass
@@ -51,7 +92,7 @@ class Service:
     process: subprocess.Popen[bytes] | None = None
     exit_code: int | None = None
 
-    def start(self) -> None:
+    def start(self, watchdog: Watchdog) -> None:
         if self.alive():
             return
         with open(self.log, "ab") as log:
@@ -62,8 +103,8 @@ class Service:
                 stderr=log,
                 env=os.environ | self.env,
                 start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - this process has one thread
             )
+        watchdog.tell("+", self.process.pid)
         self.exit_code = None
 
     def alive(self) -> bool:
@@ -79,7 +120,7 @@ class Service:
         if self.process is not None and self.alive():
             self.process.send_signal(number)
 
-    def finish(self) -> None:
+    def finish(self, watchdog: Watchdog) -> None:
         """Wait for the end after a signal, then leave nothing of its session behind."""
         if self.process is None:
             return
@@ -88,6 +129,7 @@ class Service:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.exit_code = self.process.wait()
+        watchdog.tell("-", self.process.pid)
         self.process = None
 
     def status(self) -> dict[str, Any]:
@@ -108,6 +150,7 @@ class Supervisor:
         self.control.bind(str(self.control_path))
         self.control_path.chmod(0o600)
         self.control.listen(8)
+        self.watchdog = Watchdog()
 
     def run(self) -> None:
         signal.signal(signal.SIGTERM, self.on_signal)
@@ -115,10 +158,11 @@ class Supervisor:
         waiting: socket.socket | None = None
         try:
             for service in self.services.values():
-                service.start()
+                service.start(self.watchdog)
             waiting = self.serve()
         finally:
             self.stop_all()
+            self.watchdog.dismiss()
             self.control.close()
             self.control_path.unlink(missing_ok=True)
             if waiting is not None:
@@ -180,10 +224,10 @@ class Supervisor:
             return {"ok": True, "supervisor": os.getpid(), "services": status}
         service = self.services[request["service"]]
         if request["command"] == "start":
-            service.start()
+            service.start(self.watchdog)
         elif request["command"] == "stop":
             service.signal(signal.Signals[request.get("signal", "SIGTERM")])
-            service.finish()
+            service.finish(self.watchdog)
         else:
             return {"ok": False, "error": f"unknown command {request['command']}"}
         return {"ok": True, "service": service.status()}
@@ -194,7 +238,7 @@ class Supervisor:
         deadline = time.monotonic() + max(s.grace_s for s in self.services.values())
         for service in self.services.values():
             service.grace_s = max(0.0, deadline - time.monotonic())
-            service.finish()
+            service.finish(self.watchdog)
 
 
 def answer(client: socket.socket, reply: dict[str, Any]) -> None:
@@ -203,6 +247,9 @@ def answer(client: socket.socket, reply: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    if sys.argv[1] == "--watch":
+        watch(int(sys.argv[2]))
+        return
     plan = json.loads(Path(sys.argv[1]).read_text())
     Supervisor(plan, int(sys.argv[2])).run()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -78,9 +77,12 @@ def start_all(
         chosen = ports.choose(PORT_NAMES)
         dovecot.write(ground, dovecot_version, door, chosen, options.postfix)
         postfix.write(ground, options.postfix, chosen)
+        postfix.prepare_queue(ground)
         supervisor, lifeline = control.launch(ground, plan(ground, program, chosen), options.owner)
         try:
-            probe.wait_for(targets(ground, chosen), ended(ground, supervisor), READY_TIMEOUT_S)
+            # First those whom Postfix asks: an smtpd that finds nobody there gives up.
+            for group in (auth_targets(ground), targets(ground, chosen)):
+                probe.wait_for(group, ended(ground), READY_TIMEOUT_S)
         except BaseException as error:
             os.close(lifeline)
             supervisor.wait()
@@ -103,7 +105,7 @@ def plan(ground: Ground, program: Path, chosen: dict[str, int]) -> list[dict[str
         "sink": [sys.executable, sink, str(ground.mail_out), ports.HOST, str(chosen["sink"])],
         "mailauth": [str(program), "--config", str(ground.at(daemon.CONFIG)), "serve"],
         "dovecot": system.argv("dovecot", "-F", "-c", dovecot_conf),
-        "postfix": system.argv("postfix", "-c", ground.inner("/etc/postfix"), "start-fg"),
+        "postfix": postfix.command(ground),
     }
     # These two log to files of their own; here goes what they print.
     logs = {"dovecot": "dovecot-output", "postfix": "postfix-output"}
@@ -119,11 +121,12 @@ def plan(ground: Ground, program: Path, chosen: dict[str, int]) -> list[dict[str
 
 
 def targets(ground: Ground, chosen: dict[str, int]) -> Targets:
-    return {
-        **mailauth_targets(ground),
-        **probe.port_targets(chosen),
-        "dovecot_auth_socket": probe.auth_target(ground.at("/run/dovecot/auth-sandbox")),
-    }
+    return auth_targets(ground) | probe.port_targets(chosen)
+
+
+def auth_targets(ground: Ground) -> Targets:
+    dovecot_socket = probe.auth_target(ground.at("/run/dovecot/auth-sandbox"))
+    return mailauth_targets(ground) | {"dovecot_auth_socket": dovecot_socket}
 
 
 def mailauth_targets(ground: Ground) -> Targets:
@@ -133,13 +136,14 @@ def mailauth_targets(ground: Ground) -> Targets:
     }
 
 
-def ended(ground: Ground, supervisor: subprocess.Popen[bytes]) -> Callable[[], str | None]:
+def ended(ground: Ground) -> Callable[[], str | None]:
     """A function that names the servers that have ended, or None."""
 
     def check() -> str | None:
-        if supervisor.poll() is not None:
+        try:
+            services = control.ask(ground.control, command="status")["services"]
+        except OSError:
             return "the supervisor"
-        services = control.ask(ground.control, command="status")["services"]
         return ", ".join(name for name, s in services.items() if not s["running"]) or None
 
     return check

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import re
 import shutil
 import socket
 import subprocess
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,36 +55,42 @@ class Imap(IMAP4):
         running = loop or asyncio.get_running_loop()
         self.protocol = IMAP4ClientProtocol(running, conn_lost_cb)
         self._client_task = running.create_task(
-            running.create_connection(
-                lambda: self.protocol, host, port, ssl=ssl_context, local_addr=(self.source, 0)
-            )
+            running.create_connection(lambda: self.protocol, host, port, ssl=ssl_context, local_addr=(self.source, 0))
         )
+
+
+@contextlib.asynccontextmanager
+async def imap_session(address: Address, source: str = HOME) -> AsyncIterator[Imap]:
+    """A greeted connection, closed whatever happens."""
+    client = Imap(address, source)
+    try:
+        await client.wait_hello_from_server()
+        yield client
+        with contextlib.suppress(Exception):  # a server that is gone needs no goodbye
+            await client.logout()
+    finally:
+        if client.protocol.transport is not None:
+            client.protocol.transport.close()
+        await asyncio.sleep(0)  # the transport closes its socket in the loop's next turn
 
 
 async def imap_login(address: Address, user: str, secret: str, source: str = HOME) -> Login:
     """LOGIN, then LOGOUT."""
-    client = Imap(address, source)
-    await client.wait_hello_from_server()
-    login = await _imap_try(client, user, secret)
-    await client.logout()
-    return login
+    async with imap_session(address, source) as client:
+        return await _imap_try(client, user, secret)
 
 
-async def imap_read(
-    address: Address, user: str, secret: str, source: str = HOME
-) -> tuple[Login, list[bytes]]:
+async def imap_read(address: Address, user: str, secret: str, source: str = HOME) -> tuple[Login, list[bytes]]:
     """LOGIN and, if let in, fetch every message of INBOX."""
-    client = Imap(address, source)
-    await client.wait_hello_from_server()
-    login = await _imap_try(client, user, secret)
     messages: list[bytes] = []
-    if login:
-        await client.select("INBOX")
-        found = await client.search("ALL")
-        for number in found.lines[0].split():
-            fetched = await client.fetch(number.decode(), "(RFC822)")
-            messages.append(bytes(fetched.lines[1]))
-    await client.logout()
+    async with imap_session(address, source) as client:
+        login = await _imap_try(client, user, secret)
+        if login:
+            await client.select("INBOX")
+            found = await client.search("ALL")
+            for number in found.lines[0].split():
+                fetched = await client.fetch(number.decode(), "(RFC822)")
+                messages.append(bytes(fetched.lines[1]))
     return login, messages
 
 
@@ -147,15 +155,15 @@ def swaks(
     mechanism: str = "PLAIN",
     send_to: str | None = None,
     subject: str = "test",
-    tls: bool = False,
+    tls: str | None = None,
 ) -> Login:
-    """swaks: AUTH only, or a whole message if `send_to` is given."""
+    """swaks: AUTH only, or a whole message if `send_to` is given; tls: `--tls`, `--tls-on-connect`."""
     words = [
         "swaks", "--server", f"{address[0]}:{address[1]}", "--local-interface", source,
         "--ehlo", "client.test", "--auth", mechanism, "--auth-user", user, "--auth-password", secret,
         "--from", user if "@" in user else f"{user}@mailitwize.be", "--timeout", f"{TIMEOUT_S:.0f}",
     ]  # fmt: skip
-    words += ["--tls"] if tls else []
+    words += [tls] if tls else []
     if send_to is None:
         words += ["--to", "nobody@example.org", "--quit-after", "AUTH"]
     else:
@@ -216,9 +224,7 @@ def sieve_connect(address: Address, user: str, secret: str) -> Login:
     return Login(done.returncode == 0, (done.stdout + done.stderr).strip())
 
 
-def doveadm_auth(
-    auth_socket: Path, user: str, secret: str, *, service: str = "imap", rip: str = "192.0.2.7"
-) -> Login:
+def doveadm_auth(auth_socket: Path, user: str, secret: str, *, service: str = "imap", rip: str = "192.0.2.7") -> Login:
     """`doveadm auth test` on an auth socket, Dovecot's or mailauth's."""
     done = subprocess.run(
         [

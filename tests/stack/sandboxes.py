@@ -194,9 +194,7 @@ class Account:
 
     def app_password(self, *services: str, name: str = "laptop") -> str:
         scopes = [word for service in services for word in ("--service", service)]
-        reply = json.loads(
-            self.sandbox.command("app-password", "add", self.name, "--name", name, *scopes, "--json")
-        )
+        reply = json.loads(self.sandbox.command("app-password", "add", self.name, "--name", name, *scopes, "--json"))
         return str(reply["password"])
 
 
@@ -208,9 +206,7 @@ def up(directory: Path, *options: str) -> Sandbox:
 
 def run(words: list[str], *, stdin: str = "", ok: tuple[int, ...] = (0,)) -> str:
     """Run a command; its output, or an AssertionError that shows everything."""
-    done = subprocess.run(
-        words, input=stdin, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False
-    )
+    done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
     assert done.returncode in ok, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
