@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,16 @@ import tomlkit
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Table
+from tomlkit.items import AoT, Item, Table
 
 from mailauth.effects.configuration.schema import Configuration
-from mailauth.vocabulary.errors import InvalidConfiguration, InvalidValue, Mistake
+from mailauth.vocabulary.errors import InvalidConfiguration, InvalidValue, MailauthError, Mistake
 
 DEFAULT_PATH = Path("/etc/mailauth/mailauth.toml")
+
+
+class CannotWrite(MailauthError):
+    """The configuration file could not be written; it is as it was."""
 
 
 def load(path: Path) -> Configuration:
@@ -75,18 +79,38 @@ def with_settings(text: str, settings: Sequence[str], source: str) -> str:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Replace a file's text in one step, keeping its mode; after a crash it is the old one or the new one."""
-    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o640
+    """Replace a file's text in one step, keeping its owner and mode; after a crash it is the old one or the new one.
+
+    A new file has mode 0640, whatever the umask. Raises CannotWrite.
+    """
+    path = path.resolve()  # a link stays a link
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        draft.replace(path)
-    finally:
         draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                _like_before(path, descriptor)
+                os.fsync(descriptor)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"cannot write {path}: {error.strerror}") from error
+
+
+def _like_before(path: Path, descriptor: int) -> None:
+    try:
+        before = path.stat()
+    except FileNotFoundError:
+        os.fchmod(descriptor, 0o640)
+        return
+    now = os.fstat(descriptor)
+    if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
+        os.fchown(descriptor, before.st_uid, before.st_gid)  # the server's group has to go on reading it
+    os.fchmod(descriptor, before.st_mode & 0o7777)
 
 
 def _set(document: tomlkit.TOMLDocument, keys: list[str], value: str) -> None:
@@ -95,9 +119,23 @@ def _set(document: tomlkit.TOMLDocument, keys: list[str], value: str) -> None:
         if key not in table:
             table[key] = tomlkit.table()
         table = table[key]
-        if not isinstance(table, Table):
+        if not isinstance(table, MutableMapping):
             raise InvalidValue(f"{'.'.join(keys)}: {key} is not a table")
+    before = table.get(keys[-1])
     table[keys[-1]] = _value(value)
+    after = table[keys[-1]]
+    if isinstance(before, AoT) and isinstance(after, AoT) and before and after:
+        # To tomlkit, the comment above the next section is the end of the last of these tables.
+        for comment in _trailing_comments(before[-1]):
+            after[-1].value.append(None, comment)
+
+
+def _trailing_comments(table: Table) -> list[Item]:
+    body = table.value.body
+    end = len(body)
+    while end > 0 and body[end - 1][0] is None:
+        end -= 1
+    return [item for _, item in body[end:]]
 
 
 def _value(text: str) -> Any:

@@ -8,7 +8,7 @@ they can be without touching anything; files, users and databases are looked at 
 """
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,6 +22,7 @@ from mailauth.core.login_memory import Profile, Profiles
 from mailauth.core.policy import CutOver, parse_cutover
 from mailauth.vocabulary.errors import InvalidName, InvalidValue
 
+_MAX_PROVIDER_BYTES = 64
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]*\Z")
 
 
@@ -58,6 +59,8 @@ class Provider(Section):
     def _no_colon(cls, value: str) -> str:
         if ":" in value:
             raise ValueError("no colon: it would end the title that the authenticator app shows")
+        if len(value.encode()) > _MAX_PROVIDER_BYTES:
+            raise ValueError(f"at most {_MAX_PROVIDER_BYTES} bytes, so that the title and refusals show it whole")
         return value
 
     @field_validator("url")
@@ -96,6 +99,12 @@ class CutOverSection(Section):
             "Required: without it mailauth refuses to start."
         )
     )
+
+    @field_validator("date", mode="before")
+    @classmethod
+    def _may_be_toml(cls, value: object) -> object:
+        # TOML has times of its own; those with an offset say as much as the string does.
+        return value.isoformat() if isinstance(value, date) else value
 
     @field_validator("date")
     @classmethod
@@ -268,7 +277,7 @@ class Refusal(Section):
     @classmethod
     def _is_template(cls, value: str) -> str:
         try:
-            filled = value.format(url="u" * 160, date="30 September 2025", provider="p" * 40)
+            filled = value.format(url="u" * 160, date="30 September 2025", provider="p" * _MAX_PROVIDER_BYTES)
         except (KeyError, IndexError, ValueError, AttributeError) as error:
             raise ValueError("only {url}, {date} and {provider} can be filled in; other braces are doubled") from error
         if len(filled.encode()) > texts.MAX_TEXT_BYTES:

@@ -1,0 +1,71 @@
+"""The configuration explains itself, and the first file says what the defaults are."""
+
+import tomllib
+from collections.abc import Iterator
+
+import pytest
+
+from mailauth.effects.configuration import describing
+from mailauth.effects.configuration.describing import describe, first_file
+from mailauth.effects.configuration.loading import parse
+from mailauth.effects.configuration.schema import Configuration
+
+DATE = "2025-05-05T00:00 Europe/Brussels"
+
+
+def keys_of(value: object, place: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from keys_of(inner, f"{place}.{key}" if place else key)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        yield place
+        yield from keys_of(value[0], f"{place}[]")
+    else:
+        yield place
+
+
+def test_first_file_means_the_defaults() -> None:
+    from_file = parse(first_file(DATE), "first")
+    assert from_file == Configuration.model_validate({"cutover": {"date": DATE}})
+
+
+def test_first_file_explains_every_key_above_it() -> None:
+    lines = first_file(DATE).splitlines()
+    for number, line in enumerate(lines):
+        if line and not line.startswith(("#", "[")) and "[[" not in "".join(lines[max(0, number - 4) : number]):
+            assert lines[number - 1].startswith("#"), line
+
+
+def test_first_file_is_readable_on_a_terminal() -> None:
+    assert max(map(len, first_file(DATE).splitlines())) <= 120
+
+
+def test_every_key_of_the_schema_is_described() -> None:
+    described = {key.place for key in describe()}
+    in_schema = set(keys_of(Configuration.model_validate({"cutover": {"date": DATE}}).model_dump()))
+    assert in_schema <= described
+
+
+@pytest.mark.parametrize("key", describe(), ids=lambda key: key.place)
+def test_described_key_has_words_and_a_type(key: describing.KeyDescription) -> None:
+    assert key.description.strip()
+    assert key.description == key.description.strip()
+    assert key.type
+    assert key.description.endswith((".", ")"))
+
+
+def test_only_what_has_no_default_is_required() -> None:
+    required = {key.place for key in describe() if key.default is None and "[]" not in key.place}
+    assert required == {"cutover.date"}
+
+
+def test_defaults_are_shown_as_they_would_be_written() -> None:
+    by_place = {key.place: key for key in describe()}
+    assert by_place["server.deadline_s"].default == "10.0"
+    assert by_place["provider.name"].default == '"Mail-IT-Wize"'
+    assert by_place["refusal.imap_code"].type == '"ALERT" | "AUTHENTICATIONFAILED" | "UNAVAILABLE" | ""'
+    assert by_place["password.argon2.memory_kib"].type == "whole number"
+    assert by_place["server.deadline_s"].type == "number"
+    for key in by_place.values():
+        if key.default is not None and not key.type.startswith("list of tables"):
+            tomllib.loads(f"x = {key.default}")

@@ -1,0 +1,190 @@
+"""A configuration with mistakes reports every one of them, each with its place; POL1: no date, no start."""
+
+import pytest
+
+from mailauth.effects.configuration.loading import parse
+from mailauth.vocabulary.errors import InvalidConfiguration, Mistake
+
+DATE = '[cutover]\ndate = "2025-05-05T00:00 Europe/Brussels"\n'
+
+
+def mistakes(text: str) -> dict[str, str]:
+    with pytest.raises(InvalidConfiguration) as refused:
+        parse(text, "test.toml")
+    assert refused.value.source == "test.toml"
+    found = {mistake.place: mistake.problem for mistake in refused.value.mistakes}
+    assert len(found) == len(refused.value.mistakes)
+    return found
+
+
+def test_five_mistakes_report_five_each_with_its_place() -> None:
+    found = mistakes(
+        """
+        [provider]
+        nmae = "Mail-IT-Wize"
+        url = "mailitwize"
+        [cutover]
+        date = "5 May"
+        [server]
+        deadline_s = 0.5
+        [[server.socket]]
+        path = "relative.sock"
+        """
+    )
+    assert found == {
+        "provider.url": "not a web address; write it as https://www.example.org/2fa",
+        "provider.nmae": "no such key (`mailauth config describe` lists all)",
+        "cutover.date": "not a time: '5 May'; write it as \"2025-05-05T00:00 Europe/Brussels\"",
+        "server.deadline_s": "input should be greater than or equal to 1",
+        "server.socket[1].path": "an absolute path is needed",
+    }
+
+
+def test_all_mistakes_stand_in_the_error_itself() -> None:
+    error = InvalidConfiguration("f.toml", (Mistake("a.b", "is missing"), Mistake("c", "is odd")))
+    assert str(error) == "f.toml: a.b: is missing; c: is odd"
+
+
+@pytest.mark.parametrize("text", ["", "[provider]\nname = 'x'\n"])
+def test_missing_cutover_refuses_to_start(text: str) -> None:
+    """POL1."""
+    assert mistakes(text) == {"cutover": "is missing"}
+
+
+def test_missing_date_refuses_to_start() -> None:
+    """POL1."""
+    assert mistakes("[cutover]\n") == {"cutover.date": "is missing"}
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        '""',
+        '"soon"',
+        '"2025-05-05"',
+        '"2025-05-05T00:00"',
+        '"2025-03-30T02:30 Europe/Brussels"',
+        "20250505",
+        "true",
+        "2025-05-05",
+        "2025-05-05T00:00:00",
+        "[]",
+    ],
+)
+def test_unparsable_cutover_refuses_to_start(date: str) -> None:
+    """POL1."""
+    assert list(mistakes(f"[cutover]\ndate = {date}\n")) == ["cutover.date"]
+
+
+@pytest.mark.parametrize("date", ["2025-05-05T00:00:00+02:00", "2025-05-04T22:00:00Z", "2025-05-04 22:00:00Z"])
+def test_date_may_be_a_toml_time_with_an_offset(date: str) -> None:
+    """`mailauth init --set cutover.date=2025-05-05T00:00:00+02:00` is TOML, and so is the file without quotes."""
+    moment = parse(f"[cutover]\ndate = {date}\n", "x").cutover.cutover().moment
+    assert moment.timestamp() == 1746396000
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("surprise = 1\n" + DATE, "surprise"),
+        (DATE + "[surprise]\nx = 1\n", "surprise"),
+        (DATE + "Date = 1\n", "cutover.Date"),
+        (DATE + "[password.argon2]\nmemory = 1\n", "password.argon2.memory"),
+        (DATE + '[server]\nsocket = [{path = "/a"}, {path = "/b", owner = "x"}]\n', "server.socket[2].owner"),
+    ],
+)
+def test_unknown_keys_are_refused(text: str, place: str) -> None:
+    """A misspelt key would silently not be in force."""
+    assert mistakes(text) == {place: "no such key (`mailauth config describe` lists all)"}
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("provider", "name", "1"),
+        ("provider", "name", '""'),
+        ("provider", "name", '"Mail:IT"'),
+        ("provider", "name", '"two\\nlines"'),
+        ("provider", "name", f'"{"x" * 65}"'),
+        ("provider", "support", "[]"),
+        ("provider", "url", '"ftp://x.example"'),
+        ("provider", "url", '"https://"'),
+        ("provider", "url", '"https://x.example/a b"'),
+        ("provider", "url", f'"https://x.example/{"a" * 160}"'),
+        ("accounts", "default_domain", '"not a domain"'),
+        ("accounts", "default_domain", '"a@b.example"'),
+        ("accounts", "default_domain", '""'),
+        ("database", "url", '"postgresql://x/y"'),
+        ("database", "url", '"sqlite://"'),
+        ("database", "url", '"sqlite:///"'),
+        ("database", "url", '"sqlite:///:memory:"'),
+        ("keys", "file", '""'),
+        ("keys", "file", '"a\\u0000b"'),
+        ("password.argon2", "time_cost", '"2"'),
+        ("password.argon2", "time_cost", "0"),
+        ("password.argon2", "time_cost", "21"),
+        ("password.argon2", "time_cost", "2.0"),
+        ("password.argon2", "time_cost", "true"),
+        ("password.argon2", "memory_kib", "63"),
+        ("password.argon2", "parallelism", "0"),
+        ("password", "source", '"plain"'),
+        ("refusal", "imap_code", '"alert"'),
+        ("refusal", "imap_code", '"ALERT] x"'),
+        ("refusal", "after", '""'),
+        ("refusal", "after", '"{user} was wrong"'),
+        ("refusal", "after", '"{0}"'),
+        ("refusal", "after", '"{"'),
+        ("refusal", "after", '"{url.x}"'),
+        ("refusal", "after", '"[ALERT] {url}"'),
+        ("refusal", "after", '"two\\r\\nlines"'),
+        ("refusal", "before", f'"{"x" * 401}"'),
+        ("server", "deadline_s", '"10"'),
+        ("server", "deadline_s", "61"),
+        ("server", "deadline_s", "nan"),
+        ("server", "handshake_s", "0.0"),
+        ("server", "idle_s", "inf_"),
+        ("server", "max_connections", "0"),
+        ("server", "socket", "[]"),
+        ("server", "socket", '"/run/x"'),
+        ("log", "level", '"INFO"'),
+    ],
+)  # fmt: skip
+def test_value_out_of_place_is_refused_at_its_place(section: str, key: str, value: str) -> None:
+    """Strict: a number in quotes is no number, true is no 1."""
+    text = f"{DATE}[{section}]\n{key} = {value}\n"
+    expected = "syntax" if value == "inf_" else f"{section}.{key}"
+    assert list(mistakes(text)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("path", '"run/auth.sock"'),
+        ("path", f'"/{"x" * 107}"'),
+        ("mode", '"660"'),
+        ("mode", '"0888"'),
+        ("mode", '"0661"'),
+        ("mode", '"00660"'),
+        ("mode", "432"),
+        ("group", "5"),
+        ("allow_users", '"dovecot"'),
+        ("allow_users", "[1]"),
+    ],
+)
+def test_socket_with_a_mistake_is_refused_at_its_place(key: str, value: str) -> None:
+    path = "" if key == "path" else 'path = "/run/auth.sock"\n'
+    found = mistakes(f"{DATE}[[server.socket]]\n{path}{key} = {value}\n")
+    (place,) = found
+    assert place.removesuffix("[1]").startswith("server.socket[1]")
+    assert f".{key}" in place
+
+
+@pytest.mark.parametrize("text", ["[cutover", 'a = "', "date = 2025-05-05T00:00 Europe/Brussels", "a = 1\na = 2\n"])
+def test_what_is_no_toml_is_one_mistake(text: str) -> None:
+    found = mistakes(text)
+    assert list(found) == ["syntax"]
+    assert found["syntax"].startswith("not TOML: ")
+
+
+def test_whole_numbers_stand_for_seconds_as_well() -> None:
+    assert parse(DATE + "[server]\ndeadline_s = 5\n", "x").server.deadline_s == 5.0
