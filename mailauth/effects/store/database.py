@@ -181,9 +181,10 @@ def _file_now(url: URL) -> tuple[int, int] | None:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
     engine = create_engine(
         url,
+        hide_parameters=True,  # an error that nobody foresaw is logged with its traceback
         poolclass=NullPool,
         # isolation_level None: the driver begins nothing by itself; `begin` below does.
         connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "check_same_thread": False},

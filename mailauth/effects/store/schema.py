@@ -36,6 +36,7 @@ def require_current(database: Database) -> None:
     found = current(database)
     if found is None:
         raise SchemaMismatch("the database has no tables yet; make them with: mailauth db upgrade")
+    _refuse_newer(found)
     if found != HEAD:
         raise SchemaMismatch(
             f"the database is of revision {found}, this mailauth works with {HEAD}; run: mailauth db upgrade"
@@ -43,10 +44,14 @@ def require_current(database: Database) -> None:
 
 
 def upgrade(database: Database) -> tuple[str | None, str]:
-    """Bring the database up to date; return the revisions before and after. Does nothing where it is."""
+    """Bring the database up to date; return the revisions before and after. Does nothing where it is.
+
+    Raises SchemaMismatch for a database that a newer mailauth has upgraded.
+    """
     from alembic import command
 
     before = current(database)
+    _refuse_newer(before)
     try:
         with database.engine.begin() as connection:
             command.upgrade(_config(connection), "head")
@@ -63,6 +68,11 @@ def differences(database: Database) -> list[str]:
     with database.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return [str(difference) for difference in compare_metadata(context, metadata)]
+
+
+def _refuse_newer(found: str | None) -> None:
+    if found is not None and found > HEAD:  # revisions are numbered in four digits
+        raise SchemaMismatch(f"the database is of revision {found}, newer than this mailauth, which works with {HEAD}")
 
 
 def _config(connection: Connection) -> "Config":

@@ -1,0 +1,66 @@
+"""The database's files are for their owner alone, and are made by nobody but `create_file`."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mailauth.effects.store import database as databases
+from mailauth.effects.store import schema
+from mailauth.effects.store.database import Database
+from mailauth.vocabulary.errors import StoreUnavailable
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def modes(directory: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
+
+
+def test_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    url = f"sqlite:///{tmp_path}/mailauth.db"
+    databases.create_file(url)
+    database = Database(url)
+    schema.upgrade(database)
+    found = modes(tmp_path)
+    database.close()
+    assert set(found) >= {"mailauth.db", "mailauth.db-wal", "mailauth.db-shm"}
+    assert set(found.values()) == {0o600}
+
+
+def test_directory_is_made_private(tmp_path: Path, umask: int) -> None:
+    databases.create_file(f"sqlite:///{tmp_path}/var/mailauth.db")
+    assert stat.S_IMODE((tmp_path / "var").stat().st_mode) == 0o700
+
+
+def test_existing_file_is_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "mailauth.db"
+    file.write_bytes(b"something")
+    file.chmod(0o640)
+    databases.create_file(f"sqlite:///{file}")
+    assert file.read_bytes() == b"something"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+def test_missing_file_is_not_made_by_looking_at_it(tmp_path: Path) -> None:
+    """SQLite would make an empty one that everybody can read, and `db upgrade` would fill that."""
+    database = Database(f"sqlite:///{tmp_path}/missing.db")
+    with pytest.raises(StoreUnavailable, match="No such file"):
+        schema.current(database)
+    database.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "mailauth.db").write_bytes(b"this is not a database at all" * 100)
+    database = Database(f"sqlite:///{tmp_path}/mailauth.db")
+    with pytest.raises(StoreUnavailable, match="not a database"):
+        schema.current(database)
+    database.close()
