@@ -120,9 +120,9 @@ def pop3(address: Address, user: str, secret: str) -> Answer:
 
 def smtp(address: Address, user: str, secret: str, to: str, subject: str, body: str) -> Answer:
     """Submit a message by SMTP."""
-    words = ["--from", user, "--to", to, "--header", f"Subject: {subject}", "--body", body]
+    message = ["--from", user, "--to", to, "--header", f"Subject: {subject}", "--body", body]
     logins = ["--auth", "PLAIN", "--auth-user", user, "--auth-password", secret]
-    command = ["swaks", "--server", f"{address[0]}:{address[1]}", *logins, *words]
+    command = ["swaks", "--server", f"{address[0]}:{address[1]}", *logins, *message]
     shown(command)
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     words = done.stdout
