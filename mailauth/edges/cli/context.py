@@ -7,16 +7,17 @@ of the machine could read them. Errors become sentences and exit codes here: 1 f
 
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from mailauth.vocabulary.errors import InvalidConfiguration, MailauthError, StoreUnavailable
+from mailauth.vocabulary.errors import InvalidConfiguration, InvalidValue, MailauthError, StoreUnavailable
 from mailauth.vocabulary.secret import Secret
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ R = TypeVar("R")
 
 EX_TEMPFAIL = 75
 MAX_STDIN_BYTES = 64 * 1024
+
+_SPAN = re.compile(r"([0-9]{1,9})([dh])")
+_UNITS = {"d": "days", "h": "hours"}
 
 
 class Context:
@@ -118,21 +122,16 @@ def spoken(moment: datetime | None) -> str:
 
 def parse_moment(text: str, now: datetime) -> datetime:
     """Return the moment that a person wrote: `30d`, `12h`, `2026-01-31`, or an ISO 8601 time with an offset."""
-    from datetime import timedelta
-
-    from mailauth.vocabulary.errors import InvalidValue
-
-    unit = {"d": "days", "h": "hours"}.get(text[-1:])
-    if unit and text[:-1].isdigit():
-        try:
-            return now + timedelta(**{unit: int(text[:-1])})
-        except OverflowError as error:
-            raise InvalidValue(f"too far away: {text!a}") from error
+    span = _SPAN.fullmatch(text)
     try:
+        if span is not None:
+            return now + timedelta(**{_UNITS[span[2]]: int(span[1])})
         moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidValue(f"too far away: {text!a}") from error
     except ValueError as error:
         raise InvalidValue(f"not a time: {text!a}; write it as 30d, 12h or 2026-01-31") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _plain(value: object) -> object:

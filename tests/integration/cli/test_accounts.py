@@ -1,0 +1,252 @@
+"""`mailauth account`: adding, listing, showing, removing; passwords and aliases."""
+
+import pytest
+from click.testing import CliRunner
+
+from tests.integration.cli.conftest import CommandLine
+
+
+def test_account_is_added_by_its_canonical_name(mailauth: CommandLine) -> None:
+    assert mailauth.json("account", "add", " Alice@MailITWize.be", stdin="pw") == {"account": "alice@mailitwize.be"}
+    assert "added bob@mailitwize.be" in mailauth.run("account", "add", "bob", stdin="pw").stdout
+
+
+def test_account_that_exists_is_refused(mailauth: CommandLine) -> None:
+    mailauth.run("account", "add", "alice", stdin="pw")
+    mailauth.run("account", "alias", "alice", "info")
+    for name in ("ALICE", "info@mailitwize.be"):
+        refused = mailauth.run("account", "add", name, stdin="pw", code=1)
+        assert "there is an account or alias" in refused.stderr
+    assert len(mailauth.json("account", "list")) == 1
+
+
+@pytest.mark.parametrize("name", ["", "@", "a b", "../x", "al\u200bice", "alice@ex_ample.org"])
+def test_malformed_name_is_refused(mailauth: CommandLine, name: str) -> None:
+    refused = mailauth.run("account", "add", name, stdin="pw", code=1)
+    assert refused.stderr.startswith("mailauth: ")
+
+
+@pytest.mark.parametrize(
+    ("stdin", "password"),
+    [
+        (b"correct horse", b"correct horse"),
+        (b"correct horse\n", b"correct horse"),
+        (b"correct horse\r\n", b"correct horse"),
+        (b"  two  spaces  \n", b"  two  spaces  "),
+        (b" \n", b" "),
+        ("pässwörd ✓\n".encode(), "pässwörd ✓".encode()),
+        (b"\xff\xfe raw bytes\n", b"\xff\xfe raw bytes"),
+        (b"x" * 256 + b"\n", b"x" * 256),
+    ],
+)
+def test_password_on_stdin_is_taken_exactly(mailauth: CommandLine, stdin: bytes, password: bytes) -> None:
+    """One line break ends it and is not part of it; spaces are (PW1)."""
+    mailauth.run("policy", "show")
+    mailauth.run("account", "add", "alice", stdin=stdin)
+    mailauth.run("policy", "exempt", "alice", "--until", "1d", "--reason", "test")
+    assert mailauth.check("alice", password)["verdict"] == "granted"
+    for wrong in (password + b" ", password.strip() + b"!", password.upper() + b"x"):
+        assert mailauth.check("alice", wrong, code=1)["reason"] == "password-wrong"
+
+
+@pytest.mark.parametrize("stdin", [b"", b"\n", b"\r\n", b"a\nb\n", b"pw\n\n", b"a\x00b", b"tab\t", b"x" * 257])
+def test_password_that_may_not_be_set_is_refused_without_repeating_it(mailauth: CommandLine, stdin: bytes) -> None:
+    """PW2."""
+    refused = mailauth.run("account", "add", "alice", stdin=stdin, code=1)
+    assert "a password has at" in refused.stderr
+    assert mailauth.json("account", "list") == []
+
+
+def test_endless_stdin_is_refused(mailauth: CommandLine) -> None:
+    mailauth.run("account", "add", "alice", stdin=b"x" * 70_000, code=2)
+
+
+def test_list_says_what_each_account_holds(mailauth: CommandLine) -> None:
+    mailauth.enrol("bob")
+    mailauth.run("account", "add", "alice", stdin="pw")
+    mailauth.run("account", "alias", "bob", "robert", "info")
+    mailauth.run("recovery", "issue", "bob")
+    mailauth.run("app-password", "add", "bob", "--name", "telephone")
+    mailauth.run("account", "disable", "alice")
+    alice, bob = mailauth.json("account", "list")
+    assert alice == {
+        "name": "alice@mailitwize.be",
+        "enrolled": False,
+        "recovery_codes_left": 0,
+        "app_passwords": 0,
+        "aliases": [],
+        "disabled": True,
+        "created_at": "2025-06-04T22:00:00+00:00",
+    }
+    assert bob | {"created_at": None} == {
+        "name": "bob@mailitwize.be",
+        "enrolled": True,
+        "recovery_codes_left": 10,
+        "app_passwords": 1,
+        "aliases": ["info@mailitwize.be", "robert@mailitwize.be"],
+        "disabled": False,
+        "created_at": None,
+    }
+    table = mailauth.run("account", "list").stdout
+    assert "disabled" in table
+    assert "info@mailitwize.be robert@mailitwize.be" in table
+
+
+def test_empty_list_says_what_to_do(mailauth: CommandLine) -> None:
+    assert "mailauth account add" in mailauth.run("account", "list").stdout
+
+
+def test_show_finds_an_account_by_any_of_its_names(mailauth: CommandLine) -> None:
+    mailauth.enrol("alice")
+    mailauth.run("account", "alias", "alice", "info")
+    shown = mailauth.json("account", "show", "INFO")
+    assert shown == {
+        "account": "alice@mailitwize.be",
+        "aliases": ["info@mailitwize.be"],
+        "disabled": False,
+        "enrolled": True,
+        "recovery_codes_left": 0,
+        "app_passwords": 0,
+        "exempt_until": None,
+    }
+    assert "alice@mailitwize.be" in mailauth.run("account", "show", "alice").stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("account", "show", "nobody"),
+        ("account", "remove", "nobody", "--yes"),
+        ("account", "password", "nobody"),
+        ("account", "disable", "nobody"),
+        ("account", "alias", "nobody", "x"),
+        ("totp", "enrol", "nobody"),
+        ("totp", "confirm", "nobody"),
+        ("totp", "reset", "nobody", "--yes"),
+        ("recovery", "issue", "nobody"),
+        ("recovery", "left", "nobody"),
+        ("app-password", "add", "nobody", "--name", "x"),
+        ("app-password", "list", "nobody"),
+        ("app-password", "revoke", "nobody", "--all"),
+        ("policy", "exempt", "nobody", "--until", "1d", "--reason", "x"),
+        ("explain", "nobody"),
+    ],
+)
+def test_unknown_account_is_named(mailauth: CommandLine, words: tuple[str, ...]) -> None:
+    refused = mailauth.run(*words, stdin="secret", code=1)
+    assert "there is no account nobody@mailitwize.be; see: mailauth account list" in refused.stderr
+
+
+def test_removed_account_is_gone_with_all_it_held(mailauth: CommandLine) -> None:
+    alice = mailauth.enrol("alice")
+    mailauth.run("account", "alias", "alice", "info")
+    device = mailauth.json("app-password", "add", "alice", "--name", "x")["password"]
+    assert "removed alice" in mailauth.run("account", "remove", "info", "--yes").stdout
+    assert mailauth.json("account", "list") == []
+    assert (
+        mailauth.check("alice", alice.password + alice.code(mailauth.clock()), code=1)["reason"] == "account-unknown"
+    )
+    assert mailauth.check("alice", device, code=1)["reason"] == "app-password-unknown"
+    mailauth.run("account", "add", "info", stdin="pw")
+
+
+def test_removal_asks_first(mailauth: CommandLine) -> None:
+    mailauth.run("account", "add", "alice", stdin="pw")
+    asked = mailauth.run("account", "remove", "alice", stdin="n\n", code=1)
+    assert "Remove alice@mailitwize.be and all that it holds?" in asked.stderr
+    assert len(mailauth.json("account", "list")) == 1
+    mailauth.run("account", "remove", "alice", stdin="y\n")
+    assert mailauth.json("account", "list") == []
+
+
+def test_new_password_replaces_the_old_one(mailauth: CommandLine) -> None:
+    alice = mailauth.enrol("alice")
+    device = mailauth.json("app-password", "add", "alice", "--name", "x")["password"]
+    said = mailauth.run("account", "password", "alice", stdin=b"battery staple\r\n").stdout
+    assert said == "changed the password of alice@mailitwize.be\n"
+    code = alice.code(mailauth.clock())
+    assert mailauth.check("alice", alice.password + code, code=1)["reason"] == "password-wrong"
+    assert mailauth.check("alice", "battery staple" + code)["credential"] == "password+code"
+    assert mailauth.check("alice", device)["verdict"] == "granted"
+
+
+def test_new_password_revokes_app_passwords_when_told(mailauth: CommandLine) -> None:
+    """APP2."""
+    mailauth.enrol("alice")
+    device = mailauth.json("app-password", "add", "alice", "--name", "x")["password"]
+    said = mailauth.run("account", "password", "alice", "--revoke-app-passwords", stdin="new").stdout
+    assert "revoked 1 app password" in said
+    assert mailauth.check("alice", device, code=1)["reason"] == "app-password-revoked"
+
+
+def test_disabled_account_opens_nothing_until_it_is_enabled(mailauth: CommandLine) -> None:
+    alice = mailauth.enrol("alice")
+    device = mailauth.json("app-password", "add", "alice", "--name", "x")["password"]
+    mailauth.run("account", "disable", "alice")
+    login = alice.password + alice.code(mailauth.clock())
+    assert mailauth.check("alice", login, code=1)["reason"] == "account-disabled"
+    assert mailauth.check("alice", device, code=1)["reason"] == "account-disabled"
+    mailauth.run("account", "enable", "alice")
+    assert mailauth.check("alice", login)["verdict"] == "granted"
+    assert mailauth.check("alice", device)["verdict"] == "granted"
+
+
+def test_alias_logs_in_until_it_is_taken_away(mailauth: CommandLine) -> None:
+    """LIM3: CVE-2025-6013, aliases that skipped the second factor."""
+    alice = mailauth.enrol("alice")
+    assert mailauth.json("account", "alias", "alice", "Info") == {
+        "account": "alice@mailitwize.be",
+        "aliases": ["info@mailitwize.be"],
+    }
+    assert mailauth.check("info", alice.password, code=1)["reason"] == "code-missing"
+    assert mailauth.check("info", alice.password + alice.code(mailauth.clock()))["verdict"] == "granted"
+    mailauth.run("account", "alias", "alice", "info", "--remove")
+    assert mailauth.check("info", alice.password, code=1)["reason"] == "account-unknown"
+    assert mailauth.run("account", "alias", "alice").stdout == "alice@mailitwize.be: no aliases\n"
+
+
+def test_alias_in_use_or_of_somebody_else_is_refused(mailauth: CommandLine) -> None:
+    for name in ("alice", "bob"):
+        mailauth.run("account", "add", name, stdin="pw")
+    mailauth.run("account", "alias", "alice", "info")
+    for taken in ("bob", "info", "alice"):
+        assert "already" in mailauth.run("account", "alias", "bob", taken, code=1).stderr
+    assert "has no alias" in mailauth.run("account", "alias", "bob", "info", "--remove", code=1).stderr
+    assert mailauth.json("account", "alias", "alice")["aliases"] == ["info@mailitwize.be"]
+
+
+def test_secret_is_never_an_argument() -> None:
+    """KEY3: argv can be read by everybody on the machine."""
+    from mailauth.edges.cli.main import cli
+
+    def options(command: object, path: str) -> list[str]:
+        found = [f"{path} {name}" for param in command.params for name in (*param.opts, param.name)]  # type: ignore[attr-defined]
+        for name in getattr(command, "commands", {}) or (
+            command.list_commands(None) if hasattr(command, "list_commands") else ()
+        ):
+            found += options(command.get_command(None, name), f"{path} {name}")  # type: ignore[attr-defined]
+        return found
+
+    every = options(cli, "mailauth")
+    assert len(every) > 40
+    suspicious = [
+        option
+        for option in every
+        if any(word in option.split()[-1].lower() for word in ("password", "secret", "code", "pin", "key"))
+    ]
+    # Flags and ids; none of them takes a secret.
+    assert {option.split()[-1] for option in suspicious} <= {
+        "--revoke-app-passwords",
+        "revoke_app_passwords",
+        "app_password_id",
+    }
+
+
+def test_help_of_every_command_is_there(mailauth: CommandLine) -> None:
+    top = CliRunner()
+    from mailauth.edges.cli.main import _COMMANDS, cli
+
+    for name in _COMMANDS:
+        shown = top.invoke(cli, [name, "--help"])
+        assert shown.exit_code == 0
+        assert "Usage" in shown.stdout
