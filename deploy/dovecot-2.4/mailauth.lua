@@ -1,0 +1,1 @@
+../dovecot-2.3/mailauth.lua
