@@ -38,8 +38,8 @@ _TO_ESCAPE = re.compile("[\x00\x01\t\r\n]")
 _ESCAPES = {"\x00": "\x010", "\x01": "\x011", "\t": "\x01t", "\r": "\x01r", "\n": "\x01n"}
 _UNESCAPES = {b"\x01" + v[1].encode(): k.encode() for k, v in _ESCAPES.items()}
 _ESCAPED = re.compile(b"\x01(.?)", re.DOTALL)
-_ID = re.compile(rb"[0-9]{1,10}")
 _MAX_ID = 2**32 - 1
+_MAX_ID_DIGITS = 10
 
 _ASK_USERNAME = base64.b64encode(b"Username:")
 _ASK_PASSWORD = base64.b64encode(b"Password:")
@@ -90,7 +90,7 @@ class _Pending(NamedTuple):
 
     mechanism: str
     parameters: dict[str, str]
-    name: bytes | None = None
+    name_bytes: bytes | None = None
 
 
 class Conversation:
@@ -156,7 +156,7 @@ class Conversation:
         self._version_seen = True
 
     def _cpid(self, rest: bytes) -> None:
-        if not self._version_seen or self._cpid_seen or not _ID.fullmatch(rest):
+        if not self._version_seen or self._cpid_seen or not (rest.isdigit() and len(rest) <= _MAX_ID_DIGITS):
             raise ProtocolViolation("CPID twice, malformed or before VERSION")
         self._cpid_seen = True
 
@@ -165,20 +165,18 @@ class Conversation:
             raise ProtocolViolation("AUTH before the handshake")
         # "resp=<base64> : The initial response. It must be the last parameter."
         head, has_response, response = rest.partition(b"\tresp=")
-        id_text, _, fields = head.partition(b"\t")
+        id_text, _, head = head.partition(b"\t")
         request_id = self._new_id(id_text)
-        mechanism_bytes, *pairs = fields.split(b"\t")
-        if len(pairs) > MAX_PARAMETERS:
-            raise ProtocolViolation(f"a request of more than {MAX_PARAMETERS} parameters")
-        mechanism = mechanism_bytes.decode("ascii", "replace").upper()
-        parameters = dict(_parameter(pair) for pair in pairs)
-        if mechanism not in _MECHANISMS:
+        mechanism_bytes, has_parameters, pairs = head.partition(b"\t")
+        parameters = _parameters(pairs) if has_parameters else {}
+        mechanism = _MECHANISMS.get(mechanism_bytes.upper())
+        if mechanism is None:
             return Malformed(request_id, "", "unknown mechanism", parameters)
-        pending = _Pending(mechanism, parameters)
         # Exim sends LOGIN with an empty `resp=`; an empty initial response is none.
         if not has_response or response == b"":
+            pending = _Pending(mechanism, parameters)
             return self._challenge(request_id, pending, b"" if mechanism == "PLAIN" else _ASK_USERNAME)
-        return self._respond(request_id, pending, response)
+        return self._respond(request_id, mechanism, parameters, None, response)
 
     def _cont(self, rest: bytes) -> Event | None:
         id_text, _, response = rest.partition(b"\t")
@@ -186,7 +184,7 @@ class Conversation:
         pending = self._pending.pop(request_id, None)
         if pending is None:
             return None  # cancelled or answered in the meantime
-        return self._respond(request_id, pending, response)
+        return self._respond(request_id, *pending, response)
 
     def _cancel(self, rest: bytes) -> Cancelled:
         request_id = _parse_id(rest)
@@ -199,19 +197,21 @@ class Conversation:
         self._pending[request_id] = pending
         return Say(b"CONT\t%d\t%s\n" % (request_id, challenge))
 
-    def _respond(self, request_id: int, pending: _Pending, response: bytes) -> Event:
+    def _respond(
+        self, request_id: int, mechanism: str, parameters: dict[str, str], name_bytes: bytes | None, response: bytes
+    ) -> Event:
         try:
-            decoded = base64.b64decode(response, validate=True)
+            decoded = binascii.a2b_base64(response, strict_mode=True)
         except binascii.Error:
-            return Malformed(request_id, "", "bad base64", pending.parameters)
-        if pending.mechanism == "PLAIN":
-            return _plain(request_id, decoded, pending.parameters)
-        if pending.name is None:
-            return self._challenge(request_id, pending._replace(name=decoded), _ASK_PASSWORD)
-        name = _text(pending.name)
+            return Malformed(request_id, "", "bad base64", parameters)
+        if mechanism == "PLAIN":
+            return _plain(request_id, decoded, parameters)
+        if name_bytes is None:
+            return self._challenge(request_id, _Pending(mechanism, parameters, decoded), _ASK_PASSWORD)
+        name = _text(name_bytes)
         if name is None:
-            return Malformed(request_id, "", "name is not UTF-8", pending.parameters)
-        return Login(request_id, "LOGIN", name, Secret(decoded), pending.parameters)
+            return Malformed(request_id, "", "name is not UTF-8", parameters)
+        return Login(request_id, mechanism, name, Secret(decoded), parameters)
 
     def _new_id(self, text: bytes) -> int:
         request_id = _parse_id(text)
@@ -220,7 +220,7 @@ class Conversation:
         return request_id
 
 
-_MECHANISMS = ("PLAIN", "LOGIN")
+_MECHANISMS = {b"PLAIN": "PLAIN", b"LOGIN": "LOGIN"}
 
 
 def greeting(pid: int, connection_id: int, cookie: str) -> bytes:
@@ -259,6 +259,8 @@ def _echo(user: str) -> str:
 
 def escape(value: str) -> str:
     """Return a value as it stands in a line."""
+    if _TO_ESCAPE.search(value) is None:
+        return value
     return _TO_ESCAPE.sub(lambda found: _ESCAPES[found[0]], value)
 
 
@@ -281,18 +283,22 @@ def _check_length(line: bytes) -> None:
         raise ProtocolViolation(f"a line of more than {MAX_LINE_BYTES} bytes")
 
 
-def _parameter(pair: bytes) -> tuple[str, str]:
-    key, has_value, value = pair.partition(b"=")
-    # A bare key (`secured`, `nologin`) says yes. Parameters are for policy and log, so odd bytes are kept
-    # visible instead of ending the connection.
-    text = unescape(value).decode("utf-8", "backslashreplace") if has_value else "yes"
-    return key.decode("ascii", "backslashreplace"), text
+def _parameters(pairs: bytes) -> dict[str, str]:
+    # Parameters are for policy and log, so odd bytes are kept visible instead of ending the connection.
+    text = pairs.decode("utf-8", "backslashreplace")
+    split = [pair.partition("=") for pair in text.split("\t")]
+    if len(split) > MAX_PARAMETERS:
+        raise ProtocolViolation(f"a request of more than {MAX_PARAMETERS} parameters")
+    if "\x01" in text:
+        split = [(key, has_value, unescape(value.encode()).decode()) for key, has_value, value in split]
+    # A bare key (`secured`, `nologin`) says yes.
+    return {key: value if has_value else "yes" for key, has_value, value in split}
 
 
 def _parse_id(text: bytes) -> int:
-    if not _ID.fullmatch(text) or int(text) > _MAX_ID:
-        raise ProtocolViolation("request id is not a 32-bit number")
-    return int(text)
+    if text.isdigit() and len(text) <= _MAX_ID_DIGITS and (request_id := int(text)) <= _MAX_ID:
+        return request_id
+    raise ProtocolViolation("request id is not a 32-bit number")
 
 
 def _plain(request_id: int, decoded: bytes, parameters: dict[str, str]) -> Login | Malformed:
