@@ -2,13 +2,20 @@
 
 A value that is not a plain word stands in double quotes with JSON's escapes, so that nothing a client sends can
 begin a line or a field of its own (requirement AUD3). No secret is ever handed to a log call, at any level.
+
+Lines that are made in one turn of the event loop are written together, at the turn's end: a system call for each
+costs more than deciding on an app password.
 """
 
+import asyncio
+import contextlib
 import json
 import logging
 import re
 import sys
-from datetime import UTC, datetime
+import threading
+import time
+from functools import lru_cache
 from typing import TextIO
 
 FIELDS = "fields"
@@ -17,28 +24,106 @@ FIELDS = "fields"
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+\-]+")
 
 
+class _Output:
+    """Where lines go. Any thread may write."""
+
+    def __init__(self) -> None:
+        self.stream: TextIO = sys.stderr
+        self._waiting: list[str] = []
+        self._is_flush_due = False
+        self._lock = threading.Lock()
+
+    def write(self, line: str, *, at_once: bool) -> None:
+        """Write a line, and those that wait before it; or let it wait for the end of the event loop's turn."""
+        self._waiting.append(line)
+        if at_once:
+            self.flush()
+        elif not self._is_flush_due:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+                self._is_flush_due = True
+            except RuntimeError:  # this thread has no event loop
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._lock:
+            self._is_flush_due = False
+            count = len(self._waiting)  # another thread may append meanwhile
+            lines = self._waiting[:count]
+            del self._waiting[:count]
+            if lines:
+                # A log that cannot be written (a full disk, a closed pipe) cannot be complained about either.
+                with contextlib.suppress(OSError, ValueError):
+                    self.stream.write("\n".join(lines) + "\n")
+                    self.stream.flush()
+
+
+_output = _Output()
+
+
 class LogfmtFormatter(logging.Formatter):
     """Writes `time level event key=value ...`; a traceback is folded into one field."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
-        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        parts = [f"{moment[:-6]}Z", record.levelname.lower(), _value(record.getMessage())]
         fields: dict[str, object] = getattr(record, FIELDS, {})
-        parts += [f"{key}={_value(str(value))}" for key, value in fields.items() if value not in ("", None)]
+        words = [_moment(record.created), record.levelname.lower(), value(record.getMessage())]
+        words += [pair(key, str(content)) for key, content in fields.items() if content not in ("", None)]
         if record.exc_info:
-            parts.append(f"traceback={_value(self.formatException(record.exc_info))}")
-        return " ".join(parts)
+            words.append(pair("traceback", self.formatException(record.exc_info)))
+        return " ".join(words)
+
+
+class LineHandler(logging.Handler):
+    """Hands records to the output; those that say that something is wrong are written at once."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        try:
+            _output.write(self.format(record), at_once=record.levelno >= logging.WARNING)
+        except Exception:
+            self.handleError(record)  # logging's own way: a broken log call must not end a login
+
+    def flush(self) -> None:
+        """Write what waits; the end of the process calls this (logging.shutdown)."""
+        _output.flush()
 
 
 def set_up(level: str, stream: TextIO = sys.stderr) -> None:
     """Send all log records of this level and above to a stream."""
-    handler = logging.StreamHandler(stream)
+    _output.flush()
+    _output.stream = stream
+    handler = LineHandler()
     handler.setFormatter(LogfmtFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.captureWarnings(True)
 
 
-def _value(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+def write(event: str, pairs: str) -> None:
+    """Write a line of level `info` around `logging`, whose records cost too much where there is one a login.
+
+    `pairs` are joined by single spaces and made by `pair`, or plain words by construction.
+    """
+    _output.write(f"{_moment(time.time())} info {event} {pairs}", at_once=False)
+
+
+def pair(key: str, content: str) -> str:
+    """Return `key=value` as it stands in a line."""
+    return f"{key}={value(content)}"
+
+
+def value(content: str) -> str:
+    """Return a value as it stands in a line."""
+    return content if _PLAIN.fullmatch(content) else json.dumps(content)
+
+
+def _moment(created: float) -> str:
+    second = int(created)
+    return f"{_second(second)}.{int((created - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
