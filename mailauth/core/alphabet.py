@@ -8,7 +8,8 @@ ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 LETTERS = "abcdefghijkmnpqrstuvwxyz"
 BITS_PER_CHARACTER = 5
 
-_ALLOWED = frozenset(ALPHABET.encode())
+_ALLOWED = ALPHABET.encode()
+_SEPARATORS = b" -"
 _FOLD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz")
 
 
@@ -22,17 +23,17 @@ def spell(entropy: bytes, characters: int) -> str:
         raise ValueError(f"{characters} characters need {bits} bits of entropy")
     number = int.from_bytes(entropy, "big") >> (len(entropy) * 8 - bits)
     shifts = range(bits - BITS_PER_CHARACTER, -1, -BITS_PER_CHARACTER)
-    return "".join(ALPHABET[(number >> shift) & 0b11111] for shift in shifts)
+    return "".join([ALPHABET[(number >> shift) & 0b11111] for shift in shifts])
 
 
 def fold(typed: bytes) -> bytes:
     """Return typed ASCII in lower case, without spaces and dashes."""
-    return typed.translate(_FOLD, b" -")
+    return typed.translate(_FOLD, _SEPARATORS)
 
 
 def is_spelled(folded: bytes, characters: int) -> bool:
     """Tell whether folded bytes are exactly so many characters of the alphabet."""
-    return len(folded) == characters and _ALLOWED.issuperset(folded)
+    return len(folded) == characters and not folded.translate(None, _ALLOWED)
 
 
 def grouped(text: str) -> str:

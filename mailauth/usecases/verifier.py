@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import assert_never
 
 from mailauth.core import app_password, engine, names, otp, splitter
@@ -154,7 +155,7 @@ class Verifier:
         refused = app_password.refusal(found, attempt.service, attempt.client, self._clock())
         if refused is not None:
             return Denied(refused, found.account)
-        return Granted(found.account, Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN)
+        return _granted(found.account)
 
     def _second_factor(self, admitted: Admitted, now: datetime) -> engine.SecondFactor:
         """Check the second factor. A seed is opened and its codes are computed for every login alike."""
@@ -198,3 +199,8 @@ def _of_second_factor(attempt: Attempt, verdict: Verdict) -> Verdict:
 def _unavailable(name: AccountName, error: Exception) -> Unavailable:
     log.error("login of %s cannot be decided: %s", name, error)
     return Unavailable(_UNAVAILABLE_BECAUSE[type(error)], name)
+
+
+@lru_cache(maxsize=4096)
+def _granted(account: AccountName) -> Granted:
+    return Granted(account, Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN)
