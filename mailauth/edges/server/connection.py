@@ -15,6 +15,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple, assert_never, cast
 
@@ -31,7 +32,10 @@ _log = logging.getLogger(__name__)
 _UCRED = struct.Struct("3i")
 """struct ucred of unix(7): pid, uid, gid."""
 
-MAX_SERVICE_CHARACTERS = 32
+MAX_WORD_CHARACTERS = 32
+"""Of a service's name, and of what says how a connection is secured."""
+MAX_ADDRESS_CHARACTERS = 64
+"""More than any address has, a zone (RFC 4007) included."""
 
 
 class Peer(NamedTuple):
@@ -107,9 +111,10 @@ class AuthConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what the peer sent."""
         self._last_heard = time.monotonic()
-        owed_before, introduced_before = self._conversation.owes_bytes, self._conversation.is_introduced
+        conversation = self._conversation
+        owed_before, introduced_before = conversation.owes_bytes, conversation.is_introduced
         out: list[bytes] = []
-        for event in self._conversation.feed(data):
+        for event in conversation.feed(data):
             if not self._handle(event, out):
                 break
         if self._transport is None:
@@ -119,7 +124,8 @@ class AuthConnection(asyncio.Protocol):
         # A busy peer's pieces may all end within a line; what counts is how long one line takes.
         if not owed_before or (introduced_before and b"\n" in data):
             self._owing_since = self._last_heard
-        self._regulate()
+        if self._tasks:
+            self._regulate()
 
     def close_if_overdue(self, now: float) -> None:
         """Close a connection that begins things and does not end them, or that has been silent for long."""
@@ -238,19 +244,21 @@ class AuthConnection(asyncio.Protocol):
 
 
 def _attempt(login: Login) -> Attempt:
-    parameters = login.parameters
+    said = login.parameters.get
+    rip = said("rip", "")
     return Attempt(
-        name=login.name,
-        secret=login.secret,
-        service=parameters.get("service", "")[:MAX_SERVICE_CHARACTERS].lower(),
-        client=_address(parameters.get("rip", "")),
-        session=parameters.get("session", ""),
-        mechanism=login.mechanism,
-        secured=parameters.get("secured", ""),
-        second_factor_only=parameters.get(protocol.FACTOR) == protocol.SECOND_FACTOR_ONLY,
+        login.name,
+        login.secret,
+        said("service", "")[:MAX_WORD_CHARACTERS].lower(),
+        _address(rip) if len(rip) <= MAX_ADDRESS_CHARACTERS else None,
+        said("session", ""),
+        login.mechanism,
+        said("secured", "")[:MAX_WORD_CHARACTERS],
+        said(protocol.FACTOR) == protocol.SECOND_FACTOR_ONLY,
     )
 
 
+@lru_cache(maxsize=4096)
 def _address(text: str) -> Address | None:
     try:
         address = ip_address(text)
