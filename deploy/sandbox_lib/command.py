@@ -107,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     sub = verb("up", up, "start a sandbox in DIR and print where everything is, as JSON")
-    sub.add_argument("--dovecot", choices=("checkpassword", "lua"), help="how Dovecot asks mailauth")
+    sub.add_argument("--dovecot", choices=("checkpassword", "lua", "pam"), help="how Dovecot asks mailauth")
     sub.add_argument("--postfix", choices=postfix.MODES, default="direct", help="whom Postfix asks")
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", type=setting,
                      help="mailauth's configuration, e.g. cutover.date=2030-01-01T00:00Z")  # fmt: skip

@@ -16,7 +16,7 @@ from .ports import HOST
 
 DEPLOY = REPOSITORY / "deploy"
 PORTS = ("imap", "pop3", "submission", "sieve")
-DOORS = {"2.3": ("checkpassword", "lua"), "2.4": ("lua",)}
+DOORS = {"2.3": ("checkpassword", "lua", "pam"), "2.4": ("lua", "pam")}
 
 
 def version(system: System) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import control, daemon, dovecot, ports, postfix, probe, state
+from . import control, daemon, dovecot, mounts, pam, ports, postfix, probe, state
 from .ground import LEFT_BEHIND, REPOSITORY, Ground, SandboxError, System, clear, prepare
 
 READY_TIMEOUT_S = 60.0  # a loaded machine starts Python in seconds
@@ -43,6 +43,8 @@ def up(options: argparse.Namespace) -> None:
     try:
         if door == "checkpassword":
             dovecot.install_helper(ground, REPOSITORY / "pam_module/build/mailauth-checkpassword")
+        if door == "pam":
+            pam.install(ground)
         make_certificate(ground)
         daemon.initialise(ground, program, options.set)
         chosen, lifeline = start_all(ground, options, program, versions["dovecot"], door)
@@ -78,7 +80,7 @@ def start_all(
         dovecot.write(ground, dovecot_version, door, chosen, options.postfix)
         postfix.write(ground, options.postfix, chosen)
         postfix.prepare_queue(ground)
-        supervisor, lifeline = control.launch(ground, plan(ground, program, chosen), options.owner)
+        supervisor, lifeline = control.launch(ground, plan(ground, program, door, chosen), options.owner)
         try:
             # First those whom Postfix asks: an smtpd that finds nobody there gives up.
             for group in (auth_targets(ground), targets(ground, chosen)):
@@ -96,7 +98,7 @@ def start_all(
     raise AssertionError("the last attempt returns or raises")
 
 
-def plan(ground: Ground, program: Path, chosen: dict[str, int]) -> list[dict[str, Any]]:
+def plan(ground: Ground, program: Path, door: str, chosen: dict[str, int]) -> list[dict[str, Any]]:
     """What the supervisor runs, in this order."""
     sink = str(Path(__file__).with_name("sink.py"))
     dovecot_conf = ground.inner("/etc/dovecot/dovecot.conf")
@@ -104,7 +106,9 @@ def plan(ground: Ground, program: Path, chosen: dict[str, int]) -> list[dict[str
     commands: dict[str, list[str]] = {
         "sink": [sys.executable, sink, str(ground.mail_out), ports.HOST, str(chosen["sink"])],
         "mailauth": [str(program), "--config", str(ground.at(daemon.CONFIG)), "serve"],
-        "dovecot": system.argv("dovecot", "-F", "-c", dovecot_conf),
+        "dovecot": mounts.behind(
+            ground, (pam.SERVICES,) if door == "pam" else (), system.argv("dovecot", "-F", "-c", dovecot_conf)
+        ),
         "postfix": postfix.command(ground),
     }
     # These two log to files of their own; here goes what they print.
