@@ -1,0 +1,103 @@
+"""What a sysadmin copies from deploy/: it says what it is, and the sandbox runs it unchanged."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.stack.sandboxes import REPOSITORY, Sandbox
+
+DEPLOY = REPOSITORY / "deploy"
+FOLDERS = ("dovecot-2.3", "dovecot-2.4", "postfix", "systemd")
+CONFIGURATIONS = sorted(
+    path
+    for folder in FOLDERS
+    for path in (DEPLOY / folder).rglob("*")
+    if path.suffix in {".conf", ".cf", ".service", ".socket"}
+)
+# requirements: the authentication service's exposure, as systemd-analyze counts it
+MAX_EXPOSURE = 1.0
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(DEPLOY))
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=name)
+def test_each_file_says_at_its_head_what_it_is_for_and_what_must_not_stand_beside_it(path: Path) -> None:
+    head = re.match(r"(#.*\n)+", path.read_text())
+    assert head is not None
+    for word in ("For:", "Copy:", "must NOT stand"):
+        assert word in head.group(), word
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_file_answers_nologin(folder: str) -> None:
+    """Postfix on Dovecot's auth socket lets such a user in."""
+    for path in (DEPLOY / folder).rglob("*"):
+        if path.is_file():
+            code = [line for line in path.read_text().splitlines() if not line.lstrip().startswith(("#", "--"))]
+            assert "nologin" not in "\n".join(code), name(path)
+
+
+def test_the_last_passdb_knows_nobody() -> None:
+    lines = (DEPLOY / "dovecot-2.3" / "mailauth.deny").read_text().splitlines()
+    assert all(line.startswith("#") for line in lines)
+
+
+def test_one_lua_file_serves_both_versions() -> None:
+    assert (DEPLOY / "dovecot-2.4" / "mailauth.lua").resolve() == DEPLOY / "dovecot-2.3" / "mailauth.lua"
+
+
+def test_the_sandbox_runs_the_shipped_files_with_nothing_changed_but_paths(sandbox: Sandbox) -> None:
+    ground = json.loads((sandbox.dir / "sandbox.json").read_text())["ground"]
+    series = ".".join(sandbox.versions["dovecot"].split(".")[:2])
+    dovecot = DEPLOY / f"dovecot-{series}"
+    pairs = [
+        (dovecot / f"mailauth-{sandbox.dovecot}.conf", f"etc/dovecot/mailauth-{sandbox.dovecot}.conf"),
+        (dovecot / "mailauth.deny", "etc/dovecot/mailauth.deny"),
+    ]
+    if sandbox.dovecot == "lua":
+        pairs.append((dovecot / "mailauth.lua", "usr/lib/mailauth/mailauth.lua"))
+    for shipped, used in pairs:
+        assert (Path(ground) / used).read_text().replace(ground, "") == shipped.read_text()
+    postfix = DEPLOY / "postfix" / sandbox.postfix
+    assert (postfix / "main.cf").read_text() in (sandbox.postfix_conf / "main.cf").read_text().replace(ground, "")
+    master = (sandbox.postfix_conf / "master.cf").read_text()
+    for service in ("submissions", "submission"):
+        host, port = getattr(sandbox, f"postfix_{service}")
+        master = master.replace(f"{host}:{port}", service)
+    assert (postfix / "master.cf").read_text() in master
+
+
+def test_dovecot_sees_the_two_passdbs_and_no_other(sandbox: Sandbox) -> None:
+    shown = subprocess.run(
+        ["doveconf", "-c", sandbox.dovecot_conf, "passdb"], capture_output=True, text=True, check=True
+    )
+    drivers = re.findall(r"^  driver = (\S+)$", shown.stdout, re.MULTILINE)
+    if not drivers or drivers[0] == "passwd-file":  # Dovecot 2.4 shows a driver only where it is not the name
+        drivers = ["lua", *drivers]
+    assert drivers == [sandbox.dovecot, "passwd-file"]
+
+
+def test_the_services_sandbox_is_tight() -> None:
+    unit = DEPLOY / "systemd" / "mailauth-auth.service"
+    shown = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", shown.stdout)
+    assert exposure is not None
+    assert float(exposure.group(1)) <= MAX_EXPOSURE
+
+
+def test_the_units_do_not_hide_the_peers_uid() -> None:
+    for unit in (DEPLOY / "systemd").glob("*.service"):
+        settings = [line for line in unit.read_text().splitlines() if not line.startswith("#")]
+        assert "PrivateUsers=yes" not in settings
