@@ -15,11 +15,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import control, daemon, postfix, probe, state
+from . import control, daemon, postfix, probe, saslauthd, state
 from .ground import LEFT_BEHIND, SandboxError, clear
 from .up import PORT_NAMES, READY_TIMEOUT_S, mailauth_targets, targets, up
 
-SERVICES = ("mailauth", "dovecot", "postfix", "sink")
+SERVICES = ("mailauth", "dovecot", "postfix", "saslauthd", "sink")
 
 
 def down(options: argparse.Namespace) -> None:
@@ -53,6 +53,7 @@ def start(options: argparse.Namespace) -> None:
         "mailauth": mailauth_targets(ground),
         "sink": {"sink": every["sink"]},
         "postfix": {"postfix": every["postfix_submission"]},
+        "saslauthd": {"saslauthd": (ground.at(saslauthd.SOCKET), b"")},
     }.get(options.service, {"dovecot": every["imap"], "auth": every["dovecot_auth_socket"]})
     try:
         probe.wait_for(wanted, ended, READY_TIMEOUT_S)

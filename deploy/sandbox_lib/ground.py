@@ -128,7 +128,7 @@ class Ground:
         return self.system.inner(place)
 
 
-INSTALLED_PATHS = ("/run/mailauth", "/usr/lib/mailauth", "/etc/dovecot", "/var/spool/postfix")
+INSTALLED_PATHS = ("/run/mailauth", "/usr/lib/mailauth", "/etc/dovecot", "/etc/postfix", "/var/spool/postfix")
 
 # All that a sandbox puts into DIR or its ground, and so all that it clears away.
 OWN_NAMES = (

@@ -11,11 +11,12 @@ import re
 import shutil
 from pathlib import Path
 
+from . import saslauthd
 from .ground import REPOSITORY, Ground, SandboxError, System
 from .ports import HOST
 
 PORTS = ("postfix_submission", "postfix_submissions")
-MODES = ("direct", "dovecot")
+MODES = ("direct", "dovecot", "saslauthd")
 
 
 def version(system: System) -> str:
@@ -35,6 +36,8 @@ def write(ground: Ground, mode: str, ports: dict[str, int]) -> Path:
     private = queue / "private"
     private.mkdir(mode=0o700, exist_ok=True)
     shutil.chown(private, *ground.system.user("postfix"))
+    if mode == "saslauthd":
+        saslauthd.write(ground)
     data = ground.at("/var/lib/postfix")
     data.mkdir(parents=True, exist_ok=True)
     shutil.chown(data, *ground.system.user("postfix"))

@@ -28,13 +28,13 @@ GREETINGS = {
 }
 
 
-def greeting(address: tuple[str, int] | Path) -> bytes:
-    """The first bytes a server sends; raises OSError while it is not there."""
+def greeting(address: tuple[str, int] | Path, wanted: bytes) -> bytes:
+    """The first bytes a server sends, if it is to send any; raises OSError while it is not there."""
     family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
     with socket.socket(family) as client:
         client.settimeout(GREETING_TIMEOUT_S)
         client.connect(str(address) if isinstance(address, Path) else address)
-        return client.recv(512)
+        return client.recv(512) if wanted else b""
 
 
 def wait_for(
@@ -48,7 +48,7 @@ def wait_for(
     while waiting:
         for name, (address, wanted) in list(waiting.items()):
             with contextlib.suppress(OSError):
-                if greeting(address).startswith(wanted):
+                if greeting(address, wanted).startswith(wanted):
                     del waiting[name]
         if not waiting:
             return

@@ -57,7 +57,7 @@ def ground_of(state: dict[str, Any]) -> Ground:
 
 def log_files(ground: Ground) -> dict[str, Path]:
     """Every log of a sandbox by name; not all need exist."""
-    own = ("setup", "supervisor", "mailauth", "sink", "dovecot-output", "postfix-output")
+    own = ("setup", "supervisor", "mailauth", "sink", "saslauthd", "dovecot-output", "postfix-output")
     files = {name: ground.log(name) for name in own}
     return files | {"dovecot": dovecot.log_path(ground), "postfix": postfix.log_path(ground)}
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import control, daemon, dovecot, mounts, pam, ports, postfix, probe, state
+from . import control, daemon, dovecot, mounts, pam, ports, postfix, probe, saslauthd, state
 from .ground import LEFT_BEHIND, REPOSITORY, Ground, SandboxError, System, clear, prepare
 
 READY_TIMEOUT_S = 60.0  # a loaded machine starts Python in seconds
@@ -43,7 +43,7 @@ def up(options: argparse.Namespace) -> None:
     try:
         if door == "checkpassword":
             dovecot.install_helper(ground, REPOSITORY / "pam_module/build/mailauth-checkpassword")
-        if door == "pam":
+        if door == "pam" or options.postfix == "saslauthd":
             pam.install(ground)
         make_certificate(ground)
         daemon.initialise(ground, program, options.set)
@@ -80,7 +80,7 @@ def start_all(
         dovecot.write(ground, dovecot_version, door, chosen, options.postfix)
         postfix.write(ground, options.postfix, chosen)
         postfix.prepare_queue(ground)
-        supervisor, lifeline = control.launch(ground, plan(ground, program, door, chosen), options.owner)
+        supervisor, lifeline = control.launch(ground, plan(ground, program, options, door, chosen), options.owner)
         try:
             # First those whom Postfix asks: an smtpd that finds nobody there gives up.
             for group in (auth_targets(ground), targets(ground, chosen)):
@@ -98,7 +98,9 @@ def start_all(
     raise AssertionError("the last attempt returns or raises")
 
 
-def plan(ground: Ground, program: Path, door: str, chosen: dict[str, int]) -> list[dict[str, Any]]:
+def plan(
+    ground: Ground, program: Path, options: argparse.Namespace, door: str, chosen: dict[str, int]
+) -> list[dict[str, Any]]:
     """What the supervisor runs, in this order."""
     sink = str(Path(__file__).with_name("sink.py"))
     dovecot_conf = ground.inner("/etc/dovecot/dovecot.conf")
@@ -111,6 +113,8 @@ def plan(ground: Ground, program: Path, door: str, chosen: dict[str, int]) -> li
         ),
         "postfix": postfix.command(ground),
     }
+    if options.postfix == "saslauthd":
+        commands["saslauthd"] = saslauthd.command(ground)
     # These two log to files of their own; here goes what they print.
     logs = {"dovecot": "dovecot-output", "postfix": "postfix-output"}
     return [
