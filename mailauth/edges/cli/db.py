@@ -5,6 +5,7 @@ import click
 from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
+from mailauth.vocabulary.errors import MailauthError
 
 
 @click.group()
@@ -18,7 +19,10 @@ def db() -> None:
 def upgrade(context: Context) -> None:
     """Make or alter the tables as this version needs them. Back the database up first."""
     url = context.configuration().database.url
-    databases.create_file(url)
+    try:
+        databases.create_file(url)
+    except OSError as error:
+        raise MailauthError(f"cannot make the database {url}: {error.strerror}") from error
     database = databases.Database(url)
     try:
         before, after = schema.upgrade(database)
@@ -48,7 +52,9 @@ def check(context: Context, as_json: bool) -> None:
     elif ok:
         click.echo(f"revision {revision}, tables as they should be")
     elif revision != schema.HEAD:
-        click.echo(f"revision {revision or 'none'}, needed is {schema.HEAD}; run: mailauth db upgrade", err=True)
+        # Revisions are numbered; what a newer mailauth upgraded, this one cannot.
+        advice = "update mailauth" if (revision or "") > schema.HEAD else "run: mailauth db upgrade"
+        click.echo(f"revision {revision or 'none'}, needed is {schema.HEAD}; {advice}", err=True)
     else:
         click.echo("the tables differ from what this version needs:", err=True)
         for difference in differences:

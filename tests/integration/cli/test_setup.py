@@ -1,0 +1,254 @@
+"""`mailauth init`, `config` and `db`."""
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from mailauth.effects.configuration import loading
+from mailauth.effects.store import schema
+from tests.integration.cli.conftest import CommandLine
+from tests.world import FakeClock
+
+
+@pytest.fixture
+def empty(tmp_path: Path, clock: FakeClock) -> CommandLine:
+    """Give a command line in a directory in which there is nothing yet."""
+    return CommandLine(tmp_path / "etc" / "mailauth.toml", clock)
+
+
+def settings(empty: CommandLine, *more: str) -> list[str]:
+    base = empty.config.parent.parent
+    ours = (
+        f"database.url=sqlite:///{base}/var/mailauth.db",
+        f"keys.file={base}/etc/mailauth.key",
+        f'server.socket=[{{path="{base}/run/auth.sock"}}]',
+        "password.argon2.time_cost=1",
+        "password.argon2.memory_kib=64",
+        *more,
+    )
+    return [word for setting in ours for word in ("--set", setting)]
+
+
+def snapshot(directory: Path) -> dict[str, bytes]:
+    return {
+        str(path): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and not path.name.endswith(("-wal", "-shm"))
+    }
+
+
+def test_init_makes_all_that_is_needed(empty: CommandLine) -> None:
+    said = empty.run("init", *settings(empty, "cutover.date=2025-09-01T00:00 Europe/Brussels")).stdout
+    base = empty.config.parent.parent
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in base.rglob("*") if path.is_file()}
+    assert modes["mailauth.toml"] == 0o640
+    assert modes["mailauth.key"] == 0o400
+    assert modes["mailauth.db"] == 0o600
+    for words in ("written", "back it up", "migrated", "2025-09-01T00:00 Europe/Brussels", f"--config {empty.config}"):
+        assert words in said
+    empty.run("config", "check")
+    empty.run("db", "check")
+    empty.run("account", "add", "alice", stdin="pw")
+    assert empty.check("alice", "pw")["reason"] == "before-cutover"
+
+
+def test_init_again_keeps_everything(empty: CommandLine) -> None:
+    empty.run("init", *settings(empty))
+    empty.run("account", "add", "alice", stdin="pw")
+    before = snapshot(empty.config.parent.parent)
+    said = empty.run("init").stdout
+    assert said.count("kept") == 3
+    assert "written" not in said
+    assert snapshot(empty.config.parent.parent) == before
+
+
+def test_init_goes_on_where_it_stopped(empty: CommandLine) -> None:
+    empty.run("init", *settings(empty))
+    (empty.config.parent / "mailauth.key").unlink()
+    said = empty.run("init").stdout
+    assert said.count("kept") == 2
+    empty.run("account", "add", "alice", stdin="pw")
+
+
+def test_init_with_settings_refuses_to_change_an_existing_file(empty: CommandLine) -> None:
+    empty.run("init", *settings(empty))
+    before = empty.config.read_bytes()
+    refused = empty.run("init", "--set", "provider.name=Other", code=1)
+    assert "exists; change it with `mailauth config set`" in refused.stderr
+    assert empty.config.read_bytes() == before
+
+
+def test_init_by_force_replaces_the_file_and_keeps_key_and_database(empty: CommandLine) -> None:
+    empty.run("init", *settings(empty))
+    empty.run("account", "add", "alice", stdin="pw")
+    key = (empty.config.parent / "mailauth.key").read_bytes()
+    empty.run("init", "--force", *settings(empty, "provider.name=Other"))
+    assert loading.load(empty.config).provider.name == "Other"
+    assert (empty.config.parent / "mailauth.key").read_bytes() == key
+    assert len(empty.json("account", "list")) == 1
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["cutover.date=soon", "provider.nmae=x", "server.deadline_s=ten", "nonsense", "provider.name.x=1"],
+)
+def test_init_with_a_mistake_makes_nothing(empty: CommandLine, setting: str) -> None:
+    empty.run("init", *settings(empty, setting), code=1)
+    assert not empty.config.parent.parent.joinpath("var").exists()
+    assert not empty.config.exists()
+
+
+def test_init_refuses_a_key_file_that_others_can_read(empty: CommandLine) -> None:
+    """KEY3."""
+    empty.run("init", *settings(empty))
+    (empty.config.parent / "mailauth.key").chmod(0o644)
+    assert "chmod 0400" in empty.run("init", code=1).stderr
+
+
+@pytest.mark.parametrize("what", ["config", "keys.file", "database.url"])
+def test_place_that_cannot_be_made_is_named(empty: CommandLine, what: str) -> None:
+    base = empty.config.parent.parent
+    (base / "file").write_text("not a directory")
+    if what == "config":
+        empty.config = base / "file" / "mailauth.toml"
+        words = settings(empty)
+    else:
+        url = "sqlite:///" if what == "database.url" else ""
+        words = [*settings(empty), "--set", f"{what}={url}{base}/file/x"]
+    refused = empty.run("init", *words, code=1)
+    assert refused.stderr.startswith("mailauth: ")
+    assert str(base / "file") in refused.stderr
+
+
+def test_config_check_of_a_right_file_says_the_moment(mailauth: CommandLine) -> None:
+    assert "no mistake. The cut-over is 2025-05-05 00:00:00 CEST." in mailauth.run("config", "check").stdout
+    assert mailauth.json("config", "check") == {"file": str(mailauth.config), "ok": True, "mistakes": []}
+
+
+FIVE_MISTAKES = """
+[provider]
+nmae = "x"
+url = "x"
+[server]
+deadline_s = "10"
+max_connections = 0
+"""
+
+
+def test_five_mistakes_are_listed_on_stderr_with_their_places(mailauth: CommandLine) -> None:
+    mailauth.config.write_text(FIVE_MISTAKES)
+    said = mailauth.run("config", "check", code=1)
+    assert said.stdout == ""
+    first, *lines = said.stderr.splitlines()
+    assert first == f"{mailauth.config}: 5 mistakes"
+    places = {line.strip().partition(":")[0] for line in lines}
+    assert places == {
+        "provider.nmae",
+        "provider.url",
+        "server.deadline_s",
+        "server.max_connections",
+        "cutover",
+    }
+    shown = mailauth.json("config", "check", code=1)
+    assert shown["ok"] is False
+    assert {mistake["place"] for mistake in shown["mistakes"]} == places
+
+
+@pytest.mark.parametrize("words", [("account", "list"), ("serve",), ("check", "alice"), ("explain", "alice")])
+@pytest.mark.parametrize("text", ["", '[cutover]\ndate = "soon"\n'])
+def test_no_command_starts_without_a_date(mailauth: CommandLine, words: tuple[str, ...], text: str) -> None:
+    """POL1."""
+    mailauth.config.write_text(text)
+    assert "cutover" in mailauth.run(*words, stdin="x", code=1).stderr
+
+
+def test_missing_file_says_how_to_make_one(empty: CommandLine) -> None:
+    assert "make one with `mailauth init`" in empty.run("config", "check", code=1).stderr
+
+
+def test_config_describe_explains_every_key(mailauth: CommandLine) -> None:
+    keys = mailauth.json("config", "describe")
+    assert {"place", "type", "default", "description"} == set(keys[0])
+    assert "cutover.date  (string; required)" in mailauth.run("config", "describe").stdout
+    assert "server.socket[].path" in {key["place"] for key in keys}
+
+
+def test_config_set_changes_the_file_and_keeps_its_comments_and_mode(mailauth: CommandLine) -> None:
+    mailauth.config.chmod(0o600)
+    before = [line for line in mailauth.config.read_text().splitlines() if line.startswith("#")]
+    said = mailauth.run("config", "set", "provider.name=Other Name", "server.deadline_s=5").stdout
+    assert "restart mailauth" in said
+    after = loading.load(mailauth.config)
+    assert (after.provider.name, after.server.deadline_s) == ("Other Name", 5.0)
+    assert [line for line in mailauth.config.read_text().splitlines() if line.startswith("#")] == before
+    assert stat.S_IMODE(mailauth.config.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("setting", ["cutover.date=soon", "provider.nmae=x", "nonsense", "provider.name=1"])
+def test_config_set_of_a_mistake_writes_nothing(mailauth: CommandLine, setting: str) -> None:
+    before = mailauth.config.read_bytes()
+    mailauth.run("config", "set", "provider.support=x@example.org", setting, code=1)
+    assert mailauth.config.read_bytes() == before
+
+
+def test_config_set_repairs_a_file_with_mistakes(mailauth: CommandLine) -> None:
+    text = mailauth.config.read_text()
+    mailauth.config.write_text(text.replace('support = "support@mailitwize.be"', "support = 1"))
+    mailauth.run("config", "set", "provider.support=help@example.org")
+    mailauth.run("config", "check")
+
+
+def test_config_set_needs_something_to_set(mailauth: CommandLine) -> None:
+    mailauth.run("config", "set", code=2)
+
+
+def test_db_check_and_upgrade_tell_the_revision(mailauth: CommandLine) -> None:
+    assert mailauth.json("db", "check") == {
+        "ok": True,
+        "revision": schema.HEAD,
+        "needed": schema.HEAD,
+        "differences": [],
+    }
+    assert f"revision {schema.HEAD} already" in mailauth.run("db", "upgrade").stdout
+
+
+def test_missing_database_is_made_private_by_upgrade(mailauth: CommandLine) -> None:
+    database = mailauth.config.parent / "mailauth.db"
+    for path in mailauth.config.parent.glob("mailauth.db*"):
+        path.unlink()
+    before = os.umask(0o022)
+    try:
+        mailauth.run("db", "check", code=75)
+        assert not database.exists()
+        assert f"from nothing to revision {schema.HEAD}" in mailauth.run("db", "upgrade").stdout
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(database.stat().st_mode) == 0o600
+
+
+def test_db_check_finds_missing_tables(mailauth: CommandLine) -> None:
+    with sqlite3.connect(mailauth.config.parent / "mailauth.db") as connection:
+        connection.execute("DROP TABLE exemption")
+    connection.close()
+    assert "exemption" in mailauth.run("db", "check", code=1).stderr
+    shown = mailauth.json("db", "check", code=1)
+    assert shown["ok"] is False
+    assert shown["differences"]
+
+
+def test_db_of_a_newer_mailauth_is_refused_by_every_command(mailauth: CommandLine) -> None:
+    with sqlite3.connect(mailauth.config.parent / "mailauth.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    for words in (("account", "list"), ("db", "upgrade"), ("db", "check")):
+        said = mailauth.run(*words, code=1).stderr
+        assert "9999" in said
+        assert "run: mailauth db upgrade" not in said
+
+
+def test_database_that_cannot_be_made_is_named(mailauth: CommandLine) -> None:
+    mailauth.run("config", "set", f"database.url=sqlite:///{mailauth.config}/x.db")
+    assert "cannot make the database" in mailauth.run("db", "upgrade", code=1).stderr
