@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import control, daemon, postfix, probe, saslauthd, state
+from . import control, daemon, postfix, probe, root, saslauthd, state
 from .ground import LEFT_BEHIND, SandboxError, clear
 from .up import PORT_NAMES, READY_TIMEOUT_S, mailauth_targets, targets, up
 
@@ -85,6 +85,14 @@ def status(options: argparse.Namespace) -> None:
         sys.exit(1)
 
 
+def root_(options: argparse.Namespace) -> None:
+    directory = Path(options.dir).resolve()
+    if root.make(directory, options.suite, options.mirror):
+        state.say(f"made {options.suite} in {directory}: `up DIR --root {directory}`")
+    else:
+        state.say(f"{options.suite} is in {directory} already")
+
+
 def request(known: dict[str, Any], **words: str) -> dict[str, Any]:
     try:
         return control.ask(Path(known["control"]), **words)
@@ -116,6 +124,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--mailauth", metavar="PROGRAM", help="another mailauth than this checkout's")
     sub.add_argument("--root", metavar="DIR", help="take the servers from a Debian system there")
     verb("down", down, "stop everything; nothing is left running")
+    sub = verb("root", root_, "make another Debian release in DIR, for `up --root DIR`")
+    sub.add_argument("suite", nargs="?", choices=root.SUITES, default=root.SUITES[0])
+    sub.add_argument("--mirror", default=root.MIRROR, metavar="URL", help="where its packages come from")
     sub = verb("set", set_, "change mailauth's configuration and restart mailauth")
     sub.add_argument("settings", nargs="+", metavar="KEY=VALUE", type=setting)
     for name, action, text in (

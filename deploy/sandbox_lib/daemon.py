@@ -27,11 +27,7 @@ def find(named: Path | None) -> Path:
 def settings(ground: Ground, wanted: list[str]) -> list[str]:
     """The KEY=VALUEs for `mailauth init`: the sandbox's own, then those of the caller."""
     sockets = ", ".join(
-        f'{{path = "{ground.at(path)}", mode = "0660", group = "{gid}", allow_users = ["root", "{user}"]}}'
-        for path, user, gid in (
-            (DOVECOT_SOCKET, "dovecot", "dovecot"),
-            (POSTFIX_SOCKET, "postfix", "postfix"),
-        )
+        socket(ground, path, user) for path, user in ((DOVECOT_SOCKET, "dovecot"), (POSTFIX_SOCKET, "postfix"))
     )
     own = {
         "provider.name": "Mail-IT-Wize",
@@ -45,6 +41,13 @@ def settings(ground: Ground, wanted: list[str]) -> list[str]:
     }
     named = {word.partition("=")[0] for word in wanted}
     return [f"{key}={value}" for key, value in own.items() if key not in named] + wanted
+
+
+def socket(ground: Ground, path: str, user: str) -> str:
+    """A `[[server.socket]]` for one server. The users of a system below a root are none of this machine."""
+    if ground.system.root is not None:
+        return f'{{path = "{ground.at(path)}", mode = "0666"}}'
+    return f'{{path = "{ground.at(path)}", mode = "0660", group = "{user}", allow_users = ["root", "{user}"]}}'
 
 
 def initialise(ground: Ground, program: Path, wanted: list[str]) -> None:
