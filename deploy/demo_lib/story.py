@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -207,17 +206,20 @@ def main(arguments: list[str]) -> int:
     directory = Path(tempfile.mkdtemp(prefix="mailauth-demo-"))
     directory.chmod(0o755)
     began = time.monotonic()
+    code = 1
     try:
         story(directory, began, staying=staying)
+        code = 0
     except StoryError as error:
         print(f"\nThe demo failed: {error}\nThe servers' logs are in {directory}/logs.", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("\nGoodbye.")
-        shutil.rmtree(directory, ignore_errors=True)
-        return 0 if staying else 130
-    shutil.rmtree(directory, ignore_errors=True)
-    return 0
+        code = 0 if staying else 130
+    finally:
+        # The logs of a failure are kept.
+        purge = [] if code == 1 else ["--purge"]
+        subprocess.run([str(SANDBOX), "down", str(directory), *purge], check=False, capture_output=True)
+    return code
 
 
 def interrupt(_number: int, _frame: object) -> None:
@@ -237,18 +239,15 @@ def story(directory: Path, began: float, *, staying: bool) -> None:
     )
     if up.returncode != 0:
         raise StoryError("the servers did not start")
-    try:
-        world = World(json.loads(up.stdout))
-        versions = world.facts["versions"]
-        tell(f"Dovecot {versions['dovecot']} asks mailauth by {world.facts['dovecot']}; "
-             f"Postfix {versions['postfix']} asks it directly")  # fmt: skip
-        for chapter in STORY:
-            chapter(world)
-        print(f"\nEvery step did what it should, in {time.monotonic() - began:.0f} s.", flush=True)
-        if staying:
-            stay(world)
-    finally:
-        subprocess.run([str(SANDBOX), "down", str(directory)], check=False, capture_output=True)
+    world = World(json.loads(up.stdout))
+    versions = world.facts["versions"]
+    tell(f"Dovecot {versions['dovecot']} asks mailauth by {world.facts['dovecot']}")
+    tell(f"Postfix {versions['postfix']} asks it directly")
+    for chapter in STORY:
+        chapter(world)
+    print(f"\nEvery step did what it should, in {time.monotonic() - began:.0f} s.", flush=True)
+    if staying:
+        stay(world)
 
 
 if __name__ == "__main__":

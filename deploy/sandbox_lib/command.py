@@ -7,6 +7,7 @@ users; touches neither /etc nor any other Dovecot or Postfix of the machine.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import control, daemon, postfix, probe, root, saslauthd, state
-from .ground import LEFT_BEHIND, SandboxError, clear
+from .ground import LEFT_BEHIND, MARKER, SandboxError, clear, is_sandbox
 from .up import PORT_NAMES, READY_TIMEOUT_S, mailauth_targets, targets, up
 
 SERVICES = ("mailauth", "dovecot", "postfix", "saslauthd", "sink")
@@ -27,10 +28,15 @@ def down(options: argparse.Namespace) -> None:
     known = state.read(directory)
     if known is None:
         state.say(f"no sandbox is up in {directory}")
-        return
-    control.end(Path(known["control"]), known["processes"])
-    clear(directory, keep=LEFT_BEHIND)
-    state.say(f"down; logs and messages are left in {directory}")
+    else:
+        control.end(Path(known["control"]), known["processes"])
+        clear(directory, keep=LEFT_BEHIND)
+        state.say(f"down; logs and messages are left in {directory}")
+    if options.purge and is_sandbox(directory):
+        clear(directory)
+        (directory / MARKER).unlink()
+        with contextlib.suppress(OSError):  # the caller keeps something else in it
+            directory.rmdir()
 
 
 def stop(options: argparse.Namespace) -> None:
@@ -123,7 +129,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--owner", type=int, metavar="PID", help="take it down when this process ends")
     sub.add_argument("--mailauth", metavar="PROGRAM", help="another mailauth than this checkout's")
     sub.add_argument("--root", metavar="DIR", help="take the servers from a Debian system there")
-    verb("down", down, "stop everything; nothing is left running")
+    sub = verb("down", down, "stop everything; nothing is left running")
+    sub.add_argument("--purge", action="store_true", help="remove logs and messages too")
     sub = verb("root", root_, "make another Debian release in DIR, for `up --root DIR`")
     sub.add_argument("suite", nargs="?", choices=root.SUITES, default=root.SUITES[0])
     sub.add_argument("--mirror", default=root.MIRROR, metavar="URL", help="where its packages come from")

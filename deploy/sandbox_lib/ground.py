@@ -152,13 +152,12 @@ def prepare(directory: Path, system: System) -> Ground:
     """Make an empty sandbox directory, clearing what an earlier sandbox left there."""
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    marker = directory / MARKER
-    if not marker.exists():
+    if not is_sandbox(directory):
         foreign = [name for name in OWN_NAMES if (directory / name).exists()]
         if foreign:
             raise SandboxError(f"{directory} holds {', '.join(foreign)} and is no sandbox: name another directory")
     clear(directory)
-    marker.write_text("A sandbox of mailauth (deploy/sandbox). `up` here clears its own files.\n")
+    (directory / MARKER).write_text("A sandbox of mailauth (deploy/sandbox). `up` here clears its own files.\n")
     if system.root is None and fits(directory):
         base = directory
     else:
@@ -171,6 +170,10 @@ def prepare(directory: Path, system: System) -> Ground:
     ground.logs.mkdir()
     ground.mail_out.mkdir()
     return ground
+
+
+def is_sandbox(directory: Path) -> bool:
+    return (directory / MARKER).exists()
 
 
 def fits(directory: Path) -> bool:
