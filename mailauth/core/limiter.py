@@ -10,8 +10,8 @@ count, and gets back afterwards what its outcome does not owe:
                                    └─────> otherwise denied ─> the draw for the code given back
 
 A source from which an account logged in within 30 days is familiar to it and does not draw from the account's
-common bucket, so that strangers cannot lock the owner out. A wrong secret that was shown before is no new guess
-and draws from a wider bucket of its own: a telephone with an old password must not ban its owner. What no
+common bucket, so that strangers cannot lock the owner out. A wrong password that was shown before, bare, is no new
+guess and draws from a wider bucket of its own: a telephone with an old password must not ban its owner. What no
 bucket limits is what cannot be guessed: app passwords.
 """
 
@@ -145,14 +145,22 @@ def owed_back(verdict: Verdict, drawn: Sequence[Bucket]) -> tuple[Bucket, ...]:
 
 
 _NO_GUESS_AGAIN = frozenset(
-    {Reason.PASSWORD_WRONG, Reason.PASSWORD_AND_CODE_WRONG, Reason.CODE_MISSING, Reason.NOT_ENROLLED}
+    {
+        Reason.PASSWORD_WRONG,
+        Reason.CODE_MISSING,
+        Reason.NOT_ENROLLED,
+        # Alike, so that the hour of throttling does not tell which accounts exist (requirement ENU1).
+        Reason.ACCOUNT_UNKNOWN,
+        Reason.ACCOUNT_DISABLED,
+    }
 )
 
 
 def is_settled(verdict: Verdict) -> bool:
-    """Tell whether the same secret can only fail again while the account does not change.
+    """Tell whether the same bare password can only fail again while the account does not change.
 
-    Not so for a right password with a wrong code: that code comes true in some later step, so that trying it
-    again is a new guess (requirement LIM7).
+    To be asked about bare passwords alone. A right password with a wrong code is a new guess each time, since
+    that code comes true in some later step (requirement LIM7); were a wrong password with a code not one as well,
+    throttling would tell the two apart.
     """
     return isinstance(verdict, Denied) and verdict.reason in _NO_GUESS_AGAIN

@@ -17,7 +17,7 @@ from typing import assert_never
 from sqlalchemy import Connection
 
 from mailauth.core import engine, limiter, login_memory, splitter
-from mailauth.core.limiter import Bucket, Guess, Limits, Source
+from mailauth.core.limiter import Bucket, Guess, Kind, Limits, Source
 from mailauth.core.login_memory import Profile, Profiles
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.log_lines import FIELDS
@@ -55,7 +55,8 @@ class Admitted:
     """A login that may be verified: the account, how its secret reads, and what was drawn for it.
 
     `memory` is None where the door does not say where the client is. `subject` is the account's name, or the
-    presented one in its canonical form where there is no such account.
+    presented one in its canonical form where there is no such account. `wrong_digest` is that of a bare password,
+    `password_is_ours` whether it was we who checked it.
     """
 
     subject: AccountName
@@ -66,7 +67,8 @@ class Admitted:
     is_fresh_source: bool
     drawn: tuple[Bucket, ...]
     memory: Memory | None
-    wrong_digest: bytes
+    wrong_digest: bytes | None
+    password_is_ours: bool
 
 
 class Ledger:
@@ -103,8 +105,10 @@ class Ledger:
             if_enrolled = splitter.split(secret, enrolled=True)
             passed = buckets.last_passed(connection, 0 if account is None else account.id, source.network)
             is_familiar = passed is not None and now - passed < limiter.FAMILIAR_FOR
-            wrong_digest = self._wrong_digest(subject, account, secret)
-            guess = Guess.REPEAT if self._known_wrong.has(wrong_digest, now) else _guess(account, if_enrolled)
+            is_bare = isinstance(if_enrolled, splitter.Password)
+            wrong_digest = self._wrong_digest(subject, account, secret) if is_bare else None
+            is_repeat = wrong_digest is not None and self._known_wrong.has(wrong_digest, now)
+            guess = Guess.REPEAT if is_repeat else _guess(account, if_enrolled)
             drawn = limiter.buckets(self._limits, subject, source, guess, is_familiar=is_familiar)
             full = buckets.draw(connection, drawn, now)
             recovery_row = self._recovery_row(connection, subject, account, if_enrolled)
@@ -122,6 +126,7 @@ class Ledger:
             drawn=drawn,
             memory=memory,
             wrong_digest=wrong_digest,
+            password_is_ours=not attempt.second_factor_only,
         )
 
     def settle(self, admitted: Admitted, decision: engine.Decision, now: datetime) -> Verdict:
@@ -139,7 +144,9 @@ class Ledger:
         with self._database.writing(durable=effect is not None) as connection:
             if effect is None or _spend(connection, effect, now):
                 buckets.give_back(connection, admitted.drawn)
-                if account is not None and not admitted.is_fresh_source:
+                # Where nothing was asked for and the password is somebody else's to check, nobody has proved anything.
+                has_proved = admitted.password_is_ours or effect is not None
+                if account is not None and has_proved and not admitted.is_fresh_source:
                     buckets.set_passed(connection, account.id, admitted.source.network, now)
                 if account is not None and admitted.memory is not None and isinstance(effect, engine.SpendStep):
                     memory = admitted.memory
@@ -153,16 +160,18 @@ class Ledger:
         if memory is not None:
             # What this client had accepted a moment ago, on another connection, is remembered by now.
             with self._database.writing(durable=False) as connection:
-                is_remembered = self._use(connection, memory, now)
+                is_unchanged = _epoch(accounts.load(connection, admitted.subject)) == _epoch(admitted.account)
+                is_remembered = self._use(connection, memory, now) and is_unchanged
                 is_known = memories.is_known(connection, memory.digest)
             if is_remembered:
                 verdict = Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED)
             elif is_known and denied.reason is Reason.CODE_REPLAYED:
                 verdict = replace(denied, reason=Reason.CODE_REPLAYED_BY_SAME_CLIENT)
-        if limiter.is_settled(verdict):
+        if admitted.wrong_digest is not None and limiter.is_settled(verdict):
             self._known_wrong.add(admitted.wrong_digest, now)
         owed = limiter.owed_back(verdict, admitted.drawn)
-        if owed:
+        # Also where nothing is owed: the thread that does it delays the reply by a trace, which would tell.
+        if owed or any(bucket.kind is Kind.CODE for bucket in admitted.drawn):
             self._database.later(lambda: self._give_back(owed))
         return verdict
 
