@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import control, daemon, postfix, probe, root, saslauthd, state
+from . import control, daemon, exim, postfix, probe, root, saslauthd, state
 from .ground import LEFT_BEHIND, MARKER, SandboxError, clear, is_sandbox
 from .up import PORT_NAMES, READY_TIMEOUT_S, mailauth_targets, targets, up
 
-SERVICES = ("mailauth", "dovecot", "postfix", "saslauthd", "sink")
+SERVICES = ("mailauth", "dovecot", "postfix", "saslauthd", "exim", "sink")
 
 
 def down(options: argparse.Namespace) -> None:
@@ -54,11 +54,12 @@ def start(options: argparse.Namespace) -> None:
         running = request(known, command="status")["services"][options.service]["running"]
         return None if running else str(options.service)
 
-    every = targets(ground, {name: known[name][1] for name in PORT_NAMES})
+    every = targets(ground, {name: known[name][1] for name in (*PORT_NAMES, exim.PORT) if known[name]})
     wanted = {
         "mailauth": mailauth_targets(ground),
         "sink": {"sink": every["sink"]},
         "postfix": {"postfix": every["postfix_submission"]},
+        "exim": {"exim": every.get("exim", (ground.dir, b""))},
         "saslauthd": {"saslauthd": (ground.at(saslauthd.SOCKET), b"")},
     }.get(options.service, {"dovecot": every["imap"], "auth": every["dovecot_auth_socket"]})
     try:
@@ -124,6 +125,7 @@ def parser() -> argparse.ArgumentParser:
     sub = verb("up", up, "start a sandbox in DIR and print where everything is, as JSON")
     sub.add_argument("--dovecot", choices=("checkpassword", "lua", "pam"), help="how Dovecot asks mailauth")
     sub.add_argument("--postfix", choices=postfix.MODES, default="direct", help="whom Postfix asks")
+    sub.add_argument("--exim", action="store_true", help="start an Exim as well, on mailauth itself")
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", type=setting,
                      help="mailauth's configuration, e.g. cutover.date=2030-01-01T00:00Z")  # fmt: skip
     sub.add_argument("--owner", type=int, metavar="PID", help="take it down when this process ends")

@@ -9,6 +9,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from . import exim
 from .ground import REPOSITORY, Ground, SandboxError
 
 CONFIG = "/etc/mailauth/mailauth.toml"
@@ -24,10 +25,15 @@ def find(named: Path | None) -> Path:
     return program
 
 
-def settings(ground: Ground, wanted: list[str]) -> list[str]:
+def settings(ground: Ground, wanted: list[str], with_exim: bool) -> list[str]:
     """The KEY=VALUEs for `mailauth init`: the sandbox's own, then those of the caller."""
     sockets = ", ".join(
-        socket(ground, path, user) for path, user in ((DOVECOT_SOCKET, "dovecot"), (POSTFIX_SOCKET, "postfix"))
+        socket(ground, path, user)
+        for path, user in (
+            (DOVECOT_SOCKET, "dovecot"),
+            (POSTFIX_SOCKET, "postfix"),
+            *(((exim.SOCKET, exim.USER),) if with_exim else ()),
+        )
     )
     own = {
         "provider.name": "Mail-IT-Wize",
@@ -50,11 +56,11 @@ def socket(ground: Ground, path: str, user: str) -> str:
     return f'{{path = "{ground.at(path)}", mode = "0660", group = "{user}", allow_users = ["root", "{user}"]}}'
 
 
-def initialise(ground: Ground, program: Path, wanted: list[str]) -> None:
+def initialise(ground: Ground, program: Path, wanted: list[str], with_exim: bool) -> None:
     for path in (CONFIG, "/var/lib/mailauth/mailauth.db"):
         ground.at(path).parent.mkdir(parents=True, exist_ok=True)
     ground.at(POSTFIX_SOCKET).parent.mkdir(parents=True, exist_ok=True)
-    words = [word for setting in settings(ground, wanted) for word in ("--set", setting)]
+    words = [word for setting in settings(ground, wanted, with_exim) for word in ("--set", setting)]
     call(ground, program, "init", *words)
 
 

@@ -64,8 +64,12 @@ class System:
                 return f"{folder}/{program}"
         return None
 
+    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = self.argv(program, *arguments)
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
     def output(self, program: str, *arguments: str) -> str:
-        done = subprocess.run(self.argv(program, *arguments), capture_output=True, text=True, timeout=30, check=False)
+        done = self.run(program, *arguments)
         if done.returncode != 0:
             raise SandboxError(f"{program} {' '.join(arguments)} failed: {done.stderr.strip()}")
         return done.stdout
@@ -141,6 +145,7 @@ OWN_NAMES = (
     "var",
     "doveadm",
     "mailauth",
+    "root",
     "sandbox.json",
 )
 # What outlives a sandbox, for people to read.
@@ -161,6 +166,7 @@ def prepare(directory: Path, system: System) -> Ground:
     if system.root is None and fits(directory):
         base = directory
     else:
+        system = by_a_short_name(system, directory)
         base = Path(tempfile.mkdtemp(prefix="mailauth-", dir=system.outer("/tmp")))
         base.chmod(0o755)
         (directory / "ground").symlink_to(base)
@@ -176,6 +182,17 @@ def is_sandbox(directory: Path) -> bool:
     return (directory / MARKER).exists()
 
 
+def by_a_short_name(system: System, directory: Path) -> System:
+    """The same system below a symlink in /tmp, so that its sockets' names are not too long for us."""
+    if system.root is None:
+        return system
+    holder = Path(tempfile.mkdtemp(prefix="mailauth-"))
+    holder.chmod(0o755)
+    (holder / "root").symlink_to(system.root)
+    (directory / "root").symlink_to(holder)
+    return System(holder / "root")
+
+
 def fits(directory: Path) -> bool:
     """True if unprivileged servers can reach it and its sockets' names are not too long."""
     if len(str(directory)) > MAX_GROUND_CHARACTERS:
@@ -185,11 +202,11 @@ def fits(directory: Path) -> bool:
 
 def clear(directory: Path, keep: tuple[str, ...] = ()) -> None:
     """Remove a stopped sandbox's files, its ground below /tmp included."""
-    ground = directory / "ground"
-    if ground.is_symlink():
-        base = Path(os.readlink(ground))
-        if base.name.startswith("mailauth-"):
-            shutil.rmtree(base, ignore_errors=True)
+    for link in (directory / "ground", directory / "root"):
+        if link.is_symlink():
+            base = Path(os.readlink(link))
+            if base.name.startswith("mailauth-"):
+                shutil.rmtree(base, ignore_errors=True)
     for name in OWN_NAMES:
         path = directory / name
         if name in keep:

@@ -25,6 +25,7 @@ GREETINGS = {
     "sieve": b'"IMPLEMENTATION"',
     "postfix_submission": b"220",
     "sink": b"220",
+    "exim": b"220",
 }
 
 
@@ -61,7 +62,7 @@ def wait_for(
 
 
 def port_targets(ports: dict[str, int]) -> dict[str, tuple[tuple[str, int] | Path, bytes]]:
-    return {name: ((HOST, ports[name]), words) for name, words in GREETINGS.items()}
+    return {name: ((HOST, ports[name]), words) for name, words in GREETINGS.items() if name in ports}
 
 
 def auth_target(path: Path) -> tuple[tuple[str, int] | Path, bytes]:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import control, dovecot, postfix
+from . import control, dovecot, exim, postfix
 from .ground import Ground, SandboxError, System
 
 LOG_TAIL_LINES = 25
@@ -57,9 +57,13 @@ def ground_of(state: dict[str, Any]) -> Ground:
 
 def log_files(ground: Ground) -> dict[str, Path]:
     """Every log of a sandbox by name; not all need exist."""
-    own = ("setup", "supervisor", "mailauth", "sink", "saslauthd", "dovecot-output", "postfix-output")
+    own = ("setup", "supervisor", "mailauth", "sink", "saslauthd", "dovecot-output", "postfix-output", "exim-output")
     files = {name: ground.log(name) for name in own}
-    return files | {"dovecot": dovecot.log_path(ground), "postfix": postfix.log_path(ground)}
+    return files | {
+        "dovecot": dovecot.log_path(ground),
+        "postfix": postfix.log_path(ground),
+        "exim": exim.log_path(ground),
+    }
 
 
 def show_logs(ground: Ground) -> None:

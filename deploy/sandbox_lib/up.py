@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import control, daemon, dovecot, mounts, pam, ports, postfix, probe, saslauthd, state
+from . import control, daemon, dovecot, exim, mounts, pam, ports, postfix, probe, saslauthd, state
 from .ground import LEFT_BEHIND, REPOSITORY, Ground, SandboxError, System, clear, prepare
 
 READY_TIMEOUT_S = 60.0  # a loaded machine starts Python in seconds
@@ -34,6 +34,8 @@ def up(options: argparse.Namespace) -> None:
     discard_stale(directory)
     system = System(Path(options.root).resolve() if options.root else None)
     versions = {"dovecot": dovecot.version(system), "postfix": postfix.version(system)}
+    if options.exim:
+        versions["exim"] = exim.version(system)
     door = dovecot.choose_door(options.dovecot, versions["dovecot"])
     program = daemon.find(Path(options.mailauth) if options.mailauth else None)
     ground = prepare(directory, system)
@@ -46,7 +48,7 @@ def up(options: argparse.Namespace) -> None:
         if door == "pam" or options.postfix == "saslauthd":
             pam.install(ground)
         make_certificate(ground)
-        daemon.initialise(ground, program, options.set)
+        daemon.initialise(ground, program, options.set, options.exim)
         chosen, lifeline = start_all(ground, options, program, versions["dovecot"], door)
         facts = describe(ground, options, program, chosen)
         facts |= {"dovecot": door, "postfix": options.postfix, "versions": versions}
@@ -76,10 +78,12 @@ def start_all(
 ) -> tuple[dict[str, int], int]:
     """Start everything; when another process took a port meanwhile, choose again."""
     for attempt in range(1, PORT_ATTEMPTS + 1):
-        chosen = ports.choose(PORT_NAMES)
+        chosen = ports.choose((*PORT_NAMES, exim.PORT) if options.exim else PORT_NAMES)
         dovecot.write(ground, dovecot_version, door, chosen, options.postfix)
         postfix.write(ground, options.postfix, chosen)
         postfix.prepare_queue(ground)
+        if options.exim:
+            exim.write(ground, chosen)
         supervisor, lifeline = control.launch(ground, plan(ground, program, options, door, chosen), options.owner)
         try:
             # First those whom Postfix asks: an smtpd that finds nobody there gives up.
@@ -115,8 +119,10 @@ def plan(
     }
     if options.postfix == "saslauthd":
         commands["saslauthd"] = saslauthd.command(ground)
-    # These two log to files of their own; here goes what they print.
-    logs = {"dovecot": "dovecot-output", "postfix": "postfix-output"}
+    if options.exim:
+        commands["exim"] = exim.command(ground)
+    # These log to files of their own; here goes what they print.
+    logs = {"dovecot": "dovecot-output", "postfix": "postfix-output", "exim": "exim-output"}
     return [
         {
             "name": name,
@@ -183,6 +189,7 @@ def describe(ground: Ground, options: argparse.Namespace, program: Path, chosen:
         "auth_socket": str(ground.at(daemon.DOVECOT_SOCKET)),
         "postfix_auth_socket": str(ground.at(daemon.POSTFIX_SOCKET)),
         "dovecot_auth_socket": str(ground.at("/run/dovecot/auth-sandbox")),
+        exim.PORT: None,
         **{name: [ports.HOST, port] for name, port in chosen.items()},
         "mail_out": str(ground.mail_out),
         "dovecot_conf": str(dovecot_conf),
