@@ -13,6 +13,7 @@ FUZZ_SECONDS ?= 60
 
 LIBDIR      ?= /usr/lib/mailauth
 UNITDIR     ?= /usr/lib/systemd/system
+SYSUSERSDIR ?= /usr/lib/sysusers.d
 DESTDIR     ?=
 
 .DEFAULT_GOAL := help
@@ -58,9 +59,10 @@ build: ## compile the C helpers
 
 install: build ## install helpers, Lua passdb and systemd units (DESTDIR)
 	$(MAKE) -C pam_module install DESTDIR=$(DESTDIR)
-	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(UNITDIR)
+	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR)
 	install -m 0644 deploy/dovecot-2.3/mailauth.lua $(DESTDIR)$(LIBDIR)/
 	install -m 0644 deploy/systemd/*.service deploy/systemd/*.socket $(DESTDIR)$(UNITDIR)/
+	install -m 0644 deploy/systemd/mailauth.sysusers $(DESTDIR)$(SYSUSERSDIR)/mailauth.conf
 
 clean: ## remove what was built (not .venv)
 	$(MAKE) -C pam_module clean
