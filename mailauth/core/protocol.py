@@ -33,6 +33,8 @@ OWN_CLIENT = "mailauth"
 
 FACTOR, SECOND_FACTOR_ONLY = "factor", "second"
 """The parameter by which our PAM module asks for the second factor alone; `tail=` in the answer says where it is."""
+RELEASE = "release"
+"""The token in that answer, and with `factor=release` the parameter that returns it: the password proved wrong."""
 
 _TO_ESCAPE = re.compile("[\x00\x01\t\r\n]")
 _ESCAPES = {"\x00": "\x010", "\x01": "\x011", "\t": "\x01t", "\r": "\x01r", "\n": "\x01n"}
@@ -236,10 +238,11 @@ def greeting(pid: int, connection_id: int, cookie: str) -> bytes:
     ).encode("ascii")
 
 
-def ok(request_id: int, user: str, tail_bytes: int | None = None) -> bytes:
+def ok(request_id: int, user: str, tail_bytes: int | None = None, release: str | None = None) -> bytes:
     """Return the reply to an accepted login. Never with `nologin`: Postfix would take it for success."""
     tail = "" if tail_bytes is None else f"\ttail={tail_bytes}"
-    return f"OK\t{request_id}\tuser={escape(user)}{tail}\n".encode()
+    token = "" if release is None else f"\t{RELEASE}={release}"
+    return f"OK\t{request_id}\tuser={escape(user)}{tail}{token}\n".encode()
 
 
 def fail(request_id: int, user: str, reason: str | None) -> bytes:

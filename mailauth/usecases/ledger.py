@@ -9,6 +9,7 @@ gets after the reply. Works on the database's threads, not on the event loop.
 """
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,6 +27,7 @@ from mailauth.effects.store import limiter as buckets
 from mailauth.effects.store import login_memory as memories
 from mailauth.effects.store.database import Database
 from mailauth.usecases.known_wrong import KnownWrong
+from mailauth.usecases.releases import Release, Releases
 from mailauth.vocabulary.model import (
     Account,
     AccountName,
@@ -88,6 +90,7 @@ class Ledger:
         self._trusted = trusted
         self._profiles = profiles
         self._known_wrong = KnownWrong()
+        self._releases = Releases(os.urandom)
 
     def admit(self, attempt: Attempt, name: AccountName, now: datetime) -> Admitted | Granted | Unavailable:
         """Return what is to be verified; or at once Granted from the login memory, or Unavailable if throttled."""
@@ -151,8 +154,41 @@ class Ledger:
                 if account is not None and admitted.memory is not None and isinstance(effect, engine.SpendStep):
                     memory = admitted.memory
                     memories.remember(connection, account.id, memory.digest, memory.profile, now)
-                return granted
+                return replace(granted, release=self._release_token(admitted, effect, now))
         return self._deny(admitted, engine.lost_race(granted), now)
+
+    def _release_token(self, admitted: Admitted, effect: engine.Effect | None, now: datetime) -> str | None:
+        if admitted.password_is_ours or admitted.account is None or effect is None:
+            return None
+        wrong_password = tuple(bucket for bucket in admitted.drawn if bucket.kind is not Kind.CODE)
+        release = Release(
+            account=admitted.account.name,
+            account_id=admitted.account.id,
+            effect=effect,
+            spent_at=now,
+            drawn=wrong_password,
+            memory_digest=None if admitted.memory is None else admitted.memory.digest,
+            familiar_network=None if admitted.is_fresh_source else admitted.source.network,
+        )
+        return self._releases.issue(release)
+
+    def give_back(self, token: str, now: datetime) -> AccountName | None:
+        """Unspend what was spent under a token, and count the wrong password that it was spent with.
+
+        Return whose it was; None where the token does not serve.
+        """
+        release = self._releases.take(token, now)
+        if release is None:
+            return None
+        with self._database.writing() as connection:
+            _unspend(connection, release.effect, release.spent_at)
+            if release.memory_digest is not None:
+                memories.forget(connection, release.memory_digest)
+            if release.familiar_network is not None:
+                buckets.unset_passed(connection, release.account_id, release.familiar_network)
+            for bucket in release.drawn:
+                buckets.draw(connection, [bucket], now)
+        return release.account
 
     def _deny(self, admitted: Admitted, denied: Denied, now: datetime) -> Verdict:
         verdict: Verdict = denied if denied.account else replace(denied, account=admitted.subject)
@@ -225,6 +261,16 @@ def _spend(connection: Connection, effect: engine.Effect, now: datetime) -> bool
             return factors.spend_step(connection, effect.totp_id, effect.step, effect.epoch)
         case engine.SpendRecoveryCode():
             return factors.spend_recovery_code(connection, effect.row_id, effect.epoch, now)
+        case _:
+            assert_never(effect)
+
+
+def _unspend(connection: Connection, effect: engine.Effect, spent_at: datetime) -> None:
+    match effect:
+        case engine.SpendStep():
+            factors.unspend_step(connection, effect.totp_id, effect.step, effect.epoch)
+        case engine.SpendRecoveryCode():
+            factors.unspend_recovery_code(connection, effect.row_id, effect.epoch, spent_at)
         case _:
             assert_never(effect)
 

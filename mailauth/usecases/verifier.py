@@ -121,6 +121,14 @@ class Verifier:
         except tuple(_UNAVAILABLE_BECAUSE) as error:
             return _unavailable(name, error)
 
+    async def give_back(self, token: str) -> AccountName | None:
+        """Unspend what was spent under a token whose password proved wrong elsewhere; return whose it was, if any."""
+        try:
+            return await self._database.run(lambda: self._ledger.give_back(token, self._clock()))
+        except (StoreUnavailable, Overloaded) as error:
+            log.warning("a code could not be given back and stays spent: %s", error)
+            return None
+
     async def _verify(self, attempt: Attempt, name: AccountName) -> Verdict:
         now = self._clock()  # of receipt: a code does not go stale while a hash waits for its turn
         if attempt.second_factor_only:

@@ -90,12 +90,14 @@ class Granted:
     """The login is accepted, and what it spent is already spent.
 
     `tail_bytes`: where only the second factor was asked for, how many bytes at the end of the secret it was.
+    `release`: in that case, the token by which what was spent is given back, should the password prove wrong.
     """
 
     account: AccountName
     credential: Credential
     reason: Reason
     tail_bytes: int | None = None
+    release: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

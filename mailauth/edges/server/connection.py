@@ -14,10 +14,10 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import NamedTuple, assert_never, cast
+from typing import Any, NamedTuple, assert_never, cast
 
 from mailauth.core import protocol
 from mailauth.core.protocol import Broken, Cancelled, Conversation, Login, Malformed, Say
@@ -169,19 +169,31 @@ class AuthConnection(asyncio.Protocol):
         return True
 
     def _login(self, login: Login, out: list[bytes]) -> bool:
+        if login.parameters.get(protocol.FACTOR) == protocol.RELEASE:
+            return self._begin(login, self._give_back(login), out)
         started = time.perf_counter()
         attempt = _attempt(login)
         verdict = self._context.verifier.verify_at_once(attempt)
         if verdict is None:
-            if login.id in self._tasks:
-                return self._handle(Broken("request id in use"), out)
-            task = asyncio.get_running_loop().create_task(self._decide(login, attempt, started))
-            self._tasks[login.id] = task
-            self._context.under_way.add(task)
-            task.add_done_callback(self._context.under_way.discard)
-            return True
+            return self._begin(login, self._decide(login, attempt, started), out)
         self._log(attempt, verdict, started)
         return self._answer(login, attempt, verdict, out)
+
+    def _begin(self, login: Login, work: Coroutine[Any, Any, None], out: list[bytes]) -> bool:
+        """Let something run whose reply comes later; False when the connection is over."""
+        if login.id in self._tasks:
+            work.close()
+            return self._handle(Broken("request id in use"), out)
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks[login.id] = task
+        self._context.under_way.add(task)
+        task.add_done_callback(self._context.under_way.discard)
+        return True
+
+    async def _give_back(self, login: Login) -> None:
+        account = await self._context.verifier.give_back(login.parameters.get(protocol.RELEASE, ""))
+        _log.info("code given back", extra={FIELDS: {"account": account or "nobody's", "peer": self._peer}})
+        self._reply(login, protocol.fail(login.id, login.name, None))
 
     async def _decide(self, login: Login, attempt: Attempt, started: float) -> None:
         try:
@@ -191,11 +203,17 @@ class AuthConnection(asyncio.Protocol):
             _log.exception("a login could not be decided")
             verdict = Unavailable(Reason.INTERNAL_ERROR)
         self._log(attempt, verdict, started)
-        if self._tasks.get(login.id) is not asyncio.current_task():
-            return  # cancelled by the client
-        del self._tasks[login.id]
         out: list[bytes] = []
-        if self._answer(login, attempt, verdict, out) and self._transport is not None:
+        if self._tasks.get(login.id) is asyncio.current_task():
+            self._answer(login, attempt, verdict, out)
+        self._reply(login, *out)
+
+    def _reply(self, login: Login, *out: bytes) -> None:
+        """Write the reply that a task has come to, unless the client has cancelled the request."""
+        if self._tasks.get(login.id) is not asyncio.current_task():
+            return
+        del self._tasks[login.id]
+        if out and self._transport is not None:
             self._transport.write(b"".join(out))
         self._regulate()
 
@@ -203,7 +221,7 @@ class AuthConnection(asyncio.Protocol):
         """Add the reply to a verdict; False when the connection is closed instead."""
         match verdict:
             case Granted():
-                out.append(protocol.ok(login.id, verdict.account, verdict.tail_bytes))
+                out.append(protocol.ok(login.id, verdict.account, verdict.tail_bytes, verdict.release))
             case Denied():
                 out.append(protocol.fail(login.id, login.name, self._context.refusal_text(attempt.service)))
             case Unavailable():

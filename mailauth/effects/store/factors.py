@@ -54,6 +54,29 @@ _SPEND_RECOVERY_CODE = (
     .values(spent_at=bindparam("now"))
 )
 
+# Unspent is the step itself, not those before it: steps rise strictly, whatever is given back.
+_UNSPEND_STEP = (
+    update(totp)
+    .where(
+        totp.c.id == bindparam("row_id"),
+        totp.c.state == "active",
+        totp.c.last_step == bindparam("step"),
+        _unchanged(totp.c.account_id),
+    )
+    .values(last_step=bindparam("step") - 1)
+)
+
+_UNSPEND_RECOVERY_CODE = (
+    update(recovery_code)
+    .where(
+        recovery_code.c.id == bindparam("row_id"),
+        recovery_code.c.spent_at == bindparam("spent"),
+        recovery_code.c.voided_at.is_(None),
+        _unchanged(recovery_code.c.account_id),
+    )
+    .values(spent_at=None)
+)
+
 _FIND_RECOVERY_CODE = select(recovery_code.c.id).where(
     recovery_code.c.account_id == bindparam("owner"),
     recovery_code.c.digest.in_(bindparam("digests", expanding=True)),
@@ -72,6 +95,18 @@ def spend_recovery_code(connection: Connection, row_id: int, epoch: int, now: da
     """Mark a recovery code as spent; False where it was already, or the account changed."""
     values = {"row_id": row_id, "seen_epoch": epoch, "now": now}
     return connection.execute(_SPEND_RECOVERY_CODE, values).rowcount == 1
+
+
+def unspend_step(connection: Connection, totp_id: int, step: int, epoch: int) -> bool:
+    """Undo `spend_step`; False where another step was spent since, or the account changed."""
+    values = {"row_id": totp_id, "step": step, "seen_epoch": epoch}
+    return connection.execute(_UNSPEND_STEP, values).rowcount == 1
+
+
+def unspend_recovery_code(connection: Connection, row_id: int, epoch: int, spent_at: datetime) -> bool:
+    """Undo `spend_recovery_code`; False where the set was voided since, or the account changed."""
+    values = {"row_id": row_id, "seen_epoch": epoch, "spent": spent_at}
+    return connection.execute(_UNSPEND_RECOVERY_CODE, values).rowcount == 1
 
 
 def find_recovery_code(connection: Connection, account_id: int, digests: list[bytes]) -> int | None:

@@ -98,6 +98,12 @@ def set_passed(connection: Connection, account_id: int, network: str, now: datet
         connection.execute(insert(familiar_source).values(row))
 
 
+def unset_passed(connection: Connection, account_id: int, network: str) -> None:
+    """Forget that an account logged in from a network."""
+    same = (familiar_source.c.account_id == account_id) & (familiar_source.c.network == network)
+    connection.execute(delete(familiar_source).where(same))
+
+
 def purge(connection: Connection, now: datetime) -> int:
     """Delete what says nothing any more: buckets that are empty, sources that are familiar no longer."""
     empty = connection.execute(delete(limiter).where(limiter.c.arrival_ms <= _ms(now))).rowcount

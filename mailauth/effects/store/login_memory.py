@@ -57,6 +57,11 @@ def remember(connection: Connection, account_id: int, digest: bytes, profile: Pr
     connection.execute(insert(login_memory).values(row))
 
 
+def forget(connection: Connection, digest: bytes) -> None:
+    """Forget one accepted string."""
+    connection.execute(delete(login_memory).where(login_memory.c.digest == digest))
+
+
 def purge(connection: Connection, now: datetime) -> int:
     """Delete memories that have been over for long."""
     return connection.execute(delete(login_memory).where(login_memory.c.expires_at <= now - KEPT_AFTER)).rowcount
