@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mailauth.core import otp
 from tests.bench import large, population, servers
 from tests.bench.driver import Driver, Sample
 from tests.bench.large import Large
@@ -25,6 +26,10 @@ ROUNDS = 3
 ACCOUNTS = 10_000
 REGULARS = 100
 """How many accounts log in again and again in the rows that measure the path through memory."""
+WARM_UP = 0
+"""Where a row keeps the round that is not counted."""
+LOGINS_EACH = 200
+"""How many different logins of each of those the driver goes round: their ports and sessions differ."""
 
 Round = Callable[[int], Sample]
 """Measures one round at so many at a time."""
@@ -51,6 +56,7 @@ class Row:
     title: str
     round: Round | None
     asks_mailauth: bool = False
+    needs_warm_up: bool = False
     missing: str = ""
     samples: dict[int, list[Sample]] = field(default_factory=dict)
 
@@ -90,6 +96,10 @@ def run(directory: Path, plan: Plan, only: list[str] | None = None, *, is_large:
         for row in rows:
             if row.round is None:
                 say(f"left out: {row.title}: {row.missing}")
+        say("warming up")
+        for row in measured:
+            if row.round is not None and row.needs_warm_up:
+                row.samples[WARM_UP] = [row.round(max(AT_A_TIME))]
         for number in range(plan.rounds):
             for at_a_time in AT_A_TIME:
                 say(f"round {number + 1} of {plan.rounds}, {at_a_time} at a time")
@@ -108,7 +118,8 @@ def _rows(
     directory: Path, plan: Plan, driver: Driver, people: Population, ours: Server, running: ExitStack
 ) -> Iterator[Row]:
     regulars = population.write_requests(
-        directory / "regulars", (person.with_app_password() for person in people.people[:REGULARS])
+        directory / "regulars",
+        (person.with_app_password() for _ in range(LOGINS_EACH) for person in people.people[:REGULARS]),
     )
     everybody = population.write_requests(
         directory / "everybody", (person.with_app_password() for person in people.people)
@@ -129,11 +140,12 @@ def _rows(
         asks_mailauth: bool = False,
     ) -> Row:
         try:
-            return Row(key, title, measure(running.enter_context(start())), asks_mailauth)
+            server = running.enter_context(start())
+            return Row(key, title, measure(server), asks_mailauth, needs_warm_up=measure is fast)
         except CannotMeasure as error:
             return Row(key, title, None, missing=str(error))
 
-    yield Row("app-password", "mailauth socket, app password", fast(ours), asks_mailauth=True)
+    yield Row("app-password", "mailauth socket, app password", fast(ours), asks_mailauth=True, needs_warm_up=True)
     yield Row(
         "app-password-once",
         "mailauth socket, app password, each account once",
@@ -180,12 +192,46 @@ def _rows(
         fast,
         lambda: _dovecot(directory / "lua-ok", lambda d: servers.lua_passdb(d, None)),
     )
+    yield other(
+        "pam",
+        "Dovecot PAM, pam_mailauth",
+        fast,
+        lambda: _dovecot_on_pam(directory / "pam", servers.pam_services(directory / "pam", people.socket)),
+        asks_mailauth=True,
+    )
+    yield _google_authenticator(directory / "google", plan, driver, people.people[:REGULARS], running)
 
 
 @contextmanager
 def _dovecot(directory: Path, passdbs: Callable[[Path], str]) -> Iterator[Server]:
     with servers.dovecot(directory, passdbs(directory)) as server:
         yield server
+
+
+@contextmanager
+def _dovecot_on_pam(directory: Path, services: Path) -> Iterator[Server]:
+    passdb = servers.shipped(directory, "mailauth-pam.conf", {})
+    with servers.dovecot(directory, passdb, servers.behind(services)) as server:
+        yield server
+
+
+def _google_authenticator(
+    directory: Path, plan: Plan, driver: Driver, people: list[Person], running: ExitStack
+) -> Row:
+    """Its users type the code alone: it checks no password."""
+    key, title = "pam-google", "Dovecot PAM, google-authenticator alone"
+    try:
+        services = servers.google_authenticator_services(directory, {p.name: otp.base32(p.seed) for p in people})
+        server = running.enter_context(_dovecot_on_pam(directory, services))
+    except CannotMeasure as error:
+        return Row(key, title, None, missing=str(error))
+
+    def measure(at_a_time: int) -> Sample:
+        step = population.current_step()
+        path = population.write_requests(directory / "codes", (person.with_code_alone(step) for person in people))
+        return driver.run(server, path, at_a_time, seconds=plan.fast_s)
+
+    return Row(key, title, measure)
 
 
 def _with_codes(directory: Path, plan: Plan, driver: Driver, ours: Server, people: list[Person]) -> Round:

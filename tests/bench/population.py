@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from sqlalchemy import insert
@@ -29,9 +30,11 @@ ARGON2 = {"time_cost": 2, "memory_kib": 19456, "parallelism": 1}
 """The default strength, whatever the tests use."""
 CHUNK = 5_000
 PARAMETERS = (
-    "service=imap\tlip=192.0.2.1\trip=192.0.2.7\tlport=143\trport=50000\tsecured=tls\tsession=Qx0a7zUzRk4k\tnologin"
+    "service=imap\tlip=192.0.2.1\trip={rip}\tlport=143\trport={rport}\tsecured=tls\tsession={session}\tnologin"
 )
 """What Dovecot and Postfix send along; the same to every server that is compared."""
+
+_connections = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ class Person:
 
     def with_app_password(self) -> str:
         return request(self.name, self.app_password)
+
+    def with_code_alone(self, step: int) -> str:
+        return request(self.name, otp.code_at(self.seed, step))
 
     def with_code(self, step: int) -> str:
         return request(self.name, PASSWORD + otp.code_at(self.seed, step))
@@ -60,9 +66,20 @@ class Population:
 
 
 def request(name: str, secret: str) -> str:
-    """Return a request as the driver takes it: the mechanism and what follows."""
+    """Return a request as the driver takes it: the mechanism and what follows.
+
+    Each has a port and a session of its own, as every connection of a client has; an account always comes from the
+    same address.
+    """
+    number = next(_connections)
+    parameters = PARAMETERS.format(rip=_address(name), rport=1024 + number % 60_000, session=f"Qx0a7zUz{number:07x}")
     response = base64.b64encode(f"\0{name}\0{secret}".encode()).decode()
-    return f"PLAIN\t{PARAMETERS}\tresp={response}"
+    return f"PLAIN\t{parameters}\tresp={response}"
+
+
+def _address(name: str) -> str:
+    # Accounts come from networks of their own: what limits guesses by network must not slow the benchmark.
+    return f"10.{IPv4Address(int(name[4:11])).exploded.split('.', 1)[1]}"
 
 
 def make(directory: Path, size: int, kept: int) -> Population:

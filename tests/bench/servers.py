@@ -177,6 +177,42 @@ def stdlib_helper_passdb(directory: Path, auth_socket: Path) -> str:
     return CHECKPASSWORD(f"{python} -S -E {helper} {auth_socket}")
 
 
+def pam_services(directory: Path, auth_socket: Path) -> Path:
+    """Make the shipped PAM services with mailauth's module, as a directory to stand for /etc/pam.d."""
+    subprocess.run(["make", "-C", REPOSITORY / "pam_module", "build/pam_mailauth.so"], check=True, stdout=2)
+    services = directory / "pam.d"
+    services.mkdir(parents=True, exist_ok=True)
+    module = f"{REPOSITORY / 'pam_module' / 'build' / 'pam_mailauth.so'} socket={auth_socket}"
+    for name in ("imap", "mailauth"):
+        lines = (SHIPPED.parent / "pam.d" / name).read_text().splitlines()
+        ours = (line if line.startswith("#") else line.replace("pam_mailauth.so", module) for line in lines)
+        (services / name).write_text("".join(f"{line}\n" for line in ours))
+    return services
+
+
+def google_authenticator_services(directory: Path, seeds: Mapping[str, str]) -> Path:
+    """Make a PAM service with google-authenticator alone, at its quickest: no rate limit, codes may be used again."""
+    if not list(Path("/lib").glob("*/security/pam_google_authenticator.so")):
+        raise CannotMeasure("libpam-google-authenticator is not installed")
+    services, states = directory / "pam.d", directory / "states"
+    services.mkdir(parents=True, exist_ok=True)
+    states.mkdir(exist_ok=True)
+    for name, seed in seeds.items():
+        state = states / name
+        state.write_text(f'{seed}\n" TOTP_AUTH\n')
+        state.chmod(0o400)
+    auth = f"auth required pam_google_authenticator.so user=root secret={states}/${{USER}}\n"
+    (services / "imap").write_text(auth + "account required pam_permit.so\n")
+    return services
+
+
+def behind(services: Path) -> tuple[str, ...]:
+    """Return what runs a command in a mount namespace of its own, with this directory for /etc/pam.d."""
+    if subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0:
+        raise CannotMeasure("PAM needs a mount namespace, and there is none")
+    return ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/pam.d && exec "$@"', str(services))
+
+
 @contextmanager
 def _running(command: list[str], socket_path: Path, log: Path) -> Iterator[Server]:
     with log.open("ab") as output:
