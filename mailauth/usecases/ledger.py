@@ -100,7 +100,7 @@ class Ledger:
             account = accounts.load(connection, name)
             subject = name if account is None else account.name
             memory = self._memory(attempt, subject, account)
-            is_remembered = memory is not None and self._use(connection, memory, now)
+            is_remembered = memory is not None and self._use(connection, memory, account, now)
             if is_remembered and account is not None:
                 return Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED)
             # How the string reads depends on the account's state: never both ways.
@@ -196,8 +196,7 @@ class Ledger:
         if memory is not None:
             # What this client had accepted a moment ago, on another connection, is remembered by now.
             with self._database.writing(durable=False) as connection:
-                is_unchanged = _epoch(accounts.load(connection, admitted.subject)) == _epoch(admitted.account)
-                is_remembered = self._use(connection, memory, now) and is_unchanged
+                is_remembered = self._use(connection, memory, admitted.account, now)
                 is_known = memories.is_known(connection, memory.digest)
             if is_remembered:
                 verdict = Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED)
@@ -207,16 +206,19 @@ class Ledger:
             self._known_wrong.add(admitted.wrong_digest, now)
         owed = limiter.owed_back(verdict, admitted.drawn)
         # Also where nothing is owed: the thread that does it delays the reply by a trace, which would tell.
-        if owed or any(bucket.kind is Kind.CODE for bucket in admitted.drawn):
-            self._database.later(lambda: self._give_back(owed))
+        kept = tuple(bucket for bucket in admitted.drawn if bucket.kind is Kind.CODE and bucket not in owed)
+        if owed or kept:
+            self._database.later(lambda: self._give_back(owed, kept))
         return verdict
 
-    def _give_back(self, owed: tuple[Bucket, ...]) -> None:
+    def _give_back(self, owed: tuple[Bucket, ...], kept: tuple[Bucket, ...]) -> None:
         with self._database.writing(durable=False) as connection:
             buckets.give_back(connection, owed)
+            buckets.give_back(connection, kept, draws=0)
 
-    def _use(self, connection: Connection, memory: Memory, now: datetime) -> bool:
-        return memories.use(connection, memory.digest, memory.profile, now)
+    def _use(self, connection: Connection, memory: Memory, account: Account | None, now: datetime) -> bool:
+        epoch = None if account is None else account.epoch
+        return memories.use(connection, memory.digest, memory.profile, now, epoch)
 
     def _memory(self, attempt: Attempt, subject: AccountName, account: Account | None) -> Memory | None:
         if attempt.client is None:

@@ -55,10 +55,10 @@ def draw(connection: Connection, buckets: Sequence[Bucket], now: datetime) -> Bu
     return None
 
 
-def give_back(connection: Connection, buckets: Iterable[Bucket]) -> None:
-    """Undo one draw from each bucket."""
+def give_back(connection: Connection, buckets: Iterable[Bucket], draws: int = 1) -> None:
+    """Undo so many draws from each bucket; none takes as long as one."""
     for bucket in buckets:
-        connection.execute(_GIVE_BACK, {"key": bucket.key, "step_ms": bucket.rate.interval_ms})
+        connection.execute(_GIVE_BACK, {"key": bucket.key, "step_ms": draws * bucket.rate.interval_ms})
 
 
 def levels(connection: Connection, account: str, now: datetime) -> tuple[Level, ...]:

@@ -6,10 +6,10 @@ count. The digest covers the account's epoch: any change of password, factor or 
 
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from mailauth.core.login_memory import KEPT_AFTER, MAX_ROWS_PER_ACCOUNT, Profile
-from mailauth.effects.store.tables import login_memory
+from mailauth.effects.store.tables import account, login_memory
 
 _USE = (
     update(login_memory)
@@ -20,15 +20,27 @@ _USE = (
         # A moment that lies ahead means that the clock was set back: nothing is known then.
         login_memory.c.created_at <= bindparam("now"),
         login_memory.c.last_used_at >= bindparam("used_since"),
+        # The digest says what the account was when it was loaded, which may be a while ago.
+        exists(
+            select(account.c.id).where(
+                account.c.id == login_memory.c.account_id, account.c.epoch == bindparam("seen_epoch")
+            )
+        ),
     )
     .values(uses=login_memory.c.uses + 1, last_used_at=bindparam("now"))
 )
 
 
-def use(connection: Connection, digest: bytes, profile: Profile, now: datetime) -> bool:
-    """Use a memory once; False where there is none that still serves."""
+def use(connection: Connection, digest: bytes, profile: Profile, now: datetime, epoch: int | None) -> bool:
+    """Use a memory once; False where there is none that still serves, or the account's epoch is not this one now."""
     used_since = now - (profile.life if profile.idle is None else profile.idle)
-    values = {"wanted": digest, "max_uses": profile.max_uses, "now": now, "used_since": used_since}
+    values = {
+        "wanted": digest,
+        "max_uses": profile.max_uses,
+        "now": now,
+        "used_since": used_since,
+        "seen_epoch": epoch,
+    }
     return connection.execute(_USE, values).rowcount == 1
 
 
