@@ -5,6 +5,7 @@ import base64
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import text
 
 from mailauth.core import engine
 from mailauth.effects.passwords import HashPool
@@ -28,6 +29,12 @@ def disable_and_enable(world: World, alice: Person) -> None:
     world.installation.accounts.set_disabled(alice.name, disabled=False)
 
 
+def disable_behind_our_back(world: World, alice: Person) -> None:
+    """As an administrator with a database shell would: the epoch stays."""
+    with world.installation.database.writing() as connection:
+        connection.execute(text("UPDATE account SET disabled_at = 1"))
+
+
 def reset(world: World, alice: Person) -> None:
     world.installation.enrolment.reset(alice.name)
 
@@ -43,7 +50,15 @@ def remove(world: World, alice: Person) -> None:
     world.installation.accounts.remove(alice.name)
 
 
-CHANGES: list[Change] = [change_password, disable, disable_and_enable, reset, enrol_another_phone, remove]
+CHANGES: list[Change] = [
+    change_password,
+    disable,
+    disable_and_enable,
+    disable_behind_our_back,
+    reset,
+    enrol_another_phone,
+    remove,
+]
 
 
 async def login_with_something_in_between(
@@ -119,8 +134,6 @@ async def test_newer_step_that_commits_first_shuts_out_the_older(world: World) -
     newer_step = int(world.clock().timestamp()) // 30 + 1
 
     def newer() -> None:
-        from sqlalchemy import text
-
         with world.installation.database.writing() as connection:
             connection.execute(text("UPDATE totp SET last_step = :step"), {"step": newer_step})
 
