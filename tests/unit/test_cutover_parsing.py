@@ -105,5 +105,5 @@ def test_anything_else_is_refused_with_what_is_wrong(text: str, problem: str) ->
 
 
 def test_refusal_shows_how_to_write_it() -> None:
-    with pytest.raises(InvalidValue, match="2025-05-05T00:00 Europe/Brussels"):
+    with pytest.raises(InvalidValue, match=r'; write it as "2025-05-05T00:00 Europe/Brussels"$'):
         parse_cutover("tomorrow")

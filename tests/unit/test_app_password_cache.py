@@ -1,0 +1,95 @@
+"""APP2: what is known of an app password is never older than a second, and never more than its cap."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from mailauth.effects.store import app_passwords
+from mailauth.effects.store.database import Database
+from mailauth.usecases import app_password_cache
+from mailauth.usecases.app_password_cache import AppPasswordCache
+from mailauth.vocabulary.model import AccountName
+
+ALICE, BOB = AccountName("alice@mailitwize.be"), AccountName("bob@mailitwize.be")
+
+
+@dataclass
+class FakeDatabase:
+    """Answers each look-up with the number of look-ups so far, after some seconds of the clock."""
+
+    now: float = 100.0
+    takes_s: float = 0.0
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    async def run_reading(self, job: Any) -> Any:
+        found = job()
+        self.now += self.takes_s
+        return found
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        yield None
+
+
+@pytest.fixture
+def database() -> FakeDatabase:
+    return FakeDatabase()
+
+
+@pytest.fixture
+def cache(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> AppPasswordCache:
+    def find(_connection: object, name: AccountName, selector: str) -> Any:
+        database.asked.append((name, selector))
+        return len(database.asked)
+
+    monkeypatch.setattr(app_passwords, "find", find)
+    return AppPasswordCache(cast(Database, database), lambda: database.now)
+
+
+async def test_nothing_is_known_before_it_was_asked(cache: AppPasswordCache) -> None:
+    assert cache.get(ALICE, "abcde") is None
+
+
+async def test_what_was_found_is_known_for_less_than_a_second(cache: AppPasswordCache, database: FakeDatabase) -> None:
+    assert await cache.load(ALICE, "abcde") == 1
+    for later in (0.0, 0.5, 0.89):
+        database.now = 100.0 + later
+        found = cache.get(ALICE, "abcde")
+        assert found is not None
+        assert found.value == cast(Any, 1)
+    for later in (0.91, 1.0, 100.0):
+        database.now = 100.0 + later
+        assert cache.get(ALICE, "abcde") is None
+
+
+async def test_second_is_counted_from_the_asking_and_not_from_the_answer(
+    cache: AppPasswordCache, database: FakeDatabase
+) -> None:
+    database.takes_s = 0.6
+    await cache.load(ALICE, "abcde")
+    assert cache.get(ALICE, "abcde") is not None
+    database.now = 100.91
+    assert cache.get(ALICE, "abcde") is None
+
+
+async def test_accounts_and_selectors_are_told_apart(cache: AppPasswordCache) -> None:
+    await cache.load(ALICE, "abcde")
+    assert cache.get(BOB, "abcde") is None
+    assert cache.get(ALICE, "abcdf") is None
+
+
+async def test_loading_again_asks_again(cache: AppPasswordCache, database: FakeDatabase) -> None:
+    assert await cache.load(ALICE, "abcde") == 1
+    assert await cache.load(ALICE, "abcde") == 2
+    assert database.asked == [(ALICE, "abcde")] * 2
+
+
+async def test_guesses_do_not_fill_the_memory(cache: AppPasswordCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_password_cache, "MAX_ENTRIES", 5)
+    for number in range(23):
+        await cache.load(ALICE, f"{number:05d}")
+        assert len(cache._entries) <= 5
+    assert cache.get(ALICE, "00022") is not None
