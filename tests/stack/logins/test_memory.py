@@ -1,0 +1,112 @@
+"""One code, one client: a client's several connections pass on one typed string, and nobody else's do."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.integration.talking import Talk
+from tests.stack import clients, doors
+from tests.stack.clients import ELSEWHERE, HOME
+from tests.stack.doors import IMAP, IN, POSTFIX, SIEVE, SUBMISSION
+from tests.stack.people import Owner, Site, on_each_dovecot, on_the_first
+
+CONNECTIONS_AT_ONCE = 6
+
+
+def reasons(site: Site, owner: Owner) -> list[str]:
+    """Return the reasons of an account's logins, oldest first."""
+    return re.findall(r"\breason=(\S+)", site.log_of(owner.name))
+
+
+def test_thunderbirds_connections_and_its_smtp_pass_on_one_typed_secret(site: Site) -> None:
+    owner = site.enrolled()
+    typed = owner.typed()
+
+    async def at_once(count: int) -> list[clients.Login]:
+        tries = (clients.imap_login(site.sandbox.imap, owner.name, typed) for _ in range(count))
+        return await asyncio.gather(*tries)
+
+    assert all(asyncio.run(at_once(2)))
+    for door in (IMAP, IMAP, IMAP, POSTFIX, SUBMISSION, SIEVE):
+        assert door.login(site, owner.name, typed) == IN, door.name
+    assert reasons(site, owner) == ["second-factor-given", *["remembered"] * 7]
+
+
+@on_each_dovecot
+def test_six_connections_of_one_client_in_the_same_instant_pass(site: Site) -> None:
+    owner = site.enrolled()
+    typed = owner.typed()
+
+    async def at_once() -> list[clients.Login]:
+        tries = (clients.imap_login(site.sandbox.imap, owner.name, typed) for _ in range(CONNECTIONS_AT_ONCE))
+        return await asyncio.gather(*tries)
+
+    assert all(asyncio.run(at_once())), site.log_of(owner.name)
+
+
+@pytest.mark.parametrize("door", [IMAP, POSTFIX], ids=lambda door: door.name)
+def test_the_same_string_from_another_address_is_a_replay(site: Site, door: doors.Door) -> None:
+    owner = site.enrolled()
+    typed = owner.typed()
+    assert door.login(site, owner.name, typed, HOME) == IN
+    assert door.login(site, owner.name, typed, ELSEWHERE) == door.refusal()
+    assert door.login(site, owner.name, typed, HOME) == IN
+    assert reasons(site, owner) == ["second-factor-given", "code-replayed", "remembered"]
+
+
+@on_the_first
+def test_a_part_of_what_is_remembered_opens_nothing(site: Site) -> None:
+    owner = site.enrolled()
+    typed = owner.typed()
+    assert IMAP.login(site, owner.name, typed) == IN
+    code = typed.removeprefix(owner.password)
+    parts = [owner.password, code, typed[:-1], typed[1:], f"{owner.password} {code}", typed + code, typed.upper()]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        found = list(pool.map(lambda part: IMAP.login(site, owner.name, part), parts))
+    assert found == [IMAP.refusal()] * len(parts), reasons(site, owner)
+    assert not clients.imap(site.sandbox.imap, owner.name, "")
+
+
+@on_the_first
+def test_the_memory_of_one_account_does_not_serve_another(site: Site) -> None:
+    password = f"shared {secrets.token_hex(8)}"
+    one, other = site.enrolled(password), site.enrolled(password)
+    typed = one.typed()
+    assert IMAP.login(site, one.name, typed) == IN
+    assert IMAP.login(site, other.name, typed) == IMAP.refusal()
+
+
+@on_the_first
+def test_a_mail_client_opens_no_portal(site: Site) -> None:
+    owner = site.enrolled()
+    typed = owner.typed()
+    assert IMAP.login(site, owner.name, typed) == IN
+    with Talk(site.sandbox.auth_socket) as talk:
+        assert talk.introduced().login(owner.name, typed, service="portal", client=HOME).startswith(b"FAIL\t")
+    assert reasons(site, owner)[-1].startswith("code-replayed")
+
+
+@on_the_first
+def test_a_change_of_password_voids_the_memory(site: Site) -> None:
+    owner = site.enrolled()
+    old, typed = owner.password, owner.typed()
+    assert IMAP.login(site, owner.name, typed) == IN
+    owner.change_password(f"new {secrets.token_hex(8)}")
+    assert IMAP.login(site, owner.name, typed) == IMAP.refusal()
+    owner.change_password(old)
+    assert IMAP.login(site, owner.name, typed) == IMAP.refusal()
+    assert IMAP.login(site, owner.name, owner.typed()) == IN
+
+
+@on_the_first
+def test_a_disabled_account_is_not_remembered(site: Site) -> None:
+    owner = site.enrolled()
+    typed = owner.typed()
+    assert IMAP.login(site, owner.name, typed) == IN
+    owner.disable()
+    assert IMAP.login(site, owner.name, typed) == IMAP.refusal()

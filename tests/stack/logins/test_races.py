@@ -1,0 +1,86 @@
+"""One code presented by twenty at once, from twenty addresses, opens one door once."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.stack.bursts import Try, over_imap, over_socket, sources
+from tests.stack.doors import DOORS, IMAP, IN
+from tests.stack.people import AFTER, Owner, Site, on_each_dovecot, on_the_first
+
+AT_ONCE = 20
+ROUNDS_OVER_THE_SOCKET = 40
+ROUNDS_OVER_DOVECOT = 5
+
+
+def password_and_code(owner: Owner) -> str:
+    return owner.typed()
+
+
+def password_and_recovery_code(owner: Owner) -> str:
+    return owner.password + owner.recovery_codes()[0]
+
+
+each_kind = pytest.mark.parametrize("presented", [password_and_code, password_and_recovery_code])
+
+
+def burst(site: Site, presented: Callable[[Owner], str]) -> list[Try]:
+    owner = site.enrolled()
+    secret = presented(owner)
+    return [Try(owner.name, secret, source) for source in sources(AT_ONCE)]
+
+
+@on_the_first
+@each_kind
+def test_of_twenty_over_mailauths_socket_one_passes(site: Site, presented: Callable[[Owner], str]) -> None:
+    for _ in range(ROUNDS_OVER_THE_SOCKET):
+        tries = burst(site, presented)
+        name = tries[0].name
+        replies = sorted(over_socket(site.sandbox.auth_socket, tries))
+        refused = f"FAIL\t1\tuser={name}\treason=[ALERT] {AFTER}".encode()
+        assert replies == [*[refused] * (AT_ONCE - 1), f"OK\t1\tuser={name}".encode()], site.log_of(name)
+
+
+@on_each_dovecot
+@each_kind
+def test_of_twenty_over_dovecots_socket_one_passes(site: Site, presented: Callable[[Owner], str]) -> None:
+    rounds = [burst(site, presented) for _ in range(ROUNDS_OVER_DOVECOT)]
+    replies = over_socket(site.sandbox.dovecot_auth_socket, [each for tries in rounds for each in tries])
+    for number, tries in enumerate(rounds):
+        own = replies[number * AT_ONCE : (number + 1) * AT_ONCE]
+        words = sorted(reply.split(b"\t")[0] for reply in own)
+        assert words == [*[b"FAIL"] * (AT_ONCE - 1), b"OK"], (own, site.log_of(tries[0].name))
+
+
+@on_each_dovecot
+@each_kind
+def test_of_twenty_imap_clients_one_passes(site: Site, presented: Callable[[Owner], str]) -> None:
+    for _ in range(ROUNDS_OVER_DOVECOT):
+        tries = burst(site, presented)
+        outcomes = asyncio.run(over_imap(site, tries))
+        name = tries[0].name
+        assert sorted(outcomes) == [*[IMAP.refusal()] * (AT_ONCE - 1), IN], site.log_of(name)
+
+
+@on_each_dovecot
+def test_a_code_that_loses_a_race_is_logged_as_a_replay(site: Site) -> None:
+    tries = burst(site, password_and_code)
+    asyncio.run(over_imap(site, tries))
+    reasons = re.findall(r"\breason=(\S+)", site.log_of(tries[0].name))
+    assert sorted(reasons) == [*["code-replayed"] * (AT_ONCE - 1), "second-factor-given"]
+
+
+def test_one_code_at_all_doors_at_once_opens_one_of_them(site: Site) -> None:
+    owner = site.enrolled()
+    typed = owner.typed()
+    doors = DOORS * 2
+    with ThreadPoolExecutor(len(doors)) as pool:
+        tries = zip(doors, sources(len(doors)), strict=True)
+        found = list(pool.map(lambda each: each[0].login(site, owner.name, typed, each[1]), tries))
+    refused = [words for words, door in zip(found, doors, strict=True) if words == door.refusal()]
+    assert (found.count(IN), len(refused)) == (1, len(doors) - 1), found
