@@ -16,6 +16,8 @@ from mailauth.vocabulary.model import AccountName, AppPassword
 LIFE_S = 0.9
 """Below the second that is promised: a look-up that began just before a revocation may take a while itself."""
 MAX_ENTRIES = 20_000
+SWEEP_FROM = 1024
+"""From how many entries on those are dropped that are not fresh any more, so that they don't stay in memory."""
 MAX_TOGETHER = 64
 """How many look-ups one hop to the database makes: at some 80 us each, none waits for long behind the others."""
 
@@ -36,6 +38,7 @@ class AppPasswordCache:
         self._database = database
         self._monotonic = monotonic
         self._entries: dict[_Key, Cached] = {}
+        self._sweep_at = SWEEP_FROM
         self._wanted: dict[_Key, asyncio.Future[AppPassword | None]] = {}
         self._reader: asyncio.Task[None] | None = None
 
@@ -74,10 +77,17 @@ class AppPasswordCache:
                 answer.set_exception(error)  # each login says by itself what that means
             return
         for (key, answer), value in zip(wanted.items(), found, strict=True):
-            if len(self._entries) >= MAX_ENTRIES:
-                self._entries.clear()  # guesses fill it with what does not exist; starting anew costs a look-up each
+            if len(self._entries) >= min(self._sweep_at, MAX_ENTRIES):
+                self._sweep()
             self._entries[key] = Cached(value, asked_at + LIFE_S)
             answer.set_result(value)
+
+    def _sweep(self) -> None:
+        now = self._monotonic()
+        self._entries = {key: cached for key, cached in self._entries.items() if now < cached.until}
+        if len(self._entries) >= MAX_ENTRIES:
+            self._entries.clear()  # guesses fill it with what does not exist; starting anew costs a look-up each
+        self._sweep_at = max(SWEEP_FROM, 2 * len(self._entries))
 
     def _read(self, keys: Iterable[_Key]) -> list[AppPassword | None]:
         with self._database.reading() as connection:
