@@ -12,6 +12,9 @@
  * Reads the prompt (or the token of a module before), asks `mailauth serve` through its socket
  * (wire.c), maps the verdict.  PAM has no room for the text of a refusal.
  *
+ * second_factor_only spends the code before the modules behind have judged the password.  Should
+ * they refuse it, pam_release.c gives the code back at pam_end().
+ *
  * Must not: keep static state, read the environment, use PAM_RUSER (the client's own claim), log
  * or store a secret anywhere but in PAM_AUTHTOK, return PAM_IGNORE, or return PAM_SUCCESS for
  * anything but a grant that was received whole.  Every error is PAM_AUTH_ERR or
@@ -19,7 +22,7 @@
  * Privileges: those of the application; needs only to connect to the socket.
  * The manual page is pam_mailauth.8.
  */
-#include "wire.h"
+#include "pam_mailauth.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -214,10 +217,10 @@ static const char *client_address(pam_handle_t *pamh)
     return NULL;
 }
 
-static int ask(pam_handle_t *pamh, const struct options *options, const char *name, size_t length,
-               const char *secret, struct wire_reply *reply_r)
+static int describe(pam_handle_t *pamh, const struct options *options, const char *name,
+                    size_t length, const char *secret, struct wire_request *request_r)
 {
-    struct wire_request request = {
+    *request_r = (struct wire_request){
         .socket_path = options->socket_path,
         .timeout_ms = options->timeout_ms,
         .connect_patience_ms = CONNECT_PATIENCE_MS,
@@ -228,25 +231,30 @@ static int ask(pam_handle_t *pamh, const struct options *options, const char *na
         .second_factor_only = options->second_factor_only,
     };
 
-    if (request.service == NULL) {
+    if (request_r->service == NULL) {
         const void *service = NULL;
 
         /* Without it the account's rules by service could not be kept. */
         if (pam_get_item(pamh, PAM_SERVICE, &service) != PAM_SUCCESS || service == NULL)
             return PAM_AUTHINFO_UNAVAIL;
-        request.service = service;
+        request_r->service = service;
     }
-    wire_authenticate(&request, reply_r);
+    return PAM_SUCCESS;
+}
+
+static int ask(pam_handle_t *pamh, const struct options *options,
+               const struct wire_request *request, struct wire_reply *reply_r)
+{
+    wire_authenticate(request, reply_r);
     if (options->debug)
-        pam_syslog(pamh, LOG_DEBUG, "user %.*s, service %s, client %s: %s", (int)length, name,
-                   request.service, request.rip != NULL ? request.rip : "unknown",
+        pam_syslog(pamh, LOG_DEBUG, "user %.*s, service %s, client %s: %s",
+                   (int)request->user.length, request->user.data, request->service,
+                   request->rip != NULL ? request->rip : "unknown",
                    reply_r->verdict == WIRE_GRANTED  ? "granted"
                    : reply_r->verdict == WIRE_DENIED ? "denied"
                                                      : "unavailable");
     if (reply_r->verdict == WIRE_UNAVAILABLE)
-        pam_syslog(pamh, LOG_ERR, "%s: %s%s%s", options->socket_path, reply_r->why,
-                   reply_r->sys_errno != 0 ? ": " : "",
-                   reply_r->sys_errno != 0 ? strerrordesc_np(reply_r->sys_errno) : "");
+        mailauth_log_unavailable(pamh, options->socket_path, "", reply_r);
     return pam_result(reply_r->verdict);
 }
 
@@ -314,11 +322,14 @@ static int remember(pam_handle_t *pamh)
 }
 
 /* What follows a verdict; still able to refuse. */
-static int finish(pam_handle_t *pamh, const struct options *options, const char *secret,
-                  const struct wire_reply *reply, int result)
+static int finish(pam_handle_t *pamh, const struct options *options,
+                  const struct wire_request *request, const struct wire_reply *reply, int result)
 {
-    if (options->second_factor_only)
-        result = finish_second_factor(pamh, options, secret, reply, result);
+    if (options->second_factor_only) {
+        if (result == PAM_SUCCESS && reply->release[0] != '\0')
+            result = mailauth_keep_release(pamh, request, reply);
+        result = finish_second_factor(pamh, options, request->secret.data, reply, result);
+    }
     if (result == PAM_SUCCESS && options->set_user &&
         pam_set_item(pamh, PAM_USER, reply->user) != PAM_SUCCESS)
         result = PAM_AUTHINFO_UNAVAIL;
@@ -331,6 +342,7 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
 {
     struct options options;
     struct secret secret = {NULL, NULL};
+    struct wire_request request;
     struct wire_reply reply;
     char name[WIRE_MAX_USER];
     size_t length = 0;
@@ -341,14 +353,20 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
     if (pam_set_data(pamh, GRANTED_DATA, NULL, NULL) != PAM_SUCCESS ||
         !parse_options(pamh, argc, argv, &options))
         return PAM_AUTHINFO_UNAVAIL;
+    /* Nor must this attempt's end give back the code of an earlier one, which may have passed. */
+    if (options.second_factor_only && mailauth_drop_release(pamh) != PAM_SUCCESS)
+        return PAM_AUTHINFO_UNAVAIL;
 
     result = get_name(pamh, &options, name, sizeof(name), &length);
     if (result == PAM_SUCCESS)
         result = get_secret(pamh, &options, &secret);
+    if (result == PAM_SUCCESS)
+        result = describe(pamh, &options, name, length, secret.text, &request);
     if (result == PAM_SUCCESS) {
-        result = ask(pamh, &options, name, length, secret.text, &reply);
-        result = finish(pamh, &options, secret.text, &reply, result);
+        result = ask(pamh, &options, &request, &reply);
+        result = finish(pamh, &options, &request, &reply, result);
     }
+    explicit_bzero(&reply, sizeof(reply));
     if (secret.owned != NULL) {
         explicit_bzero(secret.owned, strlen(secret.owned));
         free(secret.owned);
@@ -356,14 +374,14 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
     return result;
 }
 
-/* There are no credentials to set. */
+/* There are no credentials to set.  But who asks has been let in: nothing is given back any more,
+ * whatever the session's end will be called. */
 int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-    (void)pamh;
     (void)flags;
     (void)argc;
     (void)argv;
-    return PAM_SUCCESS;
+    return mailauth_drop_release(pamh) == PAM_SUCCESS ? PAM_SUCCESS : PAM_CRED_ERR;
 }
 
 /* The server decides about the account together with its secret.  So this only says yes to the user
@@ -377,6 +395,9 @@ int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
     (void)flags;
     (void)argc;
     (void)argv;
+    /* The password was right, so that the code is spent even if the account is refused now. */
+    if (mailauth_drop_release(pamh) != PAM_SUCCESS)
+        return PAM_AUTH_ERR;
     if (pam_get_data(pamh, GRANTED_DATA, &granted) != PAM_SUCCESS || granted == NULL)
         return PAM_AUTH_ERR;
     if (pam_get_item(pamh, PAM_USER, &user) != PAM_SUCCESS || user == NULL)

@@ -17,7 +17,7 @@
  *
  *     C: VERSION 1 1 / CPID pid / AUTH 1 PLAIN service=... mailauth=1 resp=BASE64
  *     S: VERSION 1 n / MECH PLAIN ... / SPID / CUID / COOKIE / DONE
- *     S: OK 1 user=NAME [tail=N]  or  FAIL 1 [reason=TEXT] [code=temp_fail]
+ *     S: OK 1 user=NAME [tail=N] [release=HEX]  or  FAIL 1 [reason=TEXT] [code=temp_fail]
  *
  * Fields are separated by TAB; \0 \001 \t \r \n in values are escaped as \001 followed
  * by 0 1 t r n.
@@ -41,6 +41,8 @@
 #define WIRE_MAX_GREETING_LINES 64
 /* Longest value of a field that only describes the client, in bytes; longer ones are left out. */
 #define WIRE_MAX_DETAIL 512
+/* The token by which a spent code is given back: this many lower-case hexadecimal digits. */
+#define WIRE_RELEASE_DIGITS 32
 
 #define WIRE_DEFAULT_SOCKET     "/run/mailauth/auth.sock"
 #define WIRE_DEFAULT_TIMEOUT_MS 10000
@@ -77,6 +79,9 @@ struct wire_request {
     const char *orig_user;
 
     bool second_factor_only; /* check and spend only the code at the end of the secret */
+    /* Not NULL: no login, but the token of an earlier grant, whose password others found wrong.
+     * The answer is a denial, whatever comes of it. */
+    const char *release;
 };
 
 struct wire_reply {
@@ -88,6 +93,9 @@ struct wire_reply {
     char reason[WIRE_MAX_REASON + 1];
     bool has_tail;
     size_t tail_bytes; /* Granted, second factor only: length of the code within the secret */
+    /* Granted, second factor only: by this token the code can be given back; "" if none was spent
+     */
+    char release[WIRE_RELEASE_DIGITS + 1];
 };
 
 /* What a client has seen of the server's lines so far.  Starts as {0}. */

@@ -200,8 +200,12 @@ bool wire_render_request(const struct wire_request *request, long pid, char *buf
     put_detail(&out, "local_name", request->local_name);
     put_detail(&out, "orig_user", request->orig_user);
     put_text(&out, "\tmailauth=1");
-    if (request->second_factor_only)
+    if (request->release != NULL) {
+        put_text(&out, "\tfactor=release");
+        put_detail(&out, "release", request->release);
+    } else if (request->second_factor_only) {
         put_text(&out, "\tfactor=second");
+    }
     /* The protocol wants resp to be the last parameter. */
     put_text(&out, "\tresp=");
     base64_add(&encoder, "", 1);
@@ -322,7 +326,23 @@ static bool take_reason(const struct field *value, struct wire_reply *reply)
     return true;
 }
 
-/* OK id user=NAME [tail=N] ... */
+/* A token that is not what our server makes would be no use later: better no login now. */
+static bool take_release(const struct field *value, struct wire_reply *reply)
+{
+    if (value->length != WIRE_RELEASE_DIGITS)
+        return false;
+    for (size_t i = 0; i < value->length; i++) {
+        char c = value->data[i];
+
+        if ((c < '0' || c > '9') && (c < 'a' || c > 'f'))
+            return false;
+    }
+    memcpy(reply->release, value->data, value->length);
+    reply->release[value->length] = '\0';
+    return true;
+}
+
+/* OK id user=NAME [tail=N] [release=HEX] ... */
 static bool take_ok(const char *at, const char *end, struct wire_reply *reply)
 {
     struct field field, value;
@@ -341,6 +361,9 @@ static bool take_ok(const char *at, const char *end, struct wire_reply *reply)
                 return over(reply, "OK with an unusable tail");
             reply->has_tail = true;
             reply->tail_bytes = tail;
+        } else if (field_value(&field, "release", &value)) {
+            if (reply->release[0] != '\0' || !take_release(&value, reply))
+                return over(reply, "OK with an unusable release");
         } else if (field_is(&field, "nologin") || field_is(&field, "noauthenticate") ||
                    field_value(&field, "nologin", &value) ||
                    field_value(&field, "noauthenticate", &value)) {

@@ -31,6 +31,14 @@ static bool printable(const char *text)
     return true;
 }
 
+/* Nothing, or a token's digits and no others. */
+static bool is_token(const char *text)
+{
+    size_t length = strspn(text, "0123456789abcdef");
+
+    return text[length] == '\0' && (length == 0 || length == WIRE_RELEASE_DIGITS);
+}
+
 static void check_reply(const struct wire_conversation *seen, const struct wire_reply *reply)
 {
     PROMISE(memchr(reply->user, '\0', sizeof(reply->user)) != NULL);
@@ -40,14 +48,16 @@ static void check_reply(const struct wire_conversation *seen, const struct wire_
     case WIRE_GRANTED:
         PROMISE(seen->version_seen && seen->plain_offered && seen->greeted);
         PROMISE(reply->user[0] != '\0' && reply->reason[0] == '\0' && reply->why == NULL);
+        PROMISE(is_token(reply->release));
         break;
     case WIRE_DENIED:
         PROMISE(seen->version_seen && seen->plain_offered && seen->greeted);
         PROMISE(reply->user[0] == '\0' && !reply->has_tail && reply->why == NULL);
+        PROMISE(reply->release[0] == '\0');
         break;
     case WIRE_UNAVAILABLE:
         PROMISE(reply->user[0] == '\0' && reply->reason[0] == '\0' && !reply->has_tail);
-        PROMISE(reply->why != NULL);
+        PROMISE(reply->release[0] == '\0' && reply->why != NULL);
         break;
     default:
         PROMISE(false);
@@ -110,6 +120,7 @@ static void fuzz_request(const char *data, size_t size)
         .secret = {data + third, third},
         .service = "imap",
         .second_factor_only = size % 2 == 0,
+        .release = size % 5 == 0 ? detail : NULL,
     };
 
     snprintf(detail, sizeof(detail), "%.*s", (int)(size - 2 * third), data + 2 * third);
@@ -154,6 +165,8 @@ static const char *const PIECES[] = {"VERSION\t1\t1\n",
                                      "reason=",
                                      "code=temp_fail",
                                      "tail=",
+                                     "release=",
+                                     "0123456789abcdef0123456789abcdef",
                                      "\t",
                                      "\n",
                                      "\001",

@@ -4,11 +4,12 @@
  *     FAULT_CALL=recv FAULT_NTH=2 [FAULT_ERRNO=4] [FAULT_VALUE=0] LD_PRELOAD=fault.so pam_driver
  * ...
  *
- * Between fault_arm() and fault_disarm(), which pam_driver calls around authenticate and acct_mgmt,
- * the FAULT_NTH-th call of FAULT_CALL by pam_mailauth.so does not happen but returns FAULT_VALUE
- * (its usual error if not given) with FAULT_ERRNO.  A positive FAULT_VALUE cuts a send short
- * instead. fault_disarm() returns how many calls there were, so that a test knows when it has been
- * through all of them.
+ * Between fault_arm() and fault_disarm(), which pam_driver calls around authenticate and acct_mgmt
+ * (or around pam_end), the FAULT_NTH-th call of FAULT_CALL by pam_mailauth.so does not happen but
+ * returns FAULT_VALUE (its usual error if not given) with FAULT_ERRNO.  A positive FAULT_VALUE cuts
+ * a send short instead.  Of allocations those by libpam count too, except as "own-calloc".
+ * fault_disarm() returns how many calls there were, so that a test knows when
+ * it has been through all of them.
  *
  * Must not be used by anything but tests.  Privileges: none.
  */
@@ -62,12 +63,12 @@ long fault_disarm(void)
     return fault.seen;
 }
 
-/* libpam logs, audits and allocates on its own: only allocations count wherever they come from. */
+/* libpam logs, audits and allocates on its own. */
 static bool ours(const char *call, const void *caller)
 {
     Dl_info from;
 
-    return strstr(call, "alloc") != NULL ||
+    return (strstr(call, "alloc") != NULL && strncmp(call, "own-", 4) != 0) ||
            (dladdr(caller, &from) != 0 && strstr(from.dli_fname, "pam_mailauth") != NULL);
 }
 
@@ -172,6 +173,7 @@ void *malloc(size_t size)
 void *calloc(size_t count, size_t size)
 {
     FAILS("calloc", ENOMEM, (void *)NULL);
+    FAILS("own-calloc", ENOMEM, (void *)NULL);
     return __libc_calloc(count, size);
 }
 

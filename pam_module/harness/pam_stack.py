@@ -21,6 +21,7 @@ class Outcome:
     authenticate: str
     account: str
     setcred: str
+    end: str
     user: str
     prompts: tuple[str, ...]
     calls: int
@@ -64,7 +65,7 @@ class PamStack:
         wrapper: Sequence[str] = (),
         limit_s: float = 60.0,
     ) -> Outcome:
-        """Authenticates in a process of its own, which must end well."""
+        """Authenticates in a process of its own, which must end well; several secrets in as many lines."""
         command = [*wrapper, str(self.build / "pam_driver"), "auth", *options]
         started = time.monotonic()
         done = subprocess.run(
@@ -90,12 +91,13 @@ class PamStack:
                 prompts.append(value)
             else:
                 fields[key] = value
-        words = {"authenticate", "account", "setcred", "user", "calls"}
+        words = {"authenticate", "account", "setcred", "end", "user", "calls"}
         figures = {key: int(value) for key, value in fields.items() if key not in words}
         return Outcome(
             fields["authenticate"],
             fields["account"],
             fields["setcred"],
+            fields["end"],
             fields["user"],
             tuple(prompts),
             int(fields["calls"]),

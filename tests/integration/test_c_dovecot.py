@@ -157,6 +157,9 @@ def running(passdbs: str) -> Iterator[Dovecot]:
     for name in ("imap", "pop3"):
         module = f"{directory}/pam_mailauth.so socket={directory}/auth.sock timeout=3"
         (services / name).write_text(f"auth required {module} set_user\naccount required {module}\n")
+    second = f"auth required {directory}/pam_mailauth.so socket={directory}/auth.sock second_factor_only forward_pass"
+    for name, behind in (("smtp", "pam_deny.so"), ("sieve", "pam_permit.so")):
+        (services / name).write_text(f"{second}\nauth required {behind}\naccount required pam_permit.so\n")
     (directory / "deny").write_text("")
     (directory / "mail").mkdir(mode=0o777)
     (directory / "mail").chmod(0o777)
@@ -324,34 +327,25 @@ def test_a_lookup_without_a_password_fails_for_the_time_being(dovecot: Dovecot) 
     assert server.raw == []
 
 
-def test_doveadm_auth_test_agrees(dovecot: Dovecot) -> None:
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [
-                "doveadm",
-                "-c",
-                dovecot.dir / "dovecot.conf",
-                "auth",
-                "test",
-                "-x",
-                "service=imap",
-                "-x",
-                "rip=192.0.2.7",
-                "anna",
-                "secret123456",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
+def auth_test(dovecot: Dovecot, service: str = "imap") -> subprocess.CompletedProcess[str]:
+    """What `doveadm auth test` says of anna."""
+    command = ["doveadm", "-c", str(dovecot.dir / "dovecot.conf"), "auth", "test", "-x", f"service={service}"]
+    return subprocess.run(
+        [*command, "-x", "rip=192.0.2.7", "anna", "secret123456"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
 
+
+def test_doveadm_auth_test_agrees(dovecot: Dovecot) -> None:
     with answering(dovecot, ok("anna@example.org")) as server:
-        assert run().returncode == 0
+        assert auth_test(dovecot).returncode == 0
     assert server.asked[0].parameters["rip"] == "192.0.2.7"
     with answering(dovecot, fail("[ALERT] no")):
-        assert run().returncode == 77
-    assert "code=temp_fail" in run().stdout
+        assert auth_test(dovecot).returncode == 77
+    assert "code=temp_fail" in auth_test(dovecot).stdout
 
 
 def test_a_burst_of_logins_is_served_without_loss(dovecot: Dovecot) -> None:
@@ -413,3 +407,20 @@ def test_pam_waits_for_a_daemon_that_restarts(dovecot_pam: Dovecot) -> None:
             login.result(0.5)
         with answering(dovecot_pam, ok("anna@example.org")):
             assert login.result(10).startswith("a OK ")
+
+
+def test_pam_gives_a_code_back_after_a_wrong_password(dovecot_pam: Dovecot) -> None:
+    """Dovecot passes the last status to pam_end."""
+    token = "0123456789abcdef0123456789abcdef"
+
+    def decide(asked: Asked) -> Say:
+        return ok("anna", tail="6", release=token) if asked.parameters["factor"] == "second" else fail()
+
+    with answering(dovecot_pam, decide) as server:
+        assert auth_test(dovecot_pam, "sieve").returncode == 0
+        assert auth_test(dovecot_pam, "smtp").returncode == 77
+    assert [(asked.parameters["service"], asked.parameters["factor"]) for asked in server.asked] == [
+        ("sieve", "second"),
+        ("smtp", "second"),
+        ("smtp", "release"),
+    ]

@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pam_module.harness.applications import pamtester, python_pam
 from pam_module.harness.fake_server import GREETING, Asked, FakeServer, Say, fail, ok
 from pam_module.harness.helper import build
 from pam_module.harness.pam_stack import PamStack
@@ -318,16 +318,6 @@ def test_a_grant_that_does_not_say_how_long_the_code_was_is_unavailable(
 # Other applications
 
 
-def wrapped(stack: PamStack) -> dict[str, str]:
-    """The environment that makes any program use the private service directory."""
-    return {
-        **os.environ,
-        "LD_PRELOAD": "libpam_wrapper.so",
-        "PAM_WRAPPER": "1",
-        "PAM_WRAPPER_SERVICE_DIR": str(stack.directory / "pam.d"),
-    }
-
-
 @pytest.fixture
 def plain(shipped: Path, tmp_path: Path) -> PamStack:
     stack = PamStack(shipped, tmp_path)
@@ -335,21 +325,9 @@ def plain(shipped: Path, tmp_path: Path) -> PamStack:
     return stack
 
 
-def pamtester(stack: PamStack, secret: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["pamtester", "imap", USER, "authenticate", "acct_mgmt", "setcred"],
-        input=secret + "\n",
-        capture_output=True,
-        text=True,
-        check=False,
-        env=wrapped(stack),
-        timeout=30,
-    )
-
-
 def test_pamtester_drives_it(plain: PamStack) -> None:
     with FakeServer(plain.socket, lambda asked: ok(USER) if asked.secret == SECRET else fail()) as server:
-        granted, denied = pamtester(plain, SECRET), pamtester(plain, "wrong")
+        granted, denied = pamtester(plain, USER, SECRET), pamtester(plain, USER, "wrong")
     assert granted.returncode == 0, granted
     assert denied.returncode != 0
     assert "Authentication failure" in denied.stderr
@@ -357,29 +335,9 @@ def test_pamtester_drives_it(plain: PamStack) -> None:
 
 
 def test_python_pam_drives_it(plain: PamStack) -> None:
-    script = (
-        f"import pam, sys; p = pam.pam();print(p.authenticate({USER!r}, sys.stdin.read(), service='imap'), p.code)"
-    )
-
-    # It opens libpam by itself, past libpam_wrapper: a mount namespace of its own hides /etc/pam.d.
-    inside = 'mount --bind "$0" /etc/pam.d && exec "$@"'
-    services = str(plain.directory / "pam.d")
-
-    def run(secret: str) -> str:
-        done = subprocess.run(
-            ["unshare", "-m", "sh", "-c", inside, services, sys.executable, "-c", script],
-            input=secret,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
     with FakeServer(plain.socket, lambda asked: ok(USER) if asked.secret == SECRET else fail()):
-        assert run(SECRET) == "True 0"
-        assert run("wrong") == "False 7"
+        assert python_pam(plain, USER, SECRET) == "True 0"
+        assert python_pam(plain, USER, "wrong") == "False 7"
 
 
 # The module as a file
@@ -395,7 +353,7 @@ def test_the_module_exports_its_entry_points_only(shipped: Path) -> None:
 
 def test_the_module_has_no_static_state_and_no_getenv(shipped: Path) -> None:
     """Nothing writable in its own objects: no .data, no .bss."""
-    for name in ("pam_mailauth.lo", "wire.lo", "wire_text.lo"):
+    for name in ("pam_mailauth.lo", "pam_release.lo", "wire.lo", "wire_text.lo"):
         sizes = subprocess.run(["size", "-A", shipped / name], capture_output=True, text=True, check=True).stdout
         found = dict(re.findall(r"^\.(data|bss)\s+(\d+)", sizes, re.MULTILINE))
         assert found == {"data": "0", "bss": "0"}, name

@@ -15,7 +15,8 @@ from pam_module.harness.fake_server import GREETING, Asked, escape, unescape
 from pam_module.harness.helper import build
 
 UNAVAILABLE, DENIED, GRANTED = 0, 1, 2
-MAX_USER, MAX_REASON, MAX_REQUEST = 511, 1000, 16384
+MAX_USER, MAX_REASON, MAX_REQUEST, RELEASE_DIGITS = 511, 1000, 16384, 32
+TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 class Bytes(ctypes.Structure):
@@ -39,6 +40,7 @@ class Request(ctypes.Structure):
         ("local_name", ctypes.c_char_p),
         ("orig_user", ctypes.c_char_p),
         ("second_factor_only", ctypes.c_bool),
+        ("release", ctypes.c_char_p),
     )
 
 
@@ -51,6 +53,7 @@ class Reply(ctypes.Structure):
         ("reason", ctypes.c_char * (MAX_REASON + 1)),
         ("has_tail", ctypes.c_bool),
         ("tail_bytes", ctypes.c_size_t),
+        ("release", ctypes.c_char * (RELEASE_DIGITS + 1)),
     )
 
 
@@ -85,6 +88,7 @@ class Verdict:
     user: str
     reason: str
     tail: int | None
+    release: str = ""
 
 
 def take(wire: ctypes.CDLL, *lines: bytes, greeted: bool = True) -> Verdict:
@@ -96,7 +100,7 @@ def take(wire: ctypes.CDLL, *lines: bytes, greeted: bool = True) -> Verdict:
         if over:
             break
     tail = reply.tail_bytes if reply.has_tail else None
-    return Verdict(over, reply.verdict, reply.user.decode(), reply.reason.decode(), tail)
+    return Verdict(over, reply.verdict, reply.user.decode(), reply.reason.decode(), tail, reply.release.decode())
 
 
 def render(wire: ctypes.CDLL, user: bytes, secret: bytes, size: int = MAX_REQUEST, **more: object) -> bytes | None:
@@ -135,6 +139,21 @@ def test_the_length_of_the_code_is_read(wire: ctypes.CDLL, tail: tuple[str, int]
 @pytest.mark.parametrize("tail", ["", "-1", "+6", " 6", "6 ", "0x6", "99999", "6\ttail=6", "\u0666"])
 def test_an_odd_length_of_the_code_is_unavailable(wire: ctypes.CDLL, tail: str) -> None:
     assert take(wire, f"OK\t1\tuser=a\ttail={tail}".encode()).verdict == UNAVAILABLE
+
+
+def test_the_token_for_giving_back_is_read(wire: ctypes.CDLL) -> None:
+    line = f"OK\t1\tuser=a\ttail=6\trelease={TOKEN}".encode()
+    assert take(wire, line) == Verdict(True, GRANTED, "a", "", 6, TOKEN)
+    assert take(wire, f"FAIL\t1\tuser=a\trelease={TOKEN}".encode()) == Verdict(True, DENIED, "", "", None)
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", TOKEN[1:], TOKEN + "0", TOKEN.upper(), TOKEN[1:] + " ", TOKEN[1:] + "g", TOKEN + "\trelease=" + TOKEN],
+)
+def test_an_odd_token_is_unavailable(wire: ctypes.CDLL, token: str) -> None:
+    got = take(wire, f"OK\t1\tuser=a\ttail=6\trelease={token}".encode())
+    assert got == Verdict(True, UNAVAILABLE, "", "", None)
 
 
 @given(text=st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=200))
@@ -194,6 +213,14 @@ def test_the_request_reads_as_the_protocol_has_it(wire: ctypes.CDLL) -> None:
         b"VERSION\t1\t1\nCPID\t77\nAUTH\t1\tPLAIN\tservice=imap\tlip=::1\trip=192.0.2.7"
         b"\tlport=143\trport=5\tsecured=tls\tsession=S\tlocal_name=mx\tmailauth=1\tfactor=second"
         b"\tresp=" + base64.b64encode(b"\0u\0s") + b"\n"
+    )
+
+
+def test_giving_back_reads_as_the_protocol_has_it(wire: ctypes.CDLL) -> None:
+    raw = render(wire, b"u", b"-", service=b"imap", rip=b"192.0.2.7", release=TOKEN.encode(), second_factor_only=True)
+    assert raw == (
+        b"VERSION\t1\t1\nCPID\t77\nAUTH\t1\tPLAIN\tservice=imap\trip=192.0.2.7\tmailauth=1"
+        b"\tfactor=release\trelease=" + TOKEN.encode() + b"\tresp=" + base64.b64encode(b"\0u\0-") + b"\n"
     )
 
 
