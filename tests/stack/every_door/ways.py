@@ -1,0 +1,131 @@
+"""The ways from a mail server to mailauth beside those of ../logins, as sandboxes: every door that deploy/ opens.
+
+This machine has one of Dovecot 2.3 and 2.4; the other comes from another Debian release below
+build/roots, and Exim as well, which is no neighbour of Postfix. What a client hears depends on the
+way: PAM has no words for a reason, and none for "temporary".
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tests.stack import clients, sandboxes
+from tests.stack.clients import Login
+from tests.stack.doors import IMAP, POP3, POSTFIX, SIEVE, SUBMISSION, Door
+from tests.stack.sandboxes import REPOSITORY, Sandbox
+
+RELEASES = {"2.3": "bookworm", "2.4": "trixie"}
+"""Which release of Debian has which Dovecot."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A sandbox, and the doors that are looked at there."""
+
+    dovecot: str
+    series: str
+    postfix: str
+    exim: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.series}-{self.dovecot}-postfix-{self.postfix}" + "-exim" * self.exim
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its servers come from the other release."""
+        return self.series != series_here()
+
+    def options(self) -> tuple[str, ...]:
+        """Return the options of `deploy/sandbox up`."""
+        words = ["--dovecot", self.dovecot, "--postfix", self.postfix]
+        words += ["--root", str(other_release())] if self.is_elsewhere else []
+        return (*words, *["--exim"] * self.exim)
+
+    @property
+    def doors(self) -> tuple[Door, ...]:
+        """Return all doors of the way."""
+        return (*self.of_dovecot, self.of_postfix, *[EXIM] * self.exim)
+
+    @property
+    def of_dovecot(self) -> tuple[Door, ...]:
+        found = (IMAP, POP3, SIEVE, SUBMISSION)
+        return tuple(map(_on_pam, found)) if self.dovecot == "pam" else found
+
+    @property
+    def of_postfix(self) -> Door:
+        match self.postfix, self.dovecot:
+            case "saslauthd", _:
+                return POSTFIX_ON_SASLAUTHD
+            case "dovecot", "pam":
+                return replace(POSTFIX, refused=_NO_REASON[self.series], unavailable=_NO_REASON[self.series])
+            case "dovecot", _:
+                return replace(POSTFIX, unavailable=_NO_REASON[self.series])
+            case _:
+                return POSTFIX
+
+
+def _on_pam(door: Door) -> Door:
+    """Whatever went wrong is a wrong password."""
+    words = REFUSED_BY_PAM[door.name]
+    return replace(door, refused=words, unavailable=words)
+
+
+def _exim(sandbox: Sandbox, *login: str) -> Login:
+    host, port = json.loads((sandbox.dir / "sandbox.json").read_text())["exim"]
+    return clients.swaks((host, port), *login)
+
+
+REFUSED_BY_PAM = {
+    "imap": "[AUTHENTICATIONFAILED] Authentication failed.",
+    "pop3": "[AUTH] Authentication failed.",
+    "sieve": '"Authentication failed."',
+    "submission": "535 5.7.8 Authentication failed.",
+}
+EXIM = Door("exim", "smtp", _exim, "535 Incorrect authentication data", "435 Unable to authenticate at present")
+_SASL_FAILURE = "535 5.7.8 Error: authentication failed: authentication failure"
+POSTFIX_ON_SASLAUTHD = replace(POSTFIX, service="smtp", refused=_SASL_FAILURE, unavailable=_SASL_FAILURE)
+_NO_REASON = {"2.3": "535 5.7.8 Error: authentication failed:"}
+_NO_REASON["2.4"] = f"{_NO_REASON['2.3']} (reason unavailable)"
+"""What the Postfix of each release makes of a refusal without words."""
+
+
+@functools.cache
+def series_here() -> str:
+    """Return 2.3 or 2.4: this machine's Dovecot."""
+    shown = subprocess.run(["/usr/sbin/dovecot", "--version"], capture_output=True, text=True, check=True)
+    found = re.match(r"\d+\.\d+", shown.stdout)
+    assert found is not None
+    return found.group()
+
+
+@functools.cache
+def other_release() -> Path:
+    """Return the other release's root, made if it is missing (by deploy/bootstrap, as a rule)."""
+    suite = next(suite for series, suite in RELEASES.items() if series != series_here())
+    directory = REPOSITORY / "build" / "roots" / suite
+    done = subprocess.run(
+        [sandboxes.SANDBOX, "root", directory, suite], capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+@functools.cache
+def ways() -> tuple[Way, ...]:
+    """Return the ways that ../logins has not: PAM, the other Dovecot, saslauthd, and Exim where it can be had."""
+    every = (
+        Way("checkpassword", "2.3", "direct"),
+        Way("pam", "2.3", "saslauthd"),
+        Way("lua", "2.3", "dovecot"),
+        Way("lua", "2.4", "dovecot"),
+        Way("pam", "2.4", "dovecot"),
+    )
+    missing = [way for way in every if way.is_elsewhere or way.dovecot not in sandboxes.doors()]
+    host_of_exim = next(way for way in missing if way.is_elsewhere)
+    return tuple(replace(way, exim=way == host_of_exim) for way in missing)
