@@ -32,7 +32,7 @@ demo: ## show the whole story on private servers, from nothing, in a few minutes
 	@deploy/demo $(DEMO_ARGS)
 
 test: ## run all tests: unit, property, integration, and real mail servers
-	@deploy/bootstrap test
+	@deploy/bootstrap $(if $(filter tests/%,$(PYTEST_ARGS)),test,stack)
 	$(PYTHON) -m pytest $(if $(filter tests/%,$(PYTEST_ARGS)),,$(SUITES)) $(PYTEST_ARGS)
 
 lint: ## check style, types, layers and the C sources' format

@@ -94,6 +94,8 @@ def status(options: argparse.Namespace) -> None:
 
 def root_(options: argparse.Namespace) -> None:
     directory = Path(options.dir).resolve()
+    if options.check:
+        sys.exit(0 if root.is_made(directory, options.suite) else 1)
     if root.make(directory, options.suite, options.mirror):
         state.say(f"made {options.suite} in {directory}: `up DIR --root {directory}`")
     else:
@@ -135,6 +137,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--purge", action="store_true", help="remove logs and messages too")
     sub = verb("root", root_, "make another Debian release in DIR, for `up --root DIR`")
     sub.add_argument("suite", nargs="?", choices=root.SUITES, default=root.SUITES[0])
+    sub.add_argument("--check", action="store_true", help="only look: exit 1 if it is missing or out of date")
     sub.add_argument("--mirror", default=root.MIRROR, metavar="URL", help="where its packages come from")
     sub = verb("set", set_, "change mailauth's configuration and restart mailauth")
     sub.add_argument("settings", nargs="+", metavar="KEY=VALUE", type=setting)

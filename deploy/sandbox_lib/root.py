@@ -60,15 +60,14 @@ rm -rf /var/lib/apt/lists/*
 
 def make(directory: Path, suite: str, mirror: str) -> bool:
     """Make the system in `directory`; return False if it is there already."""
-    recipe = f"{suite}\n{SCRIPT}"
-    if is_made(directory, recipe):
+    if is_made(directory, suite):
         return False
     if shutil.which("debootstrap") is None:
         raise SandboxError("debootstrap is not installed: run `make dev`")
     mounts.check()
     directory.parent.mkdir(parents=True, exist_ok=True)
     with taking_turns(directory):
-        if is_made(directory, recipe):
+        if is_made(directory, suite):
             return False
         discard(directory)
         unfinished = directory.with_name(directory.name + ".unfinished")
@@ -82,14 +81,19 @@ def make(directory: Path, suite: str, mirror: str) -> bool:
                 ["debootstrap", "--variant=minbase", "--include=ca-certificates", suite, str(unfinished), mirror],
             )
             run(log, output, ["chroot", str(unfinished), "sh", "-c", SCRIPT])
-        (unfinished / MARKER).write_text(recipe)
+        (unfinished / MARKER).write_text(recipe(suite))
         unfinished.rename(directory)
     return True
 
 
-def is_made(directory: Path, recipe: str) -> bool:
+def recipe(suite: str) -> str:
+    """What a system was made by; another recipe means making it again."""
+    return f"{suite}\n{SCRIPT}"
+
+
+def is_made(directory: Path, suite: str) -> bool:
     marker = directory / MARKER
-    return marker.exists() and marker.read_text() == recipe
+    return marker.exists() and marker.read_text() == recipe(suite)
 
 
 def discard(directory: Path) -> None:
