@@ -1,5 +1,6 @@
 """APP1: the shape of app passwords, and what they open."""
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
@@ -33,6 +34,21 @@ def test_generated_app_password_is_the_golden_one() -> None:
     """The format is in people's mail clients: it must not change."""
     assert TOKEN == "aaasea2eawdaqcajbifs25eq"
     assert app_password.recognise(TOKEN.encode()) == Token("aaase", b"a2eawdaqcajbifs2")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_checksum_is_the_one_of_the_format(seed: int) -> None:
+    """Ten bits and a letter of the SHA-256 over a label and the body, whatever way the code computes them."""
+    token = app_password.generate(lambda size: hashlib.sha256(bytes([seed])).digest()[:size])
+    digest = hashlib.sha256(b"mailauth app password\x00" + token[:21].encode()).digest()
+    number = int.from_bytes(digest[:2], "big") >> 6
+    letter = "abcdefghijkmnpqrstuvwxyz"[digest[2] % 24]
+    assert token[21:] == alphabet.ALPHABET[number >> 5] + alphabet.ALPHABET[number & 31] + letter
+
+
+@pytest.mark.parametrize("body", [b"0" * 21, b"a" * 20 + b"l", b"o" * 21, b"\xff" * 21, "é".encode() * 10 + b"a"])
+def test_right_checksum_over_other_characters_is_no_app_password(body: bytes) -> None:
+    assert app_password.recognise(body + app_password._checksum(body).encode()) is None
 
 
 def test_generation_draws_once_what_it_needs() -> None:
