@@ -10,9 +10,10 @@ import pytest
 
 from pam_module.harness.helper import build
 from pam_module.harness.pam_stack import PamStack
+from tests.integration.pam.doors import Door
 from tests.integration.serving import Site
 
-SiteMaker = Callable[..., Site]
+DoorMaker = Callable[..., Door]
 
 
 @pytest.fixture(scope="session")
@@ -37,20 +38,28 @@ def plain(shipped: Path, tmp_path: Path) -> PamStack:
     return PamStack(shipped, tmp_path)
 
 
-@pytest.fixture(scope="module")
-def make_site() -> Iterator[SiteMaker]:
-    """Give a maker of sites with a server. Their directories have short names, for the socket's path."""
+@pytest.fixture(scope="session")
+def make_door(shipped: Path) -> Iterator[DoorMaker]:
+    """Give a maker of sites with a server and a PAM stack. Their names are short, for the socket's path."""
     with tempfile.TemporaryDirectory(prefix="mailauth-") as top:
-        made: list[Site] = []
+        made: list[Door] = []
 
-        def make(*settings: str) -> Site:
+        def make(*settings: str) -> Door:
             directory = Path(top) / f"site{len(made)}"
             directory.mkdir()
             site = Site(directory, *settings)
-            made.append(site)
+            door = Door(site, shipped)
+            made.append(door)
             site.serve()
-            return site
+            return door
 
         yield make
-        for site in made:
-            site.close()
+        for door in made:
+            door.close()
+            door.site.close()
+
+
+@pytest.fixture(scope="session")
+def door(make_door: DoorMaker) -> Door:
+    """Give a door after the cut-over, without limits and memory."""
+    return make_door()
