@@ -3,8 +3,8 @@
 A value that is not a plain word stands in double quotes with JSON's escapes, so that nothing a client sends can
 begin a line or a field of its own (requirement AUD3). No secret is ever handed to a log call, at any level.
 
-Lines that are made in one turn of the event loop are written together, at the turn's end: a system call for each
-costs more than deciding on an app password.
+What is logged in one turn of the event loop is worded and written together, at the turn's end: doing so for each
+line by itself costs more than deciding on an app password.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TextIO
 
@@ -29,33 +30,37 @@ class _Output:
 
     def __init__(self) -> None:
         self.stream: TextIO = sys.stderr
-        self._waiting: list[str] = []
-        self._is_flush_due = False
+        self._waiting: list[Callable[[], str]] = []
+        self._flush_is_due_on: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
 
-    def write(self, line: str, *, at_once: bool) -> None:
-        """Write a line, and those that wait before it; or let it wait for the end of the event loop's turn."""
+    def write(self, line: Callable[[], str], *, at_once: bool) -> None:
+        """Write a line, and those that wait before it; or let it wait for the end of the event loop's turn.
+
+        It is worded when it is written: several in a row find their code in the processor's cache.
+        """
         self._waiting.append(line)
-        if at_once:
+        try:
+            loop = None if at_once else asyncio.get_running_loop()
+        except RuntimeError:  # this thread has no event loop
+            loop = None
+        if loop is None:
             self.flush()
-        elif not self._is_flush_due:
-            try:
-                asyncio.get_running_loop().call_soon(self.flush)
-                self._is_flush_due = True
-            except RuntimeError:  # this thread has no event loop
-                self.flush()
+        elif loop is not self._flush_is_due_on:
+            loop.call_soon(self.flush)
+            self._flush_is_due_on = loop
 
     def flush(self) -> None:
         """Write what waits."""
         with self._lock:
-            self._is_flush_due = False
+            self._flush_is_due_on = None
             count = len(self._waiting)  # another thread may append meanwhile
             lines = self._waiting[:count]
             del self._waiting[:count]
             if lines:
                 # A log that cannot be written (a full disk, a closed pipe) cannot be complained about either.
                 with contextlib.suppress(OSError, ValueError):
-                    self.stream.write("\n".join(lines) + "\n")
+                    self.stream.write("\n".join([line() for line in lines]) + "\n")
                     self.stream.flush()
 
 
@@ -81,7 +86,8 @@ class LineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         try:
-            _output.write(self.format(record), at_once=record.levelno >= logging.WARNING)
+            line = self.format(record)
+            _output.write(lambda: line, at_once=record.levelno >= logging.WARNING)
         except Exception:
             self.handleError(record)  # logging's own way: a broken log call must not end a login
 
@@ -101,12 +107,14 @@ def set_up(level: str, stream: TextIO = sys.stderr) -> None:
     logging.captureWarnings(True)
 
 
-def write(event: str, pairs: str) -> None:
+def write(event: str, pairs: Callable[[], str]) -> None:
     """Write a line of level `info` around `logging`, whose records cost too much where there is one a login.
 
-    `pairs` are joined by single spaces and made by `pair`, or plain words by construction.
+    `pairs` gives the pairs, joined by single spaces and made by `pair`, or plain words by construction; it must
+    not fail.
     """
-    _output.write(f"{_moment(time.time())} info {event} {pairs}", at_once=False)
+    moment = time.time()
+    _output.write(lambda: f"{_moment(moment)} info {event} {pairs()}", at_once=False)
 
 
 def pair(key: str, content: str) -> str:

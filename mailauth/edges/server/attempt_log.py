@@ -5,7 +5,7 @@ passwords into the wrong field.
 """
 
 import logging
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import assert_never
 
 from mailauth.effects import log_lines
@@ -20,16 +20,19 @@ def record(attempt: Attempt, verdict: Verdict, peer: str, milliseconds: float) -
     """Log an attempt and its verdict. `peer` says which process asked."""
     if not _log.isEnabledFor(logging.INFO):
         return
+    log_lines.write("login", partial(_words, attempt, verdict, peer, milliseconds))
+
+
+def _words(attempt: Attempt, verdict: Verdict, peer: str, milliseconds: float) -> str:
     account = verdict.account
     who = f"name_bytes={len(attempt.name.encode('utf-8', 'replace'))}" if account is None else pair("account", account)
     credential = f" credential={verdict.credential}" if isinstance(verdict, Granted) else ""
     source = _source(attempt.service, attempt.client)
     session = f" {pair('session', attempt.session)}" if attempt.session else ""
     manner = _manner(attempt.mechanism, attempt.secured, peer)
-    log_lines.write(
-        "login",
+    return (
         f"verdict={_word(verdict)} reason={verdict.reason} {who}{credential}{source}{session}{manner} "
-        f"ms={milliseconds:.1f}",
+        f"ms={milliseconds:.1f}"
     )
 
 
