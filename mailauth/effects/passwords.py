@@ -6,18 +6,14 @@ many threads as cores and a cap on what may wait for them: a flood of guesses ne
 delays what needs no hash (requirement PW4).
 """
 
-import asyncio
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Final
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from mailauth.vocabulary.errors import HashUnreadable, Overloaded
-
-T = TypeVar("T")
+from mailauth.effects.pools import BoundedPool
+from mailauth.vocabulary.errors import HashUnreadable
 
 SCHEME: Final = "{ARGON2ID}"
 MAX_WAITING = 512
@@ -55,24 +51,8 @@ class PasswordHasher:
         return stored is not None
 
 
-class HashPool:
+class HashPool(BoundedPool):
     """Runs password checks beside the event loop, as many at once as there are cores."""
 
     def __init__(self, threads: int | None = None, max_waiting: int = MAX_WAITING) -> None:
-        self._executor = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="hash")
-        self._max_waiting = max_waiting
-        self._waiting = 0
-
-    async def run(self, job: Callable[[], T]) -> T:
-        """Return what a job returns. Raises Overloaded at once where too many wait already."""
-        if self._waiting >= self._max_waiting:
-            raise Overloaded(f"{self._waiting} password checks are waiting")
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, job)
-        finally:
-            self._waiting -= 1
-
-    def close(self) -> None:
-        """Let running checks end and forget those that wait."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        super().__init__(threads or os.cpu_count() or 1, max_waiting, "password checks")

@@ -8,13 +8,11 @@ the thread's connection is replaced; nothing of the transaction is in force then
 Must not decide anything, and must not be used from the event loop's thread except through `run`.
 """
 
-import asyncio
 import logging
 import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +22,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from mailauth.effects.pools import BoundedPool
 from mailauth.vocabulary.errors import Overloaded, StoreUnavailable
 
 T = TypeVar("T")
@@ -49,11 +48,9 @@ class Database:
         self.engine = _engine(self.url)
         self._held = threading.local()
         self._all_held: list[Connection] = []
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="database")
+        self._threads = BoundedPool(threads, max_waiting, "database jobs")
         # Apart, because what writes may hold all the other threads while it waits for the lock.
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="database-reader")
-        self._max_waiting = max_waiting
-        self._waiting = {self._executor: 0, self._readers: 0}
+        self._readers = BoundedPool(READERS, max_waiting, "database look-ups")
         # SQLite has one writer; waiting for it here is fair, its own busy handler sleeps and guesses.
         self._write_lock = threading.Lock() if self.is_sqlite else nullcontext()
 
@@ -64,20 +61,11 @@ class Database:
 
     async def run(self, job: Callable[[], T]) -> T:
         """Return what a job returns that one of the database's threads ran. Raises Overloaded at once."""
-        return await self._run_on(self._executor, job)
+        return await self._threads.run(job)
 
     async def run_reading(self, job: Callable[[], T]) -> T:
         """Do the same for a job that only reads: it never waits behind those that write."""
-        return await self._run_on(self._readers, job)
-
-    async def _run_on(self, executor: ThreadPoolExecutor, job: Callable[[], T]) -> T:
-        if self._waiting[executor] >= self._max_waiting:
-            raise Overloaded(f"{self._waiting[executor]} database jobs are waiting")
-        self._waiting[executor] += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(executor, job)
-        finally:
-            self._waiting[executor] -= 1
+        return await self._readers.run(job)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -104,12 +92,15 @@ class Database:
             except StoreUnavailable as error:
                 log.warning("a deferred write was lost: %s", error)
 
-        self._executor.submit(logged)
+        try:
+            self._threads.later(logged)
+        except Overloaded as error:
+            log.warning("a deferred write was lost: %s", error)
 
     def close(self) -> None:
         """Let all jobs end, then close every connection."""
-        self._executor.shutdown(wait=True)
-        self._readers.shutdown(wait=True)
+        self._threads.close(finish=True)
+        self._readers.close(finish=True)
         while self._all_held:
             self._all_held.pop().close()
         self.engine.dispose()

@@ -286,7 +286,7 @@ async def test_full_queue_of_hashes_is_an_overload_and_no_denial(world: World) -
 
 async def test_full_queue_of_the_database_is_an_overload_and_no_denial(world: World) -> None:
     alice = world.enrol("alice")
-    world.installation.database._max_waiting = 0
+    world.installation.database._threads._max_waiting = 0
     assert is_unavailable(await fresh_login(world, alice), Reason.OVERLOADED)
-    world.installation.database._max_waiting = 512
+    world.installation.database._threads._max_waiting = 512
     assert isinstance(await fresh_login(world, alice), Granted)

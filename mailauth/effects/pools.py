@@ -1,0 +1,75 @@
+"""Threads beside the event loop, with a cap on what may wait for them.
+
+What nobody waits for any more, because its deadline has passed, is not begun; until a thread comes by to see that,
+it counts as waiting. So a database or a directory that hangs cannot fill the memory with abandoned logins.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from mailauth.vocabulary.errors import Overloaded
+
+T = TypeVar("T")
+
+
+class BoundedPool:
+    """A few threads, and at most `max_waiting` jobs that wait or run; `jobs` says what they are, in words."""
+
+    def __init__(self, threads: int, max_waiting: int, jobs: str) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=jobs.replace(" ", "-"))
+        self._max_waiting = max_waiting
+        self._jobs = jobs
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Return what a job returns that one of the threads ran. Raises Overloaded at once.
+
+        Cancelled while the job waits, it is not begun; while it runs, it runs on, and what it does is done.
+        """
+        is_wanted = [True]
+        self._count()
+
+        def guarded() -> T:
+            try:
+                if not is_wanted:
+                    raise asyncio.CancelledError
+                return job()
+            finally:
+                self._uncount()
+
+        future = asyncio.wrap_future(self._executor.submit(guarded))
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            is_wanted.clear()
+            raise
+
+    def later(self, job: Callable[[], object]) -> None:
+        """Have a job done that nobody waits for. Raises Overloaded."""
+        self._count()
+
+        def counted() -> None:
+            try:
+                job()
+            finally:
+                self._uncount()
+
+        self._executor.submit(counted)
+
+    def close(self, *, finish: bool = False) -> None:
+        """Let running jobs end, and those that wait as well if `finish`, else forget them."""
+        self._executor.shutdown(wait=True, cancel_futures=not finish)
+
+    def _count(self) -> None:
+        with self._lock:
+            if self._waiting >= self._max_waiting:
+                raise Overloaded(f"{self._waiting} {self._jobs} are waiting")
+            self._waiting += 1
+
+    def _uncount(self) -> None:
+        with self._lock:
+            self._waiting -= 1
