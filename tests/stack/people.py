@@ -11,6 +11,7 @@ import base64
 import functools
 import itertools
 import json
+import re
 import secrets
 import socket
 import threading
@@ -195,6 +196,14 @@ class Site:
         """Return what mailauth has logged of an account."""
         lines = self.sandbox.log_files["mailauth"].read_text(errors="replace").splitlines()
         return "\n".join(line for line in lines if f"account={name}" in line)
+
+    def reasons(self, name: str, count: int) -> list[str]:
+        """Return the reasons of an account's so many logins, oldest first; the log comes a little after the reply."""
+        until(lambda: len(self._reasons(name)) >= count, f"{count} logins of {name} are logged")
+        return self._reasons(name)
+
+    def _reasons(self, name: str) -> list[str]:
+        return re.findall(r"\breason=(\S+)", self.log_of(name))
 
 
 def _greets(path: Path) -> bool:

@@ -25,11 +25,18 @@ USUAL = "2025-05-05T00:00 Europe/Brussels"
 
 
 @pytest.fixture(scope="module")
-def early(site: Site) -> Iterator[Site]:
-    """A site whose date is far ahead."""
+def took_s(site: Site) -> Iterator[float]:
+    """How many seconds it took to put the date far ahead."""
+    began = time.monotonic()
     site.sandbox.set(f"cutover.date={FAR}")
-    yield site
+    yield time.monotonic() - began
     site.sandbox.set(f"cutover.date={USUAL}")
+
+
+@pytest.fixture(scope="module")
+def early(site: Site, took_s: float) -> Site:
+    """A site whose date is far ahead."""
+    return site
 
 
 def at_every_door(site: Site, name: str, secret: str) -> dict[Door, str]:
@@ -62,18 +69,16 @@ def test_before_the_date_who_is_enrolled_needs_the_code_at_once(early: Site) -> 
 
 
 @on_the_first
-def test_the_date_passes_while_the_servers_run(early: Site) -> None:
+def test_the_date_passes_while_the_servers_run(early: Site, took_s: float) -> None:
     without, enrolled = early.owner(), early.enrolled()
-    began = time.monotonic()
-    early.sandbox.set(f"cutover.date={FAR}")
-    took_s = time.monotonic() - began
-    # A set as long as the last one, and the logins; more than twice that, and the test is on the wrong machine.
-    date = (datetime.now(UTC) + timedelta(seconds=2 * took_s + 2)).replace(microsecond=0)
-    early.sandbox.set(f"cutover.date={date.isoformat()}")
-    pids = [early.pid(name) for name in ("mailauth", "dovecot", "postfix")]
-    found = at_every_door(early, without.name, without.password)
-    assert datetime.now(UTC) < date, "this machine was too busy to log in before the date"
+    for patience in range(2, 6):  # enough for setting it once more, and for logging in
+        date = (datetime.now(UTC) + timedelta(seconds=patience * took_s)).replace(microsecond=0)
+        early.sandbox.set(f"cutover.date={date.isoformat()}")
+        found = at_every_door(early, without.name, without.password)
+        if datetime.now(UTC) < date:
+            break
     assert found == everywhere(early, None)
+    pids = [early.pid(name) for name in ("mailauth", "dovecot", "postfix")]
     until(lambda: datetime.now(UTC) > date, "the date passes")
     refused = everywhere(early, AFTER.format(date=f"{date.day} {date:%B} {date.year}"))
     assert at_every_door(early, without.name, without.password) == refused

@@ -1,6 +1,6 @@
 """One table: every door, every case. All doors decide alike, and say no in the same words.
 
-The cells of a site are played all at once, since a refusing Dovecot takes half a second; each test
+All cells are played at once, since a refusing Dovecot takes half a second; each test
 then looks at one of them.
 """
 
@@ -17,7 +17,7 @@ import pytest
 from tests.stack import doors
 from tests.stack.clients import ELSEWHERE, HOME
 from tests.stack.doors import IN, Door
-from tests.stack.people import Site, set_ups
+from tests.stack.people import SetUp, Site, set_ups
 
 PLAYED_AT_ONCE = 20
 OUT = "out"
@@ -190,11 +190,16 @@ def play(site: Site, door: Door, case: Case) -> Cell:
     )
 
 
-@pytest.fixture(scope="module")
-def table(site: Site) -> dict[tuple[Door, Case], Future[Cell]]:
+Table = dict[tuple[SetUp, Door, Case], Future[Cell]]
+
+
+@pytest.fixture(scope="session")
+def table(sites: dict[SetUp, Site]) -> Table:
     with ThreadPoolExecutor(PLAYED_AT_ONCE) as pool:
         return {
-            (door, case): pool.submit(play, site, door, case) for door, case in product(doors.of(site.set_up), CASES)
+            (set_up, door, case): pool.submit(play, site, door, case)
+            for set_up, site in sites.items()
+            for door, case in product(doors.of(set_up), CASES)
         }
 
 
@@ -205,8 +210,6 @@ def table(site: Site) -> dict[tuple[Door, Case], Future[Cell]]:
     indirect=["site"],
     scope="session",
 )
-def test_every_door_decides_alike(
-    site: Site, table: dict[tuple[Door, Case], Future[Cell]], door: Door, case: Case
-) -> None:
-    cell = table[door, case].result()
+def test_every_door_decides_alike(site: Site, table: Table, door: Door, case: Case) -> None:
+    cell = table[site.set_up, door, case].result()
     assert cell.found == cell.expected, site.log_of(cell.name)

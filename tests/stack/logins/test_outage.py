@@ -7,24 +7,20 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-
-import pytest
 
 from tests.stack import doors
 from tests.stack.bursts import SmtpSession
 from tests.stack.clients import HOME
 from tests.stack.doors import DOVEADM_ON_MAILAUTH, IN, POSTFIX, Door
-from tests.stack.people import Owner, Site, on_each_dovecot, until
+from tests.stack.people import Owner, SetUp, Site, until
 
 HUNG_FOR_AT_MOST_S = 15.0
 """The helpers and Postfix wait 10 s, a refusing Dovecot adds half a second, and two busy cores some more."""
 
 
-@pytest.fixture
-def server_pids(site: Site) -> Callable[[], list[int]]:
-    return lambda: [site.pid(name) for name in ("dovecot", "postfix")]
+def server_pids(site: Site) -> list[int]:
+    return [site.pid(name) for name in ("dovecot", "postfix")]
 
 
 def own_doors(site: Site) -> list[Door]:
@@ -73,10 +69,8 @@ def logins(site: Site, early: EarlySmtpClient, owner: Owner, typed: str) -> dict
         return dict(zip(tried, pool.map(log_in, tried), strict=True))
 
 
-def test_without_mailauth_every_door_says_it_is_temporary_and_recovers(
-    site: Site, server_pids: Callable[[], list[int]]
-) -> None:
-    owner, pids = site.enrolled(), server_pids()
+def test_without_mailauth_every_door_says_it_is_temporary_and_recovers(site: Site) -> None:
+    owner, pids = site.enrolled(), server_pids(site)
     early = EarlySmtpClient(site)
     site.stop()
     try:
@@ -86,14 +80,17 @@ def test_without_mailauth_every_door_says_it_is_temporary_and_recovers(
     for door, (words, _) in found.items():
         assert_temporary(site, door, words)
     assert_all_let_in(site, owner)
-    assert server_pids() == pids
+    assert server_pids(site) == pids
 
 
-@on_each_dovecot
-def test_with_mailauth_hung_every_door_says_so_in_time_and_recovers(
-    site: Site, server_pids: Callable[[], list[int]]
-) -> None:
-    owner, pids, pid = site.enrolled(), server_pids(), site.pid()
+def test_with_mailauth_hung_every_door_says_so_in_time_and_recovers(sites: dict[SetUp, Site]) -> None:
+    with ThreadPoolExecutor(len(sites)) as pool:  # all at once: each waits for ten seconds
+        for hung in [pool.submit(hang, site) for site in sites.values()]:
+            hung.result()
+
+
+def hang(site: Site) -> None:
+    owner, pids, pid = site.enrolled(), server_pids(site), site.pid()
     early = EarlySmtpClient(site)
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -104,4 +101,4 @@ def test_with_mailauth_hung_every_door_says_so_in_time_and_recovers(
         assert_temporary(site, door, words)
         assert seconds < HUNG_FOR_AT_MOST_S, door.name
     assert_all_let_in(site, owner)
-    assert [*server_pids(), site.pid()] == [*pids, pid]
+    assert [*server_pids(site), site.pid()] == [*pids, pid]
