@@ -106,8 +106,8 @@ class Sandbox:
         run([str(SANDBOX), "down", str(self.dir)])
 
     def messages(self) -> list[Path]:
-        """What has left, oldest first."""
-        return sorted(self.mail_out.glob("*.eml"))
+        """What has left, oldest first; not what the sink is still writing, under a name with a dot."""
+        return sorted(self.mail_out.glob("[!.]*.eml"))
 
     def wait_for_message(self, needle: str, timeout_s: float = 20) -> str:
         """The first message that contains the text."""
