@@ -63,9 +63,9 @@ class Way:
             case "saslauthd", _:
                 return POSTFIX_ON_SASLAUTHD
             case "dovecot", "pam":
-                return replace(POSTFIX, refused=_NO_REASON[self.series], unavailable=_NO_REASON[self.series])
+                return replace(POSTFIX, refused=_NO_REASON, unavailable=_NO_REASON)
             case "dovecot", _:
-                return replace(POSTFIX, unavailable=_NO_REASON[self.series])
+                return replace(POSTFIX, unavailable=_NO_REASON)
             case _:
                 return POSTFIX
 
@@ -90,9 +90,8 @@ REFUSED_BY_PAM = {
 EXIM = Door("exim", "smtp", _exim, "535 Incorrect authentication data", "435 Unable to authenticate at present")
 _SASL_FAILURE = "535 5.7.8 Error: authentication failed: authentication failure"
 POSTFIX_ON_SASLAUTHD = replace(POSTFIX, service="smtp", refused=_SASL_FAILURE, unavailable=_SASL_FAILURE)
-_NO_REASON = {"2.3": "535 5.7.8 Error: authentication failed:"}
-_NO_REASON["2.4"] = f"{_NO_REASON['2.3']} (reason unavailable)"
-"""What the Postfix of each release makes of a refusal without words."""
+_NO_REASON = "535 5.7.8 Error: authentication failed: (reason unavailable)"
+"""What Postfix makes of a refusal without words; and of Dovecot's "temporary", for which it has no ear."""
 
 
 @functools.cache
@@ -120,7 +119,7 @@ def other_release() -> Path:
 def ways() -> tuple[Way, ...]:
     """Return the ways that ../logins has not: PAM, the other Dovecot, saslauthd, and Exim where it can be had."""
     every = (
-        Way("checkpassword", "2.3", "direct"),
+        Way("checkpassword", "2.3", "dovecot"),
         Way("pam", "2.3", "saslauthd"),
         Way("lua", "2.3", "dovecot"),
         Way("lua", "2.4", "dovecot"),
