@@ -9,6 +9,9 @@ import pytest
 from mailauth.effects.passwords import HashPool
 from mailauth.vocabulary.errors import Overloaded
 
+PATIENCE_S = 30
+"""A pool that is broken shall fail these tests, not hang them."""
+
 
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
@@ -25,10 +28,10 @@ async def test_job_is_run_beside_the_event_loop() -> None:
 
 async def test_too_many_waiting_jobs_are_refused_at_once(gate: threading.Event) -> None:
     pool = HashPool(threads=1, max_waiting=3)
-    running = [asyncio.ensure_future(pool.run(gate.wait)) for _ in range(3)]
+    running = [asyncio.ensure_future(pool.run(lambda: gate.wait(PATIENCE_S))) for _ in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded, match="3 password checks"):
-        await pool.run(gate.wait)
+        await pool.run(lambda: gate.wait(PATIENCE_S))
     gate.set()
     assert await asyncio.gather(*running) == [True] * 3
     assert await pool.run(gate.is_set)
@@ -50,7 +53,7 @@ async def test_no_more_jobs_run_at_once_than_there_are_threads(gate: threading.E
 
     def job() -> bool:
         started.release()
-        return gate.wait()
+        return gate.wait(PATIENCE_S)
 
     running = [asyncio.ensure_future(pool.run(job)) for _ in range(5)]
     await asyncio.to_thread(lambda: [started.acquire(timeout=10) for _ in range(2)])
@@ -62,12 +65,13 @@ async def test_no_more_jobs_run_at_once_than_there_are_threads(gate: threading.E
 
 async def test_closing_forgets_what_waits(gate: threading.Event) -> None:
     pool = HashPool(threads=1)
-    first = asyncio.ensure_future(pool.run(gate.wait))
-    second = asyncio.ensure_future(pool.run(gate.wait))
+    first = asyncio.ensure_future(pool.run(lambda: gate.wait(PATIENCE_S)))
+    second = asyncio.ensure_future(pool.run(lambda: gate.wait(PATIENCE_S)))
     await asyncio.sleep(0)
     closing = asyncio.ensure_future(asyncio.to_thread(pool.close))
-    with pytest.raises(asyncio.CancelledError):
-        await second
-    gate.set()
-    assert await first
-    await closing
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        gate.set()
+        assert await first
+        await closing

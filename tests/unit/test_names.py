@@ -116,12 +116,11 @@ def test_length_is_of_bytes_not_of_characters() -> None:
         canonicalise("é" * 130, DOMAIN)
 
 
-def test_very_long_name_is_refused_before_it_is_worked_on() -> None:
-    for length in (4 * MAX_NAME_BYTES + 1, 1_000_000):
-        with pytest.raises(InvalidName, match="too long"):
-            canonicalise("a" * length, DOMAIN)
-    with pytest.raises(InvalidName, match="at most"):
-        canonicalise("a" * 4 * MAX_NAME_BYTES, DOMAIN)
+@pytest.mark.parametrize("length", [255, 1017, 1_000_000])
+def test_very_long_name_is_refused(length: int) -> None:
+    for name in ("a" * length, "é" * length, "a" * length + "@" + DOMAIN, "a@" + "b." * length + "be"):
+        with pytest.raises(InvalidName):
+            canonicalise(name, DOMAIN)
 
 
 def test_default_domain_is_added_only_where_there_is_none() -> None:

@@ -83,8 +83,7 @@ def test_key_file_of_somebody_else_is_refused(key_file: Path, monkeypatch: pytes
     written(key_file, f"{HEADER}1 {KEY}\n")
     if os.geteuid() == 0:
         os.chown(key_file, 12345, -1)
-    else:
-        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    monkeypatch.setattr(os, "geteuid", lambda: 23456)
     with pytest.raises(KeyUnusable, match="belongs to uid"):
         keyring.read(key_file)
 
