@@ -9,7 +9,8 @@ count, and gets back afterwards what its outcome does not owe:
                                    ├─────> code wrong ───────> nothing given back
                                    └─────> otherwise denied ─> the draw for the code given back
 
-A source from which an account logged in within 30 days is familiar to it and does not draw from the account's
+What an attempt guesses at is told from its shape alone, so that the buckets do not tell who is enrolled. A source
+from which an account logged in within 30 days is familiar to it and does not draw from the account's
 common bucket, so that strangers cannot lock the owner out. A wrong password that was shown before, bare, is no new
 guess and draws from a wider bucket of its own: a telephone with an old password must not ban its owner. What no
 bucket limits is what cannot be guessed: app passwords.
@@ -122,9 +123,11 @@ def buckets(limits: Limits, account: str, source: Source, guess: Guess, *, is_fa
         drawn.append(Bucket(Kind.SOURCE, source.network, limits.source))
         if source.site is not None:
             drawn.append(Bucket(Kind.SITE, source.site, limits.site))
-    if guess is Guess.RECOVERY_CODE and not source.is_trusted:
-        return tuple(drawn)  # 80 bits are not guessed, and who needs one must not be locked out
-    drawn.append(Bucket(Kind.ACCOUNT_AND_SOURCE, both, limits.account_and_source))
+    # A trusted source speaks for many people, strangers among them: familiar or not, it is counted like one.
+    rate = limits.account if source.is_trusted else limits.account_and_source
+    drawn.append(Bucket(Kind.ACCOUNT_AND_SOURCE, both, rate))
+    if guess is Guess.RECOVERY_CODE:
+        return tuple(drawn)  # 80 bits are not guessed; who needs one must not be locked out by strangers elsewhere
     if not is_familiar:
         drawn.append(Bucket(Kind.ACCOUNT, account, limits.account))
     if guess is Guess.PASSWORD_AND_CODE:

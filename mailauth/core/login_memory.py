@@ -4,6 +4,10 @@ RFC 6238 s5.2 lets a code pass once. A mail client opens three to six connection
 mail logs in at every click; so an accepted string is remembered, bound to account, epoch, class of service and
 the client's network, and serves that client for a while. Nothing else is: no recovery code, no other network, no
 other part of the string. Pure; the store holds the memory.
+
+A memory that serves no more says something all the same: this very string was accepted once. A client that has
+stored its password with a code sends it for ever, and is no guesser; it is refused whatever the code may be by
+then, and counted as the repetition that it is.
 """
 
 from collections.abc import Sequence
@@ -16,8 +20,8 @@ from mailauth.vocabulary.model import Address, Network
 
 MAX_ROWS_PER_ACCOUNT = 64
 """How many strings of one account are remembered at once; the oldest go first."""
-KEPT_AFTER = timedelta(days=1)
-"""How long a memory that serves no more is kept, to tell its own client's replay from another's."""
+KEPT_AFTER = timedelta(days=30)
+"""How long a memory that serves no more is kept: clients send what they have stored for weeks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,10 @@ class Profile:
     life: timedelta
     idle: timedelta | None
     max_uses: int
+
+
+NONE = Profile(timedelta(0), None, 0)
+"""Where nothing is remembered."""
 
 
 @dataclass(frozen=True, slots=True)

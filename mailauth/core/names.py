@@ -20,7 +20,6 @@ _LOCAL_PUNCTUATION = frozenset("!#$&'*+-=?^_{|}~.")
 """RFC 5322 atext and the dot, without `/` and `%`: names become directory names and Dovecot variables."""
 
 
-@lru_cache(maxsize=8192)
 def canonicalise(name: str, default_domain: str) -> AccountName:
     """Return the canonical form of a presented name: NFC, lower case, IDNA domain, the default domain added.
 
@@ -29,9 +28,15 @@ def canonicalise(name: str, default_domain: str) -> AccountName:
 
     Raises InvalidName, whose text is fit for an administrator.
     """
-    if "\x00" in name or len(name) > 4 * MAX_NAME_BYTES:
-        raise InvalidName("not an account name: too long, or with a NUL")
-    local, at, domain = name.strip(" ").rpartition("@")
+    stripped = name.strip(" ")
+    if len(stripped) > MAX_NAME_BYTES:
+        raise InvalidName(f"an account name has at most {MAX_NAME_BYTES} bytes")
+    return _canonical(stripped, default_domain)
+
+
+@lru_cache(maxsize=4096)
+def _canonical(name: str, default_domain: str) -> AccountName:
+    local, at, domain = name.rpartition("@")
     if not at:
         local, domain = domain, default_domain
     if not domain:

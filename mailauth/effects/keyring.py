@@ -41,6 +41,7 @@ class Purpose(StrEnum):
     RECOVERY_CODE = "recovery-code"
     APP_PASSWORD = "app-password"
     LOGIN_MEMORY = "login-memory"
+    ACCEPTED_STRING = "accepted-string"
     KNOWN_WRONG = "known-wrong"
 
 
@@ -142,7 +143,7 @@ def _too_open(path: Path, status: os.stat_result) -> str | None:
     mode = stat.S_IMODE(status.st_mode)
     if mode & ~allowed:
         return f"key file {path} has mode {mode:04o}; make it private: chmod 0400 {path}"
-    if status.st_uid not in (0, os.geteuid()):
+    if os.geteuid() not in (0, status.st_uid) and status.st_uid != 0:
         return f"key file {path} belongs to uid {status.st_uid}; it has to belong to root or to who runs mailauth"
     return None
 

@@ -46,9 +46,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Under which digest, and how, this very login would be remembered."""
+    """Under which digests, and how, this very login would be remembered; for no time where its client is unknown."""
 
     digest: bytes
+    string_digest: bytes
     profile: Profile
 
 
@@ -56,7 +57,7 @@ class Memory:
 class Admitted:
     """A login that may be verified: the account, how its secret reads, and what was drawn for it.
 
-    `memory` is None where the door does not say where the client is. `subject` is the account's name, or the
+    `was_accepted`: this very string was, once, so that it never is again. `subject` is the account's name, or the
     presented one in its canonical form where there is no such account. `wrong_digest` is that of a bare password,
     `password_is_ours` whether it was we who checked it.
     """
@@ -68,7 +69,8 @@ class Admitted:
     source: Source
     is_fresh_source: bool
     drawn: tuple[Bucket, ...]
-    memory: Memory | None
+    memory: Memory
+    was_accepted: bool
     wrong_digest: bytes | None
     password_is_ours: bool
 
@@ -100,7 +102,7 @@ class Ledger:
             account = accounts.load(connection, name)
             subject = name if account is None else account.name
             memory = self._memory(attempt, subject, account)
-            is_remembered = memory is not None and self._use(connection, memory, account, now)
+            is_remembered = self._use(connection, memory, account, now)
             if is_remembered and account is not None:
                 return Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED)
             # How the string reads depends on the account's state: never both ways.
@@ -110,8 +112,9 @@ class Ledger:
             is_familiar = passed is not None and now - passed < limiter.FAMILIAR_FOR
             is_bare = isinstance(if_enrolled, splitter.Password)
             wrong_digest = self._wrong_digest(subject, account, secret) if is_bare else None
-            is_repeat = wrong_digest is not None and self._known_wrong.has(wrong_digest, now)
-            guess = Guess.REPEAT if is_repeat else _guess(account, if_enrolled)
+            was_accepted = memories.was_accepted(connection, memory.string_digest)
+            is_repeat = was_accepted or (wrong_digest is not None and self._known_wrong.has(wrong_digest, now))
+            guess = Guess.REPEAT if is_repeat else _guess(if_enrolled)
             drawn = limiter.buckets(self._limits, subject, source, guess, is_familiar=is_familiar)
             full = buckets.draw(connection, drawn, now)
             recovery_row = self._recovery_row(connection, subject, account, if_enrolled)
@@ -128,6 +131,7 @@ class Ledger:
             is_fresh_source=passed is not None and now - passed < limiter.FAMILIAR_REFRESH,
             drawn=drawn,
             memory=memory,
+            was_accepted=was_accepted,
             wrong_digest=wrong_digest,
             password_is_ours=not attempt.second_factor_only,
         )
@@ -145,15 +149,17 @@ class Ledger:
     def _grant(self, admitted: Admitted, granted: Granted, decision: engine.Decision, now: datetime) -> Verdict:
         account, effect = admitted.account, decision.effect
         with self._database.writing(durable=effect is not None) as connection:
+            if effect is None and not _is_unchanged(connection, account):
+                return Denied(Reason.ACCOUNT_CHANGED, granted.account)
             if effect is None or _spend(connection, effect, now):
                 buckets.give_back(connection, admitted.drawn)
                 # Where nothing was asked for and the password is somebody else's to check, nobody has proved anything.
                 has_proved = admitted.password_is_ours or effect is not None
                 if account is not None and has_proved and not admitted.is_fresh_source:
                     buckets.set_passed(connection, account.id, admitted.source.network, now)
-                if account is not None and admitted.memory is not None and isinstance(effect, engine.SpendStep):
+                if account is not None and isinstance(effect, engine.SpendStep):
                     memory = admitted.memory
-                    memories.remember(connection, account.id, memory.digest, memory.profile, now)
+                    memories.remember(connection, account.id, memory.digest, memory.string_digest, memory.profile, now)
                 return replace(granted, release=self._release_token(admitted, effect, now))
         return self._deny(admitted, engine.lost_race(granted), now)
 
@@ -167,23 +173,24 @@ class Ledger:
             effect=effect,
             spent_at=now,
             drawn=wrong_password,
-            memory_digest=None if admitted.memory is None else admitted.memory.digest,
+            memory_digest=admitted.memory.digest,
             familiar_network=None if admitted.is_fresh_source else admitted.source.network,
         )
         return self._releases.issue(release)
 
-    def give_back(self, token: str, now: datetime) -> AccountName | None:
+    def give_back(self, name: AccountName, token: str, now: datetime) -> AccountName | None:
         """Unspend what was spent under a token, and count the wrong password that it was spent with.
 
-        Return whose it was; None where the token does not serve.
+        Return whose it was; None where the token does not serve, or was another account's.
         """
+        with self._database.reading() as connection:
+            account = accounts.load(connection, name)
         release = self._releases.take(token, now)
-        if release is None:
+        if release is None or account is None or release.account_id != account.id:
             return None
         with self._database.writing() as connection:
             _unspend(connection, release.effect, release.spent_at)
-            if release.memory_digest is not None:
-                memories.forget(connection, release.memory_digest)
+            memories.forget(connection, release.memory_digest)
             if release.familiar_network is not None:
                 buckets.unset_passed(connection, release.account_id, release.familiar_network)
             for bucket in release.drawn:
@@ -192,16 +199,14 @@ class Ledger:
 
     def _deny(self, admitted: Admitted, denied: Denied, now: datetime) -> Verdict:
         verdict: Verdict = denied if denied.account else replace(denied, account=admitted.subject)
-        memory = admitted.memory
-        if memory is not None:
-            # What this client had accepted a moment ago, on another connection, is remembered by now.
-            with self._database.writing(durable=False) as connection:
-                is_remembered = self._use(connection, memory, admitted.account, now)
-                is_known = memories.is_known(connection, memory.digest)
-            if is_remembered:
-                verdict = Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED)
-            elif is_known and denied.reason is Reason.CODE_REPLAYED:
-                verdict = replace(denied, reason=Reason.CODE_REPLAYED_BY_SAME_CLIENT)
+        # What this client had accepted a moment ago, on another connection, is remembered by now.
+        with self._database.writing(durable=False) as connection:
+            is_remembered = self._use(connection, admitted.memory, admitted.account, now)
+            is_known = memories.is_known(connection, admitted.memory.digest)
+        if is_remembered:
+            verdict = Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED)
+        elif is_known and denied.reason is Reason.CODE_REPLAYED:
+            verdict = replace(denied, reason=Reason.CODE_REPLAYED_BY_SAME_CLIENT)
         if admitted.wrong_digest is not None and limiter.is_settled(verdict):
             self._known_wrong.add(admitted.wrong_digest, now)
         owed = limiter.owed_back(verdict, admitted.drawn)
@@ -220,23 +225,21 @@ class Ledger:
         epoch = None if account is None else account.epoch
         return memories.use(connection, memory.digest, memory.profile, now, epoch)
 
-    def _memory(self, attempt: Attempt, subject: AccountName, account: Account | None) -> Memory | None:
+    def _memory(self, attempt: Attempt, subject: AccountName, account: Account | None) -> Memory:
+        secret = attempt.secret.reveal()
+        # An accepted code says nothing of the password where that was not checked along.
+        scope = "second-factor-only" if attempt.second_factor_only else ""
+        bound_to = (subject, _epoch(account), scope)
         if attempt.client is None:
-            return None
-        profile = self._profiles.of(attempt.client)
-        if not profile.life:
-            return None
-        digest = self._keyring.mac(
-            Purpose.LOGIN_MEMORY,
-            subject,
-            _epoch(account),
-            login_memory.service_class(attempt.service),
-            # An accepted code says nothing of the password where that was not checked along.
-            "second-factor-only" if attempt.second_factor_only else "",
-            login_memory.network_of(attempt.client),
-            attempt.secret.reveal(),
+            network, profile = limiter.NOWHERE, login_memory.NONE
+        else:
+            network, profile = login_memory.network_of(attempt.client), self._profiles.of(attempt.client)
+        service_class = login_memory.service_class(attempt.service)
+        return Memory(
+            digest=self._keyring.mac(Purpose.LOGIN_MEMORY, *bound_to, service_class, network, secret),
+            string_digest=self._keyring.mac(Purpose.ACCEPTED_STRING, *bound_to, secret),
+            profile=profile,
         )
-        return Memory(digest, profile)
 
     def _wrong_digest(self, subject: AccountName, account: Account | None, secret: bytes) -> bytes:
         return self._keyring.mac(Purpose.KNOWN_WRONG, subject, _epoch(account), secret)
@@ -277,21 +280,20 @@ def _unspend(connection: Connection, effect: engine.Effect, spent_at: datetime) 
             assert_never(effect)
 
 
-def _guess(account: Account | None, if_enrolled: splitter.Presented) -> Guess:
-    """Return what is guessed at: by shape alone, so that the buckets do not tell who is enrolled.
-
-    But for one thing: to an account without authenticator, what looks like a recovery code ends a password.
-    """
-    is_not_enrolled = account is not None and account.totp is None
+def _guess(if_enrolled: splitter.Presented) -> Guess:
     match if_enrolled:
         case splitter.Password():
             return Guess.PASSWORD
         case splitter.PasswordAndCode():
             return Guess.PASSWORD_AND_CODE
         case splitter.PasswordAndRecoveryCode():
-            return Guess.PASSWORD if is_not_enrolled else Guess.RECOVERY_CODE
+            return Guess.RECOVERY_CODE
         case _:
             assert_never(if_enrolled)
+
+
+def _is_unchanged(connection: Connection, account: Account | None) -> bool:
+    return account is not None and _epoch(accounts.load(connection, account.name)) == _epoch(account)
 
 
 def _epoch(account: Account | None) -> str:

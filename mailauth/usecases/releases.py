@@ -32,7 +32,7 @@ class Release(NamedTuple):
     effect: Effect
     spent_at: datetime
     drawn: tuple[Bucket, ...]
-    memory_digest: bytes | None
+    memory_digest: bytes
     familiar_network: str | None
 
 

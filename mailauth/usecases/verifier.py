@@ -121,10 +121,13 @@ class Verifier:
         except tuple(_UNAVAILABLE_BECAUSE) as error:
             return _unavailable(name, error)
 
-    async def give_back(self, token: str) -> AccountName | None:
+    async def give_back(self, name: str, token: str) -> AccountName | None:
         """Unspend what was spent under a token whose password proved wrong elsewhere; return whose it was, if any."""
         try:
-            return await self._database.run(lambda: self._ledger.give_back(token, self._clock()))
+            account = names.canonicalise(name, self._default_domain)
+            return await self._database.run(lambda: self._ledger.give_back(account, token, self._clock()))
+        except InvalidName:
+            return None
         except (StoreUnavailable, Overloaded) as error:
             log.warning("a code could not be given back and stays spent: %s", error)
             return None
@@ -180,12 +183,15 @@ class Verifier:
             case splitter.Password():
                 return engine.NoSecondFactor()
             case splitter.PasswordAndCode():
-                return engine.CodeEvidence(found)
+                # Accepted once, a string is never a guess again: its code may come true, and is not asked.
+                return engine.CodeEvidence(_SPENT if admitted.was_accepted else found)
             case splitter.PasswordAndRecoveryCode():
                 return engine.RecoveryEvidence(admitted.recovery_row)
             case presented:
                 assert_never(presented)
 
+
+_SPENT = otp.CodeMatch(step=0, unspent=False)
 
 _WITHOUT_PASSWORD = {
     Credential.PASSWORD: Credential.NOTHING,

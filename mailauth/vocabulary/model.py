@@ -61,6 +61,7 @@ class Reason(StrEnum):
     REQUEST_MALFORMED = "request-malformed"
     ACCOUNT_UNKNOWN = "account-unknown"
     ACCOUNT_DISABLED = "account-disabled"
+    ACCOUNT_CHANGED = "account-changed"
     PASSWORD_WRONG = "password-wrong"
     CODE_WRONG = "code-wrong"
     CODE_MISSING = "code-missing"

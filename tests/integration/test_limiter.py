@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from mailauth.vocabulary.model import Granted, Reason, Unavailable, Verdict
+from mailauth.core import otp
+from mailauth.vocabulary.model import Denied, Granted, Reason, Unavailable, Verdict
 from tests.world import World, WorldMaker
 
 DEFAULTS = (
@@ -206,3 +207,60 @@ async def test_what_cannot_be_counted_is_not_allowed(limited: World) -> None:
         connection.execute(text("DROP TABLE limiter"))
     verdict = await limited.login("alice", alice.password + alice.code(limited.clock()))
     assert verdict == Unavailable(Reason.STORE_UNAVAILABLE, alice.name)
+
+
+async def test_stored_password_with_an_old_code_bans_nobody(make_world: WorldMaker) -> None:
+    """A mail client that has stored what was accepted sends it for weeks, six times at each look for mail."""
+    world = make_world(*DEFAULTS, "login_memory.life_s=600")
+    alice = world.enrol("alice")
+    stored = alice.password + alice.code(world.clock())
+    assert isinstance(await world.login("alice", stored, client=HOME), Granted)
+    for _ in range(200):
+        world.clock.advance(minutes=10)
+        for _ in range(6):
+            verdict = await world.login("alice", stored, client=HOME)
+            assert verdict.reason is Reason.CODE_REPLAYED_BY_SAME_CLIENT or throttled(verdict), verdict
+    secret = alice.password + alice.code(world.clock())
+    assert isinstance(await world.login("alice", secret, client=HOME), Granted)
+    assert isinstance(await world.login("alice", stored, client="203.0.113.8"), Denied)
+
+
+async def test_string_that_was_accepted_once_never_passes_again(
+    limited: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be a guess that is not counted: its six digits come true in some later step."""
+    alice = limited.enrol("alice")
+    stored = alice.password + alice.code(limited.clock())
+    assert isinstance(await limited.login("alice", stored, client=HOME), Granted)
+    limited.clock.advance(minutes=30)
+    monkeypatch.setattr(otp, "code_at", lambda _seed, _step: stored[-6:])  # the code comes true again
+    for client in (HOME, THIEF, None):
+        assert isinstance(await limited.login("alice", stored, client=client), Denied)
+    other = "another" + stored[len(alice.password) :]
+    assert (await limited.login("alice", other, client=HOME)).reason is Reason.PASSWORD_WRONG
+
+
+async def test_who_shares_a_trusted_host_with_the_owner_is_counted_as_a_stranger(make_world: WorldMaker) -> None:
+    """LIM1: the owner has logged in by the web mail; others there guess at most 80 times in 30 days."""
+    world = make_world(*DEFAULTS, 'limits.trusted_networks=["203.0.113.3/32"]')
+    alice = world.enrol("alice")
+    for client in ("203.0.113.3", None):
+        world.clock.advance(minutes=5)
+        secret = alice.password + alice.code(world.clock())
+        assert isinstance(await world.login("alice", secret, client=client), Granted)
+        verdicts = [await world.login("alice", f"guess{n} {client}", client=client) for n in range(100)]
+        assert sum(not throttled(verdict) for verdict in verdicts) == 50
+
+
+@pytest.mark.parametrize("shape", ["{n}", "{n}123456", "{n}k7qm-2xvp-9hfd-c3wn"])
+async def test_buckets_do_not_tell_who_is_enrolled(limited: World, shape: str) -> None:
+    """ENU1: unknown, not enrolled and enrolled accounts are throttled after the same number of tries."""
+    limited.enrol("alice")
+    limited.add("carol")
+    admitted = {}
+    for name in ("alice", "carol", "nobody"):
+        verdicts = [
+            await limited.login(name, "guess" + shape.format(n=n), client=f"198.51.100.{n}") for n in range(70)
+        ]
+        admitted[name] = sum(not throttled(verdict) for verdict in verdicts)
+    assert len(set(admitted.values())) == 1, admitted

@@ -228,6 +228,6 @@ async def test_rows_of_an_account_are_bounded_and_purged(remembering: World) -> 
     database = remembering.installation.database
     with database.reading() as connection:
         assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 64
-    remembering.clock.advance(days=2)
+    remembering.clock.advance(days=31)
     with database.writing() as connection:
         assert login_memory.purge(connection, remembering.clock()) == 64

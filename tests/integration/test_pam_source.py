@@ -89,7 +89,7 @@ def test_password_of_pam_and_code_of_ours_are_both_needed(tmp_path: Path) -> Non
         ["Denied", "code-missing"],
         ["Denied", "password-wrong"],
         ["Granted", "second-factor-given"],
-        ["Denied", "code-replayed"],
+        ["Denied", "code-replayed-by-same-client"],
         ["Denied", "not-enrolled"],
         ["Denied", "account-unknown"],
     ]

@@ -82,9 +82,9 @@ async def test_code_whose_password_proved_wrong_is_given_back_once(make_world: W
     alice = world.enrol("alice")
     code = alice.code(world.clock())
     token = await granted_token(world, "alice", "wrong horse" + code)
-    assert await world.installation.verifier.give_back(token) == alice.name
+    assert await world.installation.verifier.give_back("alice", token) == alice.name
     assert isinstance(await ask(world, "alice", "correct horse" + code), Granted)
-    assert await world.installation.verifier.give_back(token) is None
+    assert await world.installation.verifier.give_back("alice", token) is None
     assert isinstance(await ask(world, "alice", "correct horse" + code, "198.51.100.1"), Denied)
 
 
@@ -93,7 +93,7 @@ async def test_what_was_given_back_is_not_remembered(make_world: WorldMaker) -> 
     alice = world.enrol("alice")
     code = alice.code(world.clock())
     token = await granted_token(world, "alice", "wrong horse" + code)
-    await world.installation.verifier.give_back(token)
+    await world.installation.verifier.give_back("alice", token)
     assert isinstance(await ask(world, "alice", "correct horse" + code, "198.51.100.1"), Granted)
     assert isinstance(await ask(world, "alice", "wrong horse" + code), Denied)
 
@@ -103,7 +103,7 @@ async def test_recovery_code_is_given_back_too(world: World) -> None:
     _, codes = world.installation.enrolment.issue_recovery_codes("alice")
     token = await granted_token(world, "alice", "wrong horse" + codes[0])
     assert isinstance(await ask(world, "alice", "correct horse" + codes[0]), Denied)
-    await world.installation.verifier.give_back(token)
+    await world.installation.verifier.give_back("alice", token)
     assert isinstance(await ask(world, "alice", "correct horse" + codes[0]), Granted)
 
 
@@ -112,9 +112,9 @@ async def test_giving_back_never_unspends_an_older_step(world: World) -> None:
     now_code, next_code = alice.code(world.clock()), alice.code(world.clock(), 1)
     first = await granted_token(world, "alice", "a" + now_code)
     second = await granted_token(world, "alice", "b" + next_code)
-    await world.installation.verifier.give_back(first)  # a later step was spent since: nothing happens
+    await world.installation.verifier.give_back("alice", first)  # a later step was spent since: nothing happens
     assert isinstance(await ask(world, "alice", "a" + now_code), Denied)
-    await world.installation.verifier.give_back(second)
+    await world.installation.verifier.give_back("alice", second)
     assert isinstance(await ask(world, "alice", "a" + now_code), Denied)
     assert isinstance(await ask(world, "alice", "b" + next_code), Granted)
 
@@ -124,12 +124,12 @@ async def test_token_serves_for_a_minute_and_for_an_unchanged_account(world: Wor
     code = alice.code(world.clock(), 1)
     token = await granted_token(world, "alice", "x" + code)
     world.clock.advance(seconds=60)
-    assert await world.installation.verifier.give_back(token) is None
+    assert await world.installation.verifier.give_back("alice", token) is None
     assert isinstance(await ask(world, "alice", "x" + code), Denied)
     code = alice.code(world.clock(), 1)
     token = await granted_token(world, "alice", "x" + code)
     world.installation.accounts.set_password("alice", Secret(b"another"), revoke_app_passwords=False)
-    await world.installation.verifier.give_back(token)
+    await world.installation.verifier.give_back("alice", token)
     assert isinstance(await ask(world, "alice", "x" + code), Denied)
 
 
@@ -146,5 +146,5 @@ async def test_wrong_passwords_behind_a_right_code_are_counted(make_world: World
     alice = world.enrol("alice")
     code = alice.code(world.clock())
     for n in range(5):
-        await world.installation.verifier.give_back(await granted_token(world, "alice", f"guess{n}" + code))
+        await world.installation.verifier.give_back("alice", await granted_token(world, "alice", f"guess{n}" + code))
     assert await ask(world, "alice", "guess5" + code) == Unavailable(Reason.THROTTLED, alice.name)

@@ -8,7 +8,9 @@ async def test_password_and_code_are_granted_once(world: World) -> None:
     assert await world.login("Alice", secret) == Granted(
         alice.name, Credential.PASSWORD_AND_CODE, Reason.SECOND_FACTOR_GIVEN
     )
-    assert await world.login("alice", secret) == Denied(Reason.CODE_REPLAYED, alice.name, password_was_right=True)
+    assert await world.login("alice", secret) == Denied(
+        Reason.CODE_REPLAYED_BY_SAME_CLIENT, alice.name, password_was_right=True
+    )
 
 
 async def test_unknown_account_is_denied_by_name(world: World) -> None:

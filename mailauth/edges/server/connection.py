@@ -121,6 +121,8 @@ class AuthConnection(asyncio.Protocol):
             return
         if out:
             self._transport.write(b"".join(out))
+        if self._is_finishing:
+            self.finish()
         # A busy peer's pieces may all end within a line; what counts is how long one line takes.
         if not owed_before or (introduced_before and b"\n" in data):
             self._owing_since = self._last_heard
@@ -191,7 +193,7 @@ class AuthConnection(asyncio.Protocol):
         return True
 
     async def _give_back(self, login: Login) -> None:
-        account = await self._context.verifier.give_back(login.parameters.get(protocol.RELEASE, ""))
+        account = await self._context.verifier.give_back(login.name, login.parameters.get(protocol.RELEASE, ""))
         _log.info("code given back", extra={FIELDS: {"account": account or "nobody's", "peer": self._peer}})
         self._reply(login, protocol.fail(login.id, login.name, None))
 
@@ -215,10 +217,12 @@ class AuthConnection(asyncio.Protocol):
         del self._tasks[login.id]
         if out and self._transport is not None:
             self._transport.write(b"".join(out))
+        if self._is_finishing:
+            self.finish()
         self._regulate()
 
     def _answer(self, login: Login, attempt: Attempt, verdict: Verdict, out: list[bytes]) -> bool:
-        """Add the reply to a verdict; False when the connection is closed instead."""
+        """Add the reply to a verdict; False when the connection is to be closed instead."""
         match verdict:
             case Granted():
                 out.append(protocol.ok(login.id, verdict.account, verdict.tail_bytes, verdict.release))
@@ -226,7 +230,7 @@ class AuthConnection(asyncio.Protocol):
                 out.append(protocol.fail(login.id, login.name, self._context.refusal_text(attempt.service)))
             case Unavailable():
                 if protocol.OWN_CLIENT not in login.parameters:
-                    self._close(out)
+                    self._is_finishing = True  # what else is under way is still answered
                     return False
                 out.append(protocol.temporary_failure(login.id, login.name))
             case _:
@@ -267,7 +271,8 @@ def _attempt(login: Login) -> Attempt:
     return Attempt(
         login.name,
         login.secret,
-        said("service", "")[:MAX_WORD_CHARACTERS].lower(),
+        # Dovecot 2.4's doveadm calls it `protocol`.
+        (said("service") or said("protocol", ""))[:MAX_WORD_CHARACTERS].lower(),
         _address(rip) if len(rip) <= MAX_ADDRESS_CHARACTERS else None,
         said("session", ""),
         login.mechanism,

@@ -4,12 +4,14 @@ systemd's are better where there is systemd: they outlive a restart, so that log
 """
 
 import errno
+import fcntl
 import grp
 import os
 import pwd
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +56,7 @@ def open_all(configured: Sequence[Socket]) -> list[Listener]:
     uids = {entry.path: allowed_uids(entry.allow_users) for entry in configured}
     handed_over = _from_systemd()
     if handed_over:
-        return [Listener(given, path, uids.get(path), None) for path, given in handed_over]
+        return [Listener(given, path, _uids_of(path, uids), None) for path, given in handed_over]
     listeners: list[Listener] = []
     try:
         for entry in configured:
@@ -78,6 +80,15 @@ def allowed_uids(users: Sequence[str]) -> frozenset[int] | None:
             mistake = Mistake("server.socket.allow_users", f"there is no user {user!a} on this machine")
             raise InvalidConfiguration("configuration", (mistake,)) from None
     return frozenset(uids)
+
+
+def _uids_of(handed_over: str, uids: Mapping[str, frozenset[int] | None]) -> frozenset[int] | None:
+    """Return who may connect to a socket that systemd made. Raises InvalidConfiguration for one not configured."""
+    for path, allowed in uids.items():
+        if os.path.realpath(path) == os.path.realpath(handed_over):
+            return allowed
+    problem = f"systemd hands over {handed_over}, which has no table here that says who may connect (allow_users)"
+    raise InvalidConfiguration("configuration", (Mistake("server.socket", problem),))
 
 
 def _from_systemd() -> list[tuple[str, socket.socket]]:
@@ -104,20 +115,37 @@ def _listen(entry: Socket, uids: frozenset[int] | None) -> Listener:
         raise InvalidConfiguration("configuration", (mistake,)) from None
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        _remove_stale(path)
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o177)  # nobody else until owner and mode are right
-        try:
-            listening.bind(entry.path)
-        finally:
-            os.umask(before)
-        os.chown(path, -1, gid)
-        path.chmod(int(entry.mode, 8))
-        listening.listen(BACKLOG)
-        listening.setblocking(False)
+        with _alone_in(path.parent):
+            _remove_stale(path)
+            listening = _bound(entry, gid)
     except OSError as error:
         raise CannotListen(f"cannot listen on {path}: {error.strerror or error}") from error
     return Listener(listening, entry.path, uids, path.stat().st_ino)
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Keep other servers that start from taking each other's new sockets for stale ones."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _bound(entry: Socket, gid: int) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)  # nobody else until owner and mode are right
+    try:
+        listening.bind(entry.path)
+    finally:
+        os.umask(before)
+    os.chown(entry.path, -1, gid)
+    os.chmod(entry.path, int(entry.mode, 8))
+    listening.listen(BACKLOG)
+    listening.setblocking(False)
+    return listening
 
 
 def _remove_stale(path: Path) -> None:

@@ -50,7 +50,15 @@ def is_known(connection: Connection, digest: bytes) -> bool:
     return connection.execute(statement).first() is not None
 
 
-def remember(connection: Connection, account_id: int, digest: bytes, profile: Profile, now: datetime) -> None:
+def was_accepted(connection: Connection, string_digest: bytes) -> bool:
+    """Tell whether a string was accepted once, from wherever."""
+    statement = select(login_memory.c.id).where(login_memory.c.string_digest == string_digest)
+    return connection.execute(statement).first() is not None
+
+
+def remember(
+    connection: Connection, account_id: int, digest: bytes, string_digest: bytes, profile: Profile, now: datetime
+) -> None:
     """Remember an accepted string, in place of an older memory of it; the account's oldest go beyond the cap."""
     connection.execute(delete(login_memory).where(login_memory.c.digest == digest))
     oldest_first = select(login_memory.c.id).where(login_memory.c.account_id == account_id).order_by(login_memory.c.id)
@@ -61,6 +69,7 @@ def remember(connection: Connection, account_id: int, digest: bytes, profile: Pr
     row = {
         "account_id": account_id,
         "digest": digest,
+        "string_digest": string_digest,
         "created_at": now,
         "expires_at": now + profile.life,
         "last_used_at": now,

@@ -161,6 +161,8 @@ login_memory = Table(
     _account_id(index=True),
     # Covers account, epoch, class of service, network and the whole presented string.
     Column("digest", LargeBinary(32), nullable=False, unique=True),
+    # Covers account, epoch and the whole presented string: accepted once, from wherever.
+    Column("string_digest", LargeBinary(32), nullable=False, index=True),
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False, index=True),
     Column("last_used_at", Moment, nullable=False),

@@ -84,7 +84,7 @@ def test_whole_enrolment_by_processes(config: str) -> None:
     checked = run("check", "alice", "--json", stdin=CANARY + otp.code_at(seed, step + 1), MAILAUTH_CONFIG=config)
     assert json.loads(checked.stdout)["credential"] == "password+code"
     again = run("check", "alice", "--json", stdin=CANARY + otp.code_at(seed, step + 1), MAILAUTH_CONFIG=config)
-    assert json.loads(again.stdout)["reason"] == "code-replayed"
+    assert json.loads(again.stdout)["reason"] == "code-replayed-by-same-client"
 
 
 def test_nothing_secret_is_said_or_handed_on(config: str) -> None:

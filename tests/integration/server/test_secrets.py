@@ -79,7 +79,7 @@ def assert_none_in(seeds: list[bytes], data: bytes, where: str) -> None:
 def test_log_at_level_debug_holds_no_secret(site: Site, server: Server, seeds: list[bytes]) -> None:
     log = server.log
     assert log.count("login verdict=") >= 14
-    assert "reason=code-replayed" in log
+    assert "reason=code-replayed-by-same-client" in log
     assert_none_in(seeds, log.encode(), "log")
 
 

@@ -36,7 +36,9 @@ async def test_code_spent_under_one_name_is_spent_under_all(world: World) -> Non
     secret = alice.password + alice.code(world.clock())
     assert isinstance(await world.login("sales", secret), Granted)
     for spelling in SPELLINGS:
-        assert await world.login(spelling, secret) == Denied(Reason.CODE_REPLAYED, alice.name, password_was_right=True)
+        assert await world.login(spelling, secret) == Denied(
+            Reason.CODE_REPLAYED_BY_SAME_CLIENT, alice.name, password_was_right=True
+        )
 
 
 async def test_alias_is_as_enrolled_and_as_disabled_as_its_account(make_world: WorldMaker) -> None:

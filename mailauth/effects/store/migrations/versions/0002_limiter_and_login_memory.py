@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("id", ID, nullable=False),
         sa.Column("account_id", ID, nullable=False),
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("string_digest", sa.LargeBinary(length=32), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("expires_at", MOMENT, nullable=False),
         sa.Column("last_used_at", MOMENT, nullable=False),
@@ -44,6 +45,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_login_memory_digest")),
     )
     op.create_index(op.f("ix_login_memory_account_id"), "login_memory", ["account_id"], unique=False)
+    op.create_index(op.f("ix_login_memory_string_digest"), "login_memory", ["string_digest"], unique=False)
     op.create_index(op.f("ix_login_memory_expires_at"), "login_memory", ["expires_at"], unique=False)
 
 
