@@ -9,7 +9,7 @@ from collections import Counter
 
 from tests.stack.bursts import SmtpSession, Try, over_imap, sources
 from tests.stack.doors import IMAP, IN, POSTFIX
-from tests.stack.people import Owner, Site, on_each_dovecot, until
+from tests.stack.people import PATIENCE_S, Owner, Site, on_each_dovecot, until
 
 OWNERS = 8
 CLIENTS_EACH = 4
@@ -32,7 +32,7 @@ async def interrupted_burst(site: Site, tries: list[Try], pid: int) -> list[tupl
         return outcome
 
     async def kill() -> None:
-        await someone_passed.wait()
+        await asyncio.wait_for(someone_passed.wait(), PATIENCE_S)
         os.kill(pid, signal.SIGKILL)
 
     killing = asyncio.create_task(kill())
