@@ -70,9 +70,11 @@ class Explainer:
             return ["The account is disabled: every login is refused."]
         match requirement:
             case Requirement.SECOND_FACTOR:
+                left = {0: "It has no recovery code left", 1: "It has one recovery code left"}
                 return [
-                    "The account is enrolled: a login takes the password with a verification code appended, "
-                    f"or with one of its {codes} unspent recovery codes. The password alone is refused."
+                    "The account is enrolled: a login takes the password with a verification code or a recovery "
+                    "code appended. The password alone is refused.",
+                    left.get(codes, f"It has {codes} recovery codes left") + ", to be used in place of the app's.",
                 ]
             case Requirement.PASSWORD_BY_EXEMPTION:
                 return [

@@ -13,6 +13,7 @@ from mailauth.edges.cli.context import (
     print_json,
     read_secret,
     reports_errors,
+    reports_errors_by,
 )
 
 
@@ -22,11 +23,12 @@ from mailauth.edges.cli.context import (
 @click.option("--ip", "client", help="The client's address.")
 @json_option
 @pass_context
-@reports_errors
+@reports_errors_by(EX_TEMPFAIL)
 def check(context: Context, account_name: str, service: str, client: str | None, as_json: bool) -> None:
     """Try a login: the verdict as the server would give it, with its reason. The secret comes from standard input.
 
-    It is a real login: a code that is accepted is spent. Exit 0 granted, 1 denied, 75 temporarily unavailable.
+    It is a real login: a code that is accepted is spent. Exit 0 granted, 1 denied, 75 where nothing can be said:
+    temporarily unavailable, or the configuration, the key file or the database cannot be used.
     """
     from mailauth.vocabulary.model import Attempt, Denied, Granted
 

@@ -64,26 +64,31 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 
 def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn the errors that this package raises on purpose into a sentence and an exit code."""
+    """Turn the errors that this package raises on purpose into a sentence and an exit code: 1, or 75."""
+    return reports_errors_by(1)(command)
 
-    @functools.wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except InvalidConfiguration as error:
-            count = len(error.mistakes)
-            click.echo(f"{error.source}: {count} mistake{'s' if count != 1 else ''}", err=True)
-            for mistake in error.mistakes:
-                click.echo(f"  {mistake.place}: {mistake.problem}", err=True)
-            sys.exit(1)
-        except StoreUnavailable as error:
-            click.echo(f"mailauth: {error}", err=True)
-            sys.exit(EX_TEMPFAIL)
-        except MailauthError as error:
-            click.echo(f"mailauth: {error}", err=True)
-            sys.exit(1)
 
-    return wrapped
+def reports_errors_by(exit_code: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Do the same with another exit code, for commands whose 1 means something."""
+
+    def decorated(command: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(command)
+        def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return command(*args, **kwargs)
+            except InvalidConfiguration as error:
+                count = len(error.mistakes)
+                click.echo(f"{error.source}: {count} mistake{'s' if count != 1 else ''}", err=True)
+                for mistake in error.mistakes:
+                    click.echo(f"  {mistake.place}: {mistake.problem}", err=True)
+                sys.exit(exit_code)
+            except MailauthError as error:
+                click.echo(f"mailauth: {error}", err=True)
+                sys.exit(EX_TEMPFAIL if isinstance(error, StoreUnavailable) else exit_code)
+
+        return wrapped
+
+    return decorated
 
 
 def read_secret(prompt: str, *, confirm: bool = False) -> Secret:

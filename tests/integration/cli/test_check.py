@@ -102,7 +102,7 @@ def test_what_cannot_be_decided_is_exit_code_75(mailauth: CommandLine, statement
 
 def test_database_without_tables_is_said_before_any_verdict(mailauth: CommandLine) -> None:
     damage(mailauth, "DROP TABLE alembic_version")
-    assert "mailauth db upgrade" in mailauth.run("check", "alice", stdin="x", code=1).stderr
+    assert "mailauth db upgrade" in mailauth.run("check", "alice", stdin="x", code=75).stderr
 
 
 def test_missing_database_is_a_temporary_failure(mailauth: CommandLine) -> None:
@@ -129,7 +129,7 @@ def test_explain_prints_the_promised_json(mailauth: CommandLine) -> None:
         "cutover": "2025-05-04T22:00:00+00:00",
         "cutover_has_passed": True,
     }
-    assert len(sentences) == 3
+    assert len(sentences) == 4
 
 
 def test_explain_tells_every_state_in_words(mailauth: CommandLine) -> None:
@@ -218,3 +218,11 @@ def test_nothing_secret_is_left_in_the_database(mailauth: CommandLine) -> None:
     for path in Path(mailauth.config.parent).iterdir():
         content = path.read_bytes()
         assert not [secret for secret in secrets if secret in content], path
+
+
+def test_check_that_cannot_be_made_is_no_denial(mailauth: CommandLine) -> None:
+    """75, so that a script does not take a lost key file for a wrong password."""
+    alice = mailauth.enrol("alice")
+    mailauth.config.with_name("mailauth.key").chmod(0o644)
+    failed = mailauth.run("check", "alice", stdin=alice.password, code=75)
+    assert "chmod 0400" in failed.stderr

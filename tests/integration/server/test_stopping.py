@@ -132,6 +132,17 @@ def test_what_is_no_stream_socket_is_refused(make_site: SiteMaker) -> None:
         assert "not a Unix stream socket" in server.log
 
 
+def test_socket_of_systemd_that_nobody_configured_is_refused(make_site: SiteMaker) -> None:
+    """Else nothing would say who may connect to it."""
+    site = make_site()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(site.directory / "other.sock"))
+        listening.listen()
+        server = handed_over(site, listening, wait=False)
+        assert server.ended() == 1
+        assert "has no table here" in server.log
+
+
 def test_server_without_its_database_does_not_start_and_makes_none(make_site: SiteMaker) -> None:
     site = make_site()
     site.database.unlink()

@@ -107,3 +107,18 @@ def test_app_password_is_quick_while_password_logins_wait_for_a_lock(site: Site,
         holder.close()
         for talk in waiting:
             talk.close()
+
+
+def test_requests_under_way_are_answered_before_the_connection_ends(site: Site, server: Server) -> None:
+    """One request cannot be decided; the codes of the others may be spent already, so their answers count."""
+    alice, bob = site.person(), site.person()
+    with sqlite3.connect(site.database) as connection:
+        connection.execute("UPDATE account SET password_hash = '{MD5}x' WHERE name = ?", (bob.name,))
+    connection.close()
+    with site.talk() as talk:
+        talk.send(b"".join(auth(n, alice.name, f"wrong{n}") for n in range(1, 6)) + auth(6, bob.name, "x"))
+        replies = [talk.line() for _ in range(5)]
+        with pytest.raises(Closed) as closed:
+            talk.line()
+    assert closed.value.rest == b""
+    assert sorted(reply.split(b"\t")[1] for reply in replies) == [b"%d" % n for n in range(1, 6)]
