@@ -7,6 +7,8 @@ C_SOURCES    = $(wildcard pam_module/*.c pam_module/*.h pam_module/*/*.c)
 # The suites of `make test`, in the order that finds a mistake soonest.
 SUITES       = $(wildcard tests/unit tests/property tests/integration tests/migration tests/stack)
 PYTEST_ARGS ?=
+# How many processes run them: one more than cores, since many tests wait for servers.
+TEST_JOBS   ?= $(shell expr $$(nproc) + 1)
 BENCH_ARGS  ?=
 DEMO_ARGS   ?=
 FUZZ_SECONDS ?= 60
@@ -33,7 +35,8 @@ demo: ## show the whole story on private servers, from nothing, in a few minutes
 
 test: ## run all tests: unit, property, integration, and real mail servers
 	@deploy/bootstrap $(if $(filter tests/%,$(PYTEST_ARGS)),test,stack)
-	$(PYTHON) -m pytest $(if $(filter tests/%,$(PYTEST_ARGS)),,$(SUITES)) $(PYTEST_ARGS)
+	$(PYTHON) -m pytest -n $(TEST_JOBS) --dist loadgroup --durations=15 \
+	  $(if $(filter tests/%,$(PYTEST_ARGS)),,$(SUITES)) $(PYTEST_ARGS)
 
 lint: ## check style, types, layers and the C sources' format
 	@deploy/bootstrap test

@@ -8,6 +8,27 @@ import pytest
 from tests.world import World, WorldMaker
 
 
+TESTS = Path(__file__).parent
+SLOWEST_FIRST = ("stack/every_door", "stack/logins", "stack", "integration", "property", "migration", "unit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in several processes, keep together what shares servers, and begin with what takes longest.
+
+    A group is a file; for the tests on real mail servers that share them, a directory.
+    """
+    for item in items:
+        place = item.path.relative_to(TESTS)
+        shares_servers = place.parts[0] == "stack" and len(place.parts) > 2
+        group = place.parent if shares_servers else place
+        item.add_marker(pytest.mark.xdist_group(str(group)))
+    items.sort(key=lambda item: _rank(str(item.path.relative_to(TESTS))))
+
+
+def _rank(place: str) -> int:
+    return next((rank for rank, start in enumerate(SLOWEST_FIRST) if place.startswith(start)), 0)
+
+
 @pytest.fixture
 def make_world(tmp_path: Path) -> Iterator[WorldMaker]:
     """Give a maker of worlds, each in a directory of its own; they are closed at the end."""
