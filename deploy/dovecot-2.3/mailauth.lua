@@ -18,39 +18,39 @@ local DEADLINE_S = 10 -- for one login, everything included; mailauth's own is s
 -- An attempt is sent a second time only if it could not be sent the first time: one that
 -- was sent may have spent its code already.
 
-local socket = require("socket")
+-- Only the C parts of lua-socket: Dovecot has Lua look through all that it holds, for
+-- garbage, after each login.
+local gettime = require("socket.core").gettime
 local unix = require("socket.unix")
+local base64 = require("mime.core").b64
 local new_stream = type(unix) == "table" and unix.stream or unix
 
 local MAX_REPLY_BYTES = 16384 -- mailauth's own cap on a line
 
+-- What is asked of Dovecot, all at once: for each question it first collects everything that
+-- it knows of a request. By the name of the field that only that version has.
+local TEMPLATES = {
+  service = "service=%{service}\tlip=%{lip}\trip=%{rip}\tlport=%{lport}\trport=%{rport}" -- 2.3
+    .. "\tsecured=%L{secured}\tsession=%{session}\tlocal_name=%{local_name}\tuser=%{user}",
+  protocol = "service=%{protocol}\tlip=%{local_ip}\trip=%{remote_ip}\tlport=%{local_port}\trport=%{remote_port}" -- 2.4
+    .. "\tsecured=%{secured | lower}\tsession=%{session}\tlocal_name=%{local_name}\tuser=%{user}",
+}
+local NAME_AND_FIELD = "([%w_]+)=%%L?{([%w_]+)" -- of each of them
+local WITHOUT_CONTROLS = "^(" .. ("[^%c]*"):rep(8, "\t") .. ")\tuser=([^%c]*)$"
+
 local ESCAPES = { ["\0"] = "\0010", ["\1"] = "\0011", ["\t"] = "\001t", ["\r"] = "\001r", ["\n"] = "\001n" }
 local UNESCAPES = { ["0"] = "\0", ["1"] = "\1", t = "\t", r = "\r", n = "\n" }
-local BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
+local template, var_expand = nil, nil -- the first login shows which
 local connection = nil
 local last_id = 0
 
 local function escape(value)
-  return (value:gsub("[%z\1\t\r\n]", ESCAPES))
+  return (value:gsub("[\0\1\t\r\n]", ESCAPES))
 end
 
 local function unescape(value)
   return (value:gsub("\1(.)", UNESCAPES))
-end
-
-local function base64(bytes)
-  local out = {}
-  for i = 1, #bytes, 3 do
-    local a, b, c = bytes:byte(i, i + 2)
-    local n = a * 65536 + (b or 0) * 256 + (c or 0)
-    for place = 1, 4 do
-      local index = math.floor(n / 64 ^ (4 - place)) % 64
-      local kept = place <= 2 or (place == 3 and b) or (place == 4 and c)
-      out[#out + 1] = kept and BASE64:sub(index + 1, index + 1) or "="
-    end
-  end
-  return table.concat(out)
 end
 
 local function disconnect()
@@ -60,42 +60,23 @@ local function disconnect()
   end
 end
 
--- A name that this Dovecot does not know as a field of the request is no error. Ports are
--- 0 where Dovecot was asked by Postfix.
-local function field(request, ...)
-  for _, name in ipairs({ ... }) do
-    local known, value = pcall(function()
-      return request[name]
-    end)
-    if known and value ~= nil and value ~= "" and tostring(value) ~= "0" then
-      return tostring(value)
-    end
+-- Returns the parameters of the AUTH line but the last, and the user's name.
+local function describe(request)
+  if not template then
+    template = request.protocol and TEMPLATES.protocol or TEMPLATES.service
+    var_expand = request.var_expand
   end
-  return nil
-end
-
-local function request_line(request, password, id)
-  local secured = field(request, "secured")
-  local parts = { "AUTH", id, "PLAIN" }
-  local fields = {
-    { "service", field(request, "protocol", "service") },
-    { "lip", field(request, "local_ip", "lip") },
-    { "rip", field(request, "remote_ip", "rip") },
-    { "lport", field(request, "local_port", "lport") },
-    { "rport", field(request, "remote_port", "rport") },
-    -- 2.3 says "TLS" or "secured"; 2.4 a boolean for both
-    { "secured", secured and secured ~= "false" and (secured == "true" and "secured" or secured:lower()) or nil },
-    { "session", field(request, "session") },
-    { "local_name", field(request, "local_name") },
-    { "mailauth", "1" },
-  }
-  for _, pair in ipairs(fields) do
-    if pair[2] then
-      parts[#parts + 1] = pair[1] .. "=" .. escape(pair[2])
-    end
+  local parameters, user = var_expand(request, template):match(WITHOUT_CONTROLS)
+  if parameters then
+    return parameters, user
   end
-  parts[#parts + 1] = "resp=" .. base64("\0" .. request.user .. "\0" .. password)
-  return table.concat(parts, "\t") .. "\n"
+  -- Somebody sent control characters (in the name of the host, say): one field at a time.
+  parameters = {}
+  for name, field in template:gmatch(NAME_AND_FIELD) do
+    parameters[#parameters + 1] = name .. "=" .. escape(request[field] or "")
+  end
+  parameters[#parameters] = nil -- the user, who goes into the response
+  return table.concat(parameters, "\t"), request.user
 end
 
 local function connect(deadline)
@@ -103,7 +84,7 @@ local function connect(deadline)
   if not fresh then
     return problem
   end
-  fresh:settimeout(math.max(0, deadline - socket.gettime()))
+  fresh:settimeout(math.max(0, deadline - gettime()))
   local connected
   connected, problem = fresh:connect(SOCKET_PATH)
   if not connected then
@@ -114,21 +95,12 @@ local function connect(deadline)
   return nil
 end
 
--- A kept connection has nothing to say between logins: words or an end mean a new one.
-local function is_stale()
-  connection:settimeout(0)
-  local line, problem, rest = connection:receive("*l")
-  return line ~= nil or problem ~= "timeout" or (rest ~= nil and rest ~= "")
-end
-
--- Send the attempt on the kept connection, or once more on a new one if that failed.
+-- Send the attempt on the kept connection, or once more on a new one if that failed: a Unix
+-- socket takes nothing once its other end is closed, so there is no need to look first.
 -- Returns nil, or what went wrong; and whether the greeting is still to be read.
 local function send(line, deadline)
-  if connection and is_stale() then
-    disconnect()
-  end
   if connection then
-    connection:settimeout(math.max(0, deadline - socket.gettime()))
+    connection:settimeout(math.max(0, deadline - gettime()))
     local sent, problem = connection:send(line)
     if sent then
       return nil, false
@@ -150,7 +122,7 @@ local function send(line, deadline)
 end
 
 local function receive_line(deadline)
-  connection:settimeout(math.max(0, deadline - socket.gettime()))
+  connection:settimeout(math.max(0, deadline - gettime()))
   local line, problem = connection:receive("*l")
   if not line then
     return nil, problem
@@ -176,7 +148,10 @@ local function skip_greeting(deadline)
 end
 
 -- Returns the reply's fields as a table, `verdict` first among them; or nil and a problem.
-local function parse(line, id)
+local function parse(line, id, user)
+  if line == "OK\t" .. id .. "\tuser=" .. user then -- nearly all, and quicker than below
+    return { verdict = "OK", user = user }
+  end
   local fields = {}
   local position = 0
   for word in (line .. "\t"):gmatch("([^\t]*)\t") do
@@ -200,20 +175,22 @@ local function parse(line, id)
   return fields
 end
 
-local function ask(request, password)
-  local deadline = socket.gettime() + DEADLINE_S
+local function ask(parameters, user, password)
+  local deadline = gettime() + DEADLINE_S
   last_id = last_id % (2 ^ 31 - 1) + 1
   local id = string.format("%d", last_id)
-  local problem, greeting = send(request_line(request, password, id), deadline)
+  local response = base64("\0" .. user .. "\0" .. password)
+  local line = "AUTH\t" .. id .. "\tPLAIN\t" .. parameters .. "\tmailauth=1\tresp=" .. response .. "\n"
+  local problem, greeting = send(line, deadline)
   if not problem and greeting then
     problem = skip_greeting(deadline)
   end
-  local line, fields
+  local reply, fields
   if not problem then
-    line, problem = receive_line(deadline)
+    reply, problem = receive_line(deadline)
   end
-  if line then
-    fields, problem = parse(line, id)
+  if reply then
+    fields, problem = parse(reply, id, user)
   end
   if not fields then
     disconnect()
@@ -222,7 +199,8 @@ local function ask(request, password)
 end
 
 function auth_password_verify(request, password)
-  local fields, problem = ask(request, password)
+  local parameters, user = describe(request)
+  local fields, problem = ask(parameters, user, password)
   if not fields then
     return dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, "mailauth at " .. SOCKET_PATH .. ": " .. problem
   elseif fields.verdict == "OK" then
@@ -230,7 +208,8 @@ function auth_password_verify(request, password)
       disconnect()
       return dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, "mailauth let in nobody by name"
     end
-    return dovecot.auth.PASSDB_RESULT_OK, { user = fields.user }
+    -- The same name over again would only be work for Dovecot.
+    return dovecot.auth.PASSDB_RESULT_OK, fields.user ~= user and { user = fields.user } or {}
   elseif fields.code == "temp_fail" then
     return dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, "mailauth: temporary failure"
   elseif fields.reason then
