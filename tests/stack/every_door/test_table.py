@@ -8,7 +8,7 @@ from tests.stack.doors import IN, Door
 from tests.stack.every_door.playing import Case, Played, cases_at
 from tests.stack.every_door.ways import EXIM, Way, ways
 
-HUNG_FOR_AT_MOST_S = 15.0
+HUNG_FOR_AT_MOST_S = 25.0
 """The clients of mailauth's socket give up after 10 s; a refusing Dovecot and two busy cores need some more."""
 
 

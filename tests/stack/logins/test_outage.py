@@ -15,7 +15,7 @@ from tests.stack.clients import HOME
 from tests.stack.doors import DOVEADM_ON_MAILAUTH, IN, POSTFIX, Door
 from tests.stack.people import Owner, SetUp, Site, until
 
-HUNG_FOR_AT_MOST_S = 15.0
+HUNG_FOR_AT_MOST_S = 25.0
 """The helpers and Postfix wait 10 s, a refusing Dovecot adds half a second, and two busy cores some more."""
 
 
