@@ -7,7 +7,6 @@ import pytest
 
 from tests.world import World, WorldMaker
 
-
 TESTS = Path(__file__).parent
 SLOWEST_FIRST = ("stack/every_door", "stack/logins", "stack", "integration", "property", "migration", "unit")
 
