@@ -90,8 +90,10 @@ class Server:
 
 @contextmanager
 def mailauth(config: Path, socket_path: Path) -> Iterator[Server]:
-    """Run `mailauth serve auth`, logging to a file as it would to the journal."""
-    command = [sys.executable, "-m", "mailauth", "--config", str(config), "serve", "auth"]
+    """Run `mailauth serve auth` in the shipped unit's environment, logging to a file as it would to the journal."""
+    unit = (SHIPPED.parent / "systemd" / "mailauth-auth.service").read_text().splitlines()
+    environment = [line.removeprefix("Environment=") for line in unit if line.startswith("Environment=")]
+    command = ["env", *environment, sys.executable, "-m", "mailauth", "--config", str(config), "serve", "auth"]
     with _running(command, socket_path, config.parent / "mailauth.log") as server:
         yield server
 
