@@ -34,6 +34,11 @@ _GIVE_BACK = (
     update(limiter).where(limiter.c.bucket == bindparam("key")).values(arrival_ms=limiter.c.arrival_ms - _STEP)
 )
 _EXISTS = select(limiter.c.bucket).where(limiter.c.bucket == bindparam("key"))
+_FILL = insert(limiter)
+_SAME = (familiar_source.c.account_id == bindparam("whose")) & (familiar_source.c.network == bindparam("from_where"))
+_LAST_PASSED = select(familiar_source.c.last_passed_at).where(_SAME)
+_PASS_AGAIN = update(familiar_source).where(_SAME).values(last_passed_at=bindparam("now"))
+_PASS_FIRST = insert(familiar_source)
 
 
 class Level(NamedTuple):
@@ -57,8 +62,9 @@ def draw(connection: Connection, buckets: Sequence[Bucket], now: datetime) -> Bu
 
 def give_back(connection: Connection, buckets: Iterable[Bucket], draws: int = 1) -> None:
     """Undo so many draws from each bucket; none takes as long as one."""
-    for bucket in buckets:
-        connection.execute(_GIVE_BACK, {"key": bucket.key, "step_ms": draws * bucket.rate.interval_ms})
+    undone = [{"key": bucket.key, "step_ms": draws * bucket.rate.interval_ms} for bucket in buckets]
+    if undone:
+        connection.execute(_GIVE_BACK, undone)
 
 
 def levels(connection: Connection, account: str, now: datetime) -> tuple[Level, ...]:
@@ -83,19 +89,16 @@ def clear(connection: Connection, keys: Iterable[str]) -> None:
 
 def last_passed(connection: Connection, account_id: int, network: str) -> datetime | None:
     """Return when an account last logged in from a network; None for never, or longer ago than is kept."""
-    statement = select(familiar_source.c.last_passed_at).where(
-        familiar_source.c.account_id == account_id, familiar_source.c.network == network
-    )
-    found: datetime | None = connection.execute(statement).scalar()
+    same = {"whose": account_id, "from_where": network}
+    found: datetime | None = connection.execute(_LAST_PASSED, same).scalar()
     return found
 
 
 def set_passed(connection: Connection, account_id: int, network: str, now: datetime) -> None:
     """Note that an account logged in from a network."""
-    same = (familiar_source.c.account_id == account_id) & (familiar_source.c.network == network)
-    if connection.execute(update(familiar_source).where(same).values(last_passed_at=now)).rowcount == 0:
-        row = {"account_id": account_id, "network": network, "last_passed_at": now}
-        connection.execute(insert(familiar_source).values(row))
+    same = {"whose": account_id, "from_where": network, "now": now}
+    if connection.execute(_PASS_AGAIN, same).rowcount == 0:
+        connection.execute(_PASS_FIRST, {"account_id": account_id, "network": network, "last_passed_at": now})
 
 
 def unset_passed(connection: Connection, account_id: int, network: str) -> None:
@@ -118,7 +121,7 @@ def _draw_one(connection: Connection, bucket: Bucket, now_ms: int) -> bool:
         return True
     if connection.execute(_EXISTS, {"key": bucket.key}).first() is not None:
         return False
-    connection.execute(insert(limiter).values(bucket=bucket.key, arrival_ms=now_ms + step_ms))
+    connection.execute(_FILL, {"bucket": bucket.key, "arrival_ms": now_ms + step_ms})
     return True
 
 

@@ -29,6 +29,13 @@ _USE = (
     )
     .values(uses=login_memory.c.uses + 1, last_used_at=bindparam("now"))
 )
+_KNOWN = select(login_memory.c.id).where(login_memory.c.digest == bindparam("known_digest"))
+_ACCEPTED = select(login_memory.c.id).where(login_memory.c.string_digest == bindparam("known_digest"))
+_FORGET = delete(login_memory).where(login_memory.c.digest == bindparam("known_digest"))
+_OLDEST_FIRST = (
+    select(login_memory.c.id).where(login_memory.c.account_id == bindparam("whose")).order_by(login_memory.c.id)
+)
+_REMEMBER = insert(login_memory)
 
 
 def use(connection: Connection, digest: bytes, profile: Profile, now: datetime, epoch: int | None) -> bool:
@@ -46,23 +53,20 @@ def use(connection: Connection, digest: bytes, profile: Profile, now: datetime, 
 
 def is_known(connection: Connection, digest: bytes) -> bool:
     """Tell whether there is a memory, be it over: the same client has had this string accepted."""
-    statement = select(login_memory.c.id).where(login_memory.c.digest == digest)
-    return connection.execute(statement).first() is not None
+    return connection.execute(_KNOWN, {"known_digest": digest}).first() is not None
 
 
 def was_accepted(connection: Connection, string_digest: bytes) -> bool:
     """Tell whether a string was accepted once, from wherever."""
-    statement = select(login_memory.c.id).where(login_memory.c.string_digest == string_digest)
-    return connection.execute(statement).first() is not None
+    return connection.execute(_ACCEPTED, {"known_digest": string_digest}).first() is not None
 
 
 def remember(
     connection: Connection, account_id: int, digest: bytes, string_digest: bytes, profile: Profile, now: datetime
 ) -> None:
     """Remember an accepted string, in place of an older memory of it; the account's oldest go beyond the cap."""
-    connection.execute(delete(login_memory).where(login_memory.c.digest == digest))
-    oldest_first = select(login_memory.c.id).where(login_memory.c.account_id == account_id).order_by(login_memory.c.id)
-    ids = list(connection.execute(oldest_first).scalars())
+    forget(connection, digest)
+    ids = list(connection.execute(_OLDEST_FIRST, {"whose": account_id}).scalars())
     surplus = ids[: max(0, len(ids) - MAX_ROWS_PER_ACCOUNT + 1)]
     if surplus:
         connection.execute(delete(login_memory).where(login_memory.c.id.in_(surplus)))
@@ -75,12 +79,12 @@ def remember(
         "last_used_at": now,
         "uses": 1,
     }
-    connection.execute(insert(login_memory).values(row))
+    connection.execute(_REMEMBER, row)
 
 
 def forget(connection: Connection, digest: bytes) -> None:
     """Forget one accepted string."""
-    connection.execute(delete(login_memory).where(login_memory.c.digest == digest))
+    connection.execute(_FORGET, {"known_digest": digest})
 
 
 def purge(connection: Connection, now: datetime) -> int:
