@@ -53,6 +53,7 @@ bench: ## measure logins a second against bare Dovecot (BENCH_ARGS)
 fuzz: ## feed random input to the parsers (FUZZ_SECONDS each)
 	@deploy/bootstrap test
 	$(MAKE) -C pam_module fuzz FUZZ_SECONDS=$(FUZZ_SECONDS)
+	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 dev: ## install everything that the other targets need
 	@deploy/bootstrap bench
