@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from mailauth.edges.server import attempt_log
+from mailauth.effects import attempt_log
 from mailauth.effects.log_lines import FIELDS, LogfmtFormatter, set_up
 from mailauth.vocabulary.model import AccountName, Attempt, Credential, Denied, Granted, Reason, Unavailable
 from mailauth.vocabulary.secret import Secret

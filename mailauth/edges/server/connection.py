@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, assert_never, cast
 
 from mailauth.core import protocol
 from mailauth.core.protocol import Broken, Cancelled, Conversation, Login, Malformed, Say
-from mailauth.edges.server import attempt_log
+from mailauth.effects import attempt_log
 from mailauth.effects.log_lines import FIELDS
 from mailauth.usecases.verifier import Verifier
 from mailauth.vocabulary.model import Address, Attempt, Denied, Granted, Reason, Unavailable, Verdict
