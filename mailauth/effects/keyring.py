@@ -43,6 +43,11 @@ class Purpose(StrEnum):
     LOGIN_MEMORY = "login-memory"
     ACCEPTED_STRING = "accepted-string"
     KNOWN_WRONG = "known-wrong"
+    PORTAL_SESSION = "portal-session"
+    PENDING_SEED = "pending-seed"
+    CSRF = "csrf"
+    MAIL_LINK = "mail-link"
+    OUTBOX = "outbox"
 
 
 class Sealed(NamedTuple):

@@ -23,6 +23,8 @@ class Attempt(NamedTuple):
     """One presented login, as an edge received it. A named tuple, because making one is on the hot path.
 
     `second_factor_only`: somebody else checks the password (PAM modules behind ours), and is told where it ends.
+    `password_only`: the portal has seen the second factor, or there is none yet; the secret is the password alone.
+    `agent`: what the client says it is, in a few words, for the owner to recognise it by.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Attempt(NamedTuple):
     mechanism: str = "PLAIN"
     secured: str = ""
     second_factor_only: bool = False
+    password_only: bool = False
+    agent: str = ""
 
 
 class Credential(StrEnum):
@@ -55,6 +59,8 @@ class Reason(StrEnum):
     REMEMBERED = "remembered"
     BEFORE_CUTOVER = "before-cutover"
     EXEMPT = "exempt"
+    TO_ENROL = "to-enrol"
+    PASSWORD_CONFIRMED = "password-confirmed"
 
     NAME_MALFORMED = "name-malformed"
     SECRET_MALFORMED = "secret-malformed"

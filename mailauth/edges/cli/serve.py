@@ -1,23 +1,31 @@
-"""`serve`: run the parts of mailauth in the foreground, for systemd or for trying out."""
+"""`serve`: run the parts of mailauth in the foreground, for systemd or for trying out. Only here they meet."""
 
 import logging
+from typing import TYPE_CHECKING
 
 import click
 
 from mailauth.edges.cli.context import Context, pass_context, reports_errors
 
+if TYPE_CHECKING:
+    from mailauth.edges.process import Part
+
+PARTS = ("auth",)
+"""Every part, in the order in which they start."""
+
 
 @click.command()
-@click.argument("part", type=click.Choice(["auth"]), required=False)
+@click.argument("part", type=click.Choice(PARTS), required=False)
 @pass_context
 @reports_errors
 def serve(context: Context, part: str | None) -> None:
-    """Answer logins until SIGTERM or SIGINT. PART is `auth`, so far the only one; without it, all parts run.
+    """Serve until SIGTERM or SIGINT. PART is auth, which answers logins; without it, all parts run.
 
-    Logs go to standard error. Refuses to start without a right configuration, key file and database.
+    Logs go to standard error. Refuses to start without a right configuration, key file and database, and ends where
+    one of its parts does.
     """
     from mailauth import __version__
-    from mailauth.edges.server import service
+    from mailauth.edges import process
     from mailauth.effects import log_lines
 
     configuration = context.configuration()
@@ -26,4 +34,12 @@ def serve(context: Context, part: str | None) -> None:
         cutover = installation.policy.cutover.moment.isoformat()
         fields = {"version": __version__, "cutover": cutover, "config": context.config_path, "part": part}
         logging.getLogger(__name__).info("starting", extra={log_lines.FIELDS: fields})
-        service.serve(installation)
+        chosen = PARTS if part is None else (part,)
+        process.run(installation, {name: _load(name) for name in chosen})
+
+
+def _load(name: str) -> "Part":
+    """Return a part. Imported late, so that a process of one part does not carry the others."""
+    from mailauth.edges.server.service import run as auth
+
+    return {"auth": auth}[name]

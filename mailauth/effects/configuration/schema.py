@@ -9,12 +9,13 @@ they can be without touching anything; files, users and databases are looked at 
 
 import re
 from datetime import date, timedelta
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mailauth.core import names, texts
 from mailauth.core.limiter import Limits, Rate
@@ -52,6 +53,9 @@ class Provider(Section):
     url: FilledLine = Field(
         "https://www.mailitwize.be/2fa",
         description="Where a refused login sends people: how to set up, or an app password.",
+    )
+    language: Literal["en", "nl", "fr", "de"] = Field(
+        "en", description="The language of refusals, and of pages and mails for who has not chosen one."
     )
 
     @field_validator("name")
@@ -350,6 +354,86 @@ class Server(Section):
     )
 
 
+class Portal(Section):
+    """The web pages on which users set up and manage their second factors (`mailauth serve portal`)."""
+
+    url: FilledLine = Field(
+        "https://2fa.mailitwize.be",
+        description="Its public address, without a path; links in mails begin with it, and requests for others are refused.",
+    )
+    listen: FilledLine = Field(
+        "127.0.0.1:8425", description="Where it listens, as ADDRESS:PORT, for the web server in front that does TLS."
+    )
+    trusted_proxies: list[Line] = Field(
+        default_factory=lambda: ["127.0.0.0/8", "::1/128"],
+        description="Networks of web servers whose X-Forwarded-For is believed.",
+    )
+    logo: Line = Field("", description="A PNG or SVG file with the provider's logo; empty for its name in letters.")
+    colour: str = Field(
+        "#1d5b8f", pattern="^#[0-9a-fA-F]{6}$", description="The provider's colour, of buttons and links: #rrggbb."
+    )
+    imap: FilledLine = Field(
+        "imap.mailitwize.be:993", description="What users enter for reading mail (TLS), shown beside app passwords."
+    )
+    smtp: FilledLine = Field(
+        "smtp.mailitwize.be:465", description="What users enter for sending mail (TLS), shown beside app passwords."
+    )
+    idle_s: int = Field(1200, ge=60, le=86400, description="Seconds without a click after which one is logged out.")
+    life_s: int = Field(43200, ge=300, le=604800, description="Seconds after which one is logged out anyway.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("https", "http") or not parts.hostname or value.removesuffix("/") != _origin(value):
+            raise ValueError("not a web address without a path; write it as https://2fa.example.org")
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise ValueError("http is for this machine alone; passwords need https")
+        return value.removesuffix("/")
+
+    @field_validator("listen", "imap", "smtp")
+    @classmethod
+    def _is_endpoint(cls, value: str) -> str:
+        endpoint(value)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: list[str]) -> list[str]:
+        return _networks(value)
+
+
+class Mail(Section):
+    """How mails to users leave (`mailauth serve worker`)."""
+
+    sender: FilledLine = Field(
+        "support@mailitwize.be", description="From whom they come: an address, shown with the provider's name."
+    )
+    host: FilledLine = Field("127.0.0.1", description="The SMTP server that takes them.")
+    port: int = Field(25, ge=1, le=65535, description="Its port.")
+    tls: Literal["none", "starttls", "tls"] = Field(
+        "none", description="none: to this machine only. starttls, tls: with a verified certificate."
+    )
+    user: Line = Field("", description="The name to log in there; empty for no login.")
+    password_file: Line = Field("", description="The file with that name's password, mode 0400.")
+
+    @field_validator("sender")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        try:
+            return validate_email(value, check_deliverability=False, test_environment=True).normalized
+        except EmailNotValidError as error:
+            raise ValueError(f"not an e-mail address: {error}") from error
+
+    @model_validator(mode="after")
+    def _is_private(self) -> "Mail":
+        if self.tls == "none" and not _is_loopback(self.host):
+            raise ValueError('tls = "none" is for this machine alone; recovery codes need "starttls" or "tls"')
+        if bool(self.user) != bool(self.password_file):
+            raise ValueError("user and password_file go together")
+        return self
+
+
 class Log(Section):
     """What is logged, to standard error and so to the journal."""
 
@@ -369,7 +453,33 @@ class Configuration(Section):
     login_memory: LoginMemorySection = Field(default_factory=LoginMemorySection)
     refusal: Refusal = Field(default_factory=Refusal)
     server: Server = Field(default_factory=Server)
+    portal: Portal = Field(default_factory=Portal)
+    mail: Mail = Field(default_factory=Mail)
     log: Log = Field(default_factory=Log)
+
+
+def endpoint(text: str) -> tuple[str, int]:
+    """Return host and port of `host:port` or `[v6]:port`. Raises ValueError with what is wrong."""
+    parts = urlsplit(f"//{text}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if not parts.hostname or not port or parts.username is not None or parts.path or parts.query or parts.fragment:
+        raise ValueError("not an address with a port; write it as imap.example.org:993 or 127.0.0.1:8425")
+    return parts.hostname, port
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def checked_network(text: str) -> str:

@@ -72,6 +72,9 @@ account = Table(
     Column("epoch", BigInteger, nullable=False, server_default="0"),
     Column("created_at", Moment, nullable=False),
     Column("disabled_at", Moment),
+    # What its owner chose: the language of pages and mails, and another address for what is mailed.
+    Column("language", String(8)),
+    Column("recovery_address", String(NAME_BYTES)),
 )
 
 alias = Table(
@@ -167,4 +170,92 @@ login_memory = Table(
     Column("expires_at", Moment, nullable=False, index=True),
     Column("last_used_at", Moment, nullable=False),
     Column("uses", BigInteger, nullable=False),
+)
+
+portal_session = Table(
+    "portal_session",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _account_id(index=True),
+    # Keyed digest of the cookie's value, which is stored nowhere.
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("credential", String(32), nullable=False),
+    Column("network", String(64), nullable=False),
+    Column("agent", String(100), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    # When both factors, or all that the account had, were given last.
+    Column("proved_at", Moment, nullable=False),
+    Column("last_seen_at", Moment, nullable=False),
+    # An authenticator that waits for its first code lives and dies with the session that it was begun in.
+    Column("pending_seed", LargeBinary(255)),
+    Column("pending_key_id", String(KEY_ID_BYTES)),
+    Column("pending_at", Moment),
+    Column("pending_tries", BigInteger, nullable=False, server_default="0"),
+    Column("pending_tried_at", Moment),
+)
+
+mail_link = Table(
+    "mail_link",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _account_id(index=True),
+    # Keyed digest of the token in the link.
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("purpose", String(32), nullable=False),
+    # What it is about, as the purpose needs it: an address, a moment.
+    Column("subject", String(NAME_BYTES), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
+    Column("used_at", Moment),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    # Mails outlive the accounts that they are about.
+    Column("message_id", String(200), nullable=False, unique=True),
+    # What may happen once only has a name; a second row of that name is not made.
+    Column("once_key", String(200), unique=True),
+    Column("recipient", String(NAME_BYTES), nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("kind", String(40), nullable=False),
+    # Sealed facts of the mail; wiped as soon as a server has accepted it, or it is given up.
+    Column("content", LargeBinary(16384)),
+    Column("key_id", String(KEY_ID_BYTES), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("tries", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", Moment, nullable=False),
+    Column("next_at", Moment, nullable=False, index=True),
+    Column("leased_until", Moment),
+    Column("ended_at", Moment),
+    Column("last_error", String(300), nullable=False, server_default=""),
+)
+
+login_activity = Table(
+    "login_activity",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _account_id(),
+    Column("service", String(32), nullable=False),
+    Column("network", String(64), nullable=False),
+    Column("agent", String(100), nullable=False),
+    Column("credential", String(32), nullable=False),
+    Column("reason", String(40), nullable=False),
+    # 0 where it was none: NULLs are never equal, and this is part of the key.
+    Column("app_password_id", BigInteger, nullable=False, server_default="0", index=True),
+    Column("count", BigInteger, nullable=False),
+    Column("first_at", Moment, nullable=False),
+    Column("last_at", Moment, nullable=False, index=True),
+    UniqueConstraint(
+        "account_id",
+        "service",
+        "network",
+        "agent",
+        "credential",
+        "reason",
+        "app_password_id",
+        name="uq_login_activity_seen",  # by the convention it would be longer than databases take
+    ),
 )

@@ -1,0 +1,1 @@
+"""The pages on which users set up and manage their second factors."""

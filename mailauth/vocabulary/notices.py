@@ -1,0 +1,41 @@
+"""The mails that mailauth writes: what each is about, and which facts it carries.
+
+Facts are JSON values. A fact `link` is a path on the portal (`/link/...`); a fact `codes` holds secrets, which is
+why what is queued is sealed.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mailauth.vocabulary.model import Address
+
+
+class NoticeKind(StrEnum):
+    """What a mail is about; the facts it takes stand behind each."""
+
+    RECOVERY_CODES = "recovery-codes"  # codes: list of grouped codes, or empty; first: bool, after an enrolment
+    RECOVERY_CODE_USED = "recovery-code-used"  # left: int
+    AUTHENTICATOR_SET = "authenticator-set"  # link: undoes it
+    AUTHENTICATOR_REPLACED = "authenticator-replaced"
+    AUTHENTICATOR_REMOVED = "authenticator-removed"
+    ENROLMENT_UNDONE = "enrolment-undone"
+    APP_PASSWORD_MADE = "app-password-made"  # name: str; services: list of str, empty for any mail service
+    APP_PASSWORD_REVOKED = "app-password-revoked"  # names: list of str
+    RIGHT_PASSWORD_WRONG_CODE = "right-password-wrong-code"  # count: int, since: ISO 8601 time in UTC
+    PASSWORD_ALONE_REFUSED = "password-alone-refused"  # is_enrolled: bool
+    CONFIRM_ADDRESS = "confirm-address"  # link: confirms it; goes to that address and to no other
+    ADDRESS_CHANGED = "address-changed"  # address: the new one, or empty where it was removed
+    ANNOUNCEMENT = "announcement"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who did something, for the owner to recognise: a service or `administrator`, from where, with what."""
+
+    service: str
+    client: Address | None = None
+    agent: str = ""
+
+
+ADMINISTRATOR = Origin("administrator")
+"""Somebody with the command line of the server."""
