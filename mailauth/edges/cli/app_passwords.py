@@ -40,7 +40,7 @@ def add(
     """Make an app password for one device, shown this once. Without --service it opens every mail service."""
     from ipaddress import ip_network
 
-    from mailauth.effects.configuration.schema import checked_network
+    from mailauth.effects.configuration.values import checked_network
 
     allowed = tuple(ip_network(checked_network(network)) for network in networks)
     with context.installation() as installation:

@@ -1,0 +1,163 @@
+"""The sections on what users see and get: the provider, refusals, the portal, mails."""
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import Field, field_validator, model_validator
+
+from mailauth.core import texts
+from mailauth.effects.configuration.values import (
+    FilledLine,
+    Line,
+    Section,
+    checked_networks,
+    endpoint,
+    is_loopback,
+    origin,
+)
+
+_MAX_PROVIDER_BYTES = 64
+
+
+class Provider(Section):
+    """Who the users think they are dealing with."""
+
+    name: FilledLine = Field(
+        "Mail-IT-Wize", description="The provider's name: the title of the item in the authenticator app."
+    )
+    support: FilledLine = Field("support@mailitwize.be", description="The address that users write to for help.")
+    url: FilledLine = Field(
+        "https://www.mailitwize.be/2fa",
+        description="Where a refused login sends people: how to set up, or an app password.",
+    )
+    language: Literal["en", "nl", "fr", "de"] = Field(
+        "en", description="The language of refusals, and of pages and mails for who has not chosen one."
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _no_colon(cls, value: str) -> str:
+        if ":" in value:
+            raise ValueError("no colon: it would end the title that the authenticator app shows")
+        if len(value.encode()) > _MAX_PROVIDER_BYTES:
+            raise ValueError(f"at most {_MAX_PROVIDER_BYTES} bytes, so that the title and refusals show it whole")
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _is_web_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("https", "http") or not parts.netloc:
+            raise ValueError("not a web address; write it as https://www.example.org/2fa")
+        if len(value) > 160 or " " in value:
+            raise ValueError("at most 160 characters and no spaces, so that mail clients show it whole")
+        return value
+
+
+class Refusal(Section):
+    """What a refused login is told: one text for every refusal, whatever the reason."""
+
+    imap_code: Literal["ALERT", "AUTHENTICATIONFAILED", "UNAVAILABLE", ""] = Field(
+        "ALERT",
+        description=(
+            "IMAP's response code. Thunderbird shows ALERT, K-9 notifies on AUTHENTICATIONFAILED; empty for none."
+        ),
+    )
+    before: FilledLine = Field(
+        texts.BEFORE, description="The text before the cut-over. {url}, {date} and {provider} are filled in."
+    )
+    after: FilledLine = Field(texts.AFTER, description="The text from the cut-over on.")
+
+    @field_validator("before", "after")
+    @classmethod
+    def _is_template(cls, value: str) -> str:
+        try:
+            filled = value.format(url="u" * 160, date="30 September 2025", provider="p" * _MAX_PROVIDER_BYTES)
+        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            raise ValueError("only {url}, {date} and {provider} can be filled in; other braces are doubled") from error
+        if len(filled.encode()) > texts.MAX_TEXT_BYTES:
+            raise ValueError(f"at most {texts.MAX_TEXT_BYTES} bytes when filled in, to fit an SMTP reply")
+        if value.startswith("["):
+            raise ValueError("must not begin with a bracket: the response code is chosen by refusal.imap_code")
+        return value
+
+
+class Portal(Section):
+    """The web pages on which users set up and manage their second factors (`mailauth serve portal`)."""
+
+    url: FilledLine = Field(
+        "https://2fa.mailitwize.be",
+        description="Its public address, without a path: links in mails begin with it, other names are refused.",
+    )
+    listen: FilledLine = Field(
+        "127.0.0.1:8425", description="Where it listens, as ADDRESS:PORT, for the web server in front that does TLS."
+    )
+    trusted_proxies: list[Line] = Field(
+        default_factory=lambda: ["127.0.0.0/8", "::1/128"],
+        description="Networks of web servers whose X-Forwarded-For is believed.",
+    )
+    logo: Line = Field("", description="A PNG or SVG file with the provider's logo; empty for its name in letters.")
+    colour: str = Field(
+        "#1d5b8f", pattern="^#[0-9a-fA-F]{6}$", description="The provider's colour, of buttons and links: #rrggbb."
+    )
+    imap: FilledLine = Field(
+        "imap.mailitwize.be:993", description="What users enter for reading mail (TLS), shown beside app passwords."
+    )
+    smtp: FilledLine = Field(
+        "smtp.mailitwize.be:465", description="What users enter for sending mail (TLS), shown beside app passwords."
+    )
+    idle_s: int = Field(1200, ge=60, le=86400, description="Seconds without a click after which one is logged out.")
+    life_s: int = Field(43200, ge=300, le=604800, description="Seconds after which one is logged out anyway.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("https", "http") or not parts.hostname or value.removesuffix("/") != origin(value):
+            raise ValueError("not a web address without a path; write it as https://2fa.example.org")
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise ValueError("http is for this machine alone; passwords need https")
+        return value.removesuffix("/")
+
+    @field_validator("listen", "imap", "smtp")
+    @classmethod
+    def _is_endpoint(cls, value: str) -> str:
+        endpoint(value)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: list[str]) -> list[str]:
+        return checked_networks(value)
+
+
+class Mail(Section):
+    """How mails to users leave (`mailauth serve worker`)."""
+
+    sender: FilledLine = Field(
+        "support@mailitwize.be", description="From whom they come: an address, shown with the provider's name."
+    )
+    host: FilledLine = Field("127.0.0.1", description="The SMTP server that takes them.")
+    port: int = Field(25, ge=1, le=65535, description="Its port.")
+    tls: Literal["none", "starttls", "tls"] = Field(
+        "none", description="none: to this machine only. starttls, tls: with a verified certificate."
+    )
+    user: Line = Field("", description="The name to log in there; empty for no login.")
+    password_file: Line = Field("", description="The file with that name's password, mode 0400.")
+
+    @field_validator("sender")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        try:
+            return validate_email(value, check_deliverability=False, test_environment=True).normalized
+        except EmailNotValidError as error:
+            raise ValueError(f"not an e-mail address: {error}") from error
+
+    @model_validator(mode="after")
+    def _is_private(self) -> "Mail":
+        if self.tls == "none" and not is_loopback(self.host):
+            raise ValueError('tls = "none" is for this machine alone; recovery codes need "starttls" or "tls"')
+        if bool(self.user) != bool(self.password_file):
+            raise ValueError("user and password_file go together")
+        return self

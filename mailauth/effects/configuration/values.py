@@ -1,0 +1,70 @@
+"""What values in the configuration look like: lines, networks, endpoints, and tables of them. Touches nothing."""
+
+import re
+from ipaddress import ip_address, ip_network
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from mailauth.vocabulary.errors import InvalidValue
+
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]*\Z")
+
+
+def _one_line(value: str) -> str:
+    if not _PRINTABLE.match(value):
+        raise ValueError("control characters and line breaks are not allowed")
+    return value
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+FilledLine = Annotated[Line, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A table of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+
+
+def checked_network(text: str) -> str:
+    """Return a network that a person wrote. Raises InvalidValue with what is wrong."""
+    try:
+        return str(ip_network(text.strip()))
+    except ValueError as error:
+        raise InvalidValue(f"not a network: {error}; write it as 192.0.2.0/24 or 2001:db8::/64") from error
+
+
+def checked_networks(texts_: list[str]) -> list[str]:
+    """Return networks that a person wrote. Raises ValueError, which is what validators raise."""
+    try:
+        return [checked_network(text) for text in texts_]
+    except InvalidValue as error:
+        raise ValueError(str(error)) from error
+
+
+def endpoint(text: str) -> tuple[str, int]:
+    """Return host and port of `host:port` or `[v6]:port`. Raises ValueError with what is wrong."""
+    parts = urlsplit(f"//{text}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if not parts.hostname or not port or parts.username is not None or parts.path or parts.query or parts.fragment:
+        raise ValueError("not an address with a port; write it as imap.example.org:993 or 127.0.0.1:8425")
+    return parts.hostname, port
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of a web address, as browsers write an origin (RFC 6454 s6.2)."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, by name or address, is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
