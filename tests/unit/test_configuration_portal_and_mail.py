@@ -1,0 +1,98 @@
+"""The sections `portal` and `mail`: what they take, and that no password or recovery code goes out in the clear."""
+
+import pytest
+
+from mailauth.effects.configuration.loading import parse
+from mailauth.effects.configuration.schema import Configuration
+from mailauth.effects.configuration.values import endpoint
+from mailauth.vocabulary.errors import InvalidConfiguration
+
+DATE = '[cutover]\ndate = "2025-05-05T00:00 Europe/Brussels"\n'
+
+
+def read(section: str) -> Configuration:
+    return parse(DATE + section, "test.toml")
+
+
+def mistakes(section: str) -> dict[str, str]:
+    with pytest.raises(InvalidConfiguration) as refused:
+        read(section)
+    return {mistake.place: mistake.problem for mistake in refused.value.mistakes}
+
+
+def test_a_file_that_says_nothing_of_them_has_defaults_that_work_on_one_machine() -> None:
+    configuration = read("")
+    assert configuration.portal.listen == "127.0.0.1:8425"
+    assert (configuration.mail.host, configuration.mail.port, configuration.mail.tls) == ("127.0.0.1", 25, "none")
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://2fa.example.org", "https://2fa.example.org"),
+        ("https://2fa.example.org/", "https://2fa.example.org"),
+        ("https://2fa.example.org:8443", "https://2fa.example.org:8443"),
+        ("http://127.0.0.1:8425", "http://127.0.0.1:8425"),
+        ("http://localhost:8425", "http://localhost:8425"),
+    ],
+)
+def test_the_portal_has_a_public_address(url: str, kept: str) -> None:
+    assert read(f'[portal]\nurl = "{url}"\n').portal.url == kept
+
+
+@pytest.mark.parametrize("url", ["2fa.example.org", "https://", "https://example.org/2fa", "ftp://example.org", "x"])
+def test_what_is_no_origin_is_no_public_address(url: str) -> None:
+    assert mistakes(f'[portal]\nurl = "{url}"\n') == {
+        "portal.url": "not a web address without a path; write it as https://2fa.example.org"
+    }
+
+
+def test_passwords_are_never_typed_into_http_of_another_machine() -> None:
+    found = mistakes('[portal]\nurl = "http://2fa.example.org"\n')
+    assert found == {"portal.url": "http is for this machine alone; passwords need https"}
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("127.0.0.1:8425", ("127.0.0.1", 8425)),
+        ("[::1]:8425", ("::1", 8425)),
+        ("imap.example.org:993", ("imap.example.org", 993)),
+    ],
+)
+def test_an_endpoint_is_host_and_port(text: str, means: tuple[str, int]) -> None:
+    assert endpoint(text) == means
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "host:", ":993", "host:99999", "host:0", "a@b:1", "host:1/x", "h:x"])
+def test_what_has_no_port_is_no_endpoint(text: str) -> None:
+    problem = "not an address with a port; write it as imap.example.org:993 or 127.0.0.1:8425"
+    assert mistakes(f'[portal]\nlisten = "{text}"\n') == {"portal.listen": problem}
+
+
+@pytest.mark.parametrize("colour", ["blue", "#fff", "#12345g", "#1234567"])
+def test_a_colour_is_six_hexadecimal_digits(colour: str) -> None:
+    assert set(mistakes(f'[portal]\ncolour = "{colour}"\n')) == {"portal.colour"}
+
+
+@pytest.mark.parametrize("host", ["mail.example.org", "192.0.2.7", "2001:db8::7"])
+def test_mails_never_leave_this_machine_in_the_clear(host: str) -> None:
+    """MAIL3."""
+    found = mistakes(f'[mail]\nhost = "{host}"\n')
+    assert found == {"mail": 'tls = "none" is for this machine alone; recovery codes need "starttls" or "tls"'}
+    assert read(f'[mail]\nhost = "{host}"\ntls = "starttls"\n').mail.host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_to_this_machine_mails_may_go_in_the_clear(host: str) -> None:
+    assert read(f'[mail]\nhost = "{host}"\n').mail.tls == "none"
+
+
+@pytest.mark.parametrize("section", ['user = "x"\n', 'password_file = "/x"\n'])
+def test_a_user_without_password_file_is_a_mistake(section: str) -> None:
+    assert mistakes("[mail]\n" + section) == {"mail": "user and password_file go together"}
+
+
+@pytest.mark.parametrize("sender", ["nobody", "a@b@c", "a b@example.org", "x@example.org, y@example.org"])
+def test_the_sender_is_one_address(sender: str) -> None:
+    assert set(mistakes(f'[mail]\nsender = "{sender}"\n')) == {"mail.sender"}
