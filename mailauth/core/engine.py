@@ -40,11 +40,16 @@ SecondFactor = NoSecondFactor | CodeEvidence | RecoveryEvidence
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known about one login with a password."""
+    """All that is known about one login with a password.
+
+    `password_only`: a second factor is neither asked for nor read; the portal confirms who sits at an open session.
+    """
 
     account: Account | None
     password_is_right: bool
     second_factor: SecondFactor
+    service: str = ""
+    password_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +89,17 @@ def decide(evidence: Evidence, policy: Policy, now: datetime) -> Decision:
         return Decision(Denied(Reason.ACCOUNT_UNKNOWN))
     if account.disabled:
         return Decision(_denied(account, Reason.ACCOUNT_DISABLED, evidence))
-    match policy.requirement(account, now):
+    if evidence.password_only:
+        return _by_password(account, evidence, Reason.PASSWORD_CONFIRMED)
+    match policy.requirement(account, now, evidence.service):
         case Requirement.SECOND_FACTOR:
             return _with_second_factor(account, evidence)
         case Requirement.PASSWORD_BEFORE_CUTOVER:
             return _by_password(account, evidence, Reason.BEFORE_CUTOVER)
         case Requirement.PASSWORD_BY_EXEMPTION:
             return _by_password(account, evidence, Reason.EXEMPT)
+        case Requirement.PASSWORD_TO_ENROL:
+            return _by_password(account, evidence, Reason.TO_ENROL)
         case Requirement.ENROLMENT:
             reason = Reason.NOT_ENROLLED if evidence.password_is_right else Reason.PASSWORD_WRONG
             return Decision(_denied(account, reason, evidence))

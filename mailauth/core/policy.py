@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from zoneinfo import ZoneInfo
 
+from mailauth.core.services import PORTAL
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Account
 
@@ -20,6 +21,7 @@ class Requirement(Enum):
     PASSWORD_BEFORE_CUTOVER = "the password alone, because the cut-over has not come"
     PASSWORD_BY_EXEMPTION = "the password alone, because the account is exempt"
     ENROLMENT = "an enrolment first: the cut-over has passed and the account has no second factor"
+    PASSWORD_TO_ENROL = "the password alone, in the portal, which lets one do nothing but enrol"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +106,17 @@ class Policy:
 
     cutover: CutOver
 
-    def requirement(self, account: Account, now: datetime) -> Requirement:
-        """Return what a login to this account needs now.
+    def requirement(self, account: Account, now: datetime, service: str) -> Requirement:
+        """Return what a login to this account, for a service, needs now.
 
         Who is enrolled needs the second factor at once, before the cut-over as well: it is there to protect
-        them, and an attacker must not be able to wait for a day when it isn't asked for.
+        them, and an attacker must not be able to wait for a day when it isn't asked for. Who is not, after it, gets
+        into the portal alone, where the set-up is all that they find.
         """
         if account.totp is not None:
             return Requirement.SECOND_FACTOR
         if account.exempt_until is not None and now < account.exempt_until:
             return Requirement.PASSWORD_BY_EXEMPTION
         if self.cutover.has_passed(now):
-            return Requirement.ENROLMENT
+            return Requirement.PASSWORD_TO_ENROL if service == PORTAL else Requirement.ENROLMENT
         return Requirement.PASSWORD_BEFORE_CUTOVER

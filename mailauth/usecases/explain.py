@@ -11,6 +11,9 @@ from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import find
 from mailauth.vocabulary.model import Account, AccountName
 
+_ANY_MAIL = "imap"
+"""The services are alike, but for the portal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -43,7 +46,7 @@ class Explainer:
             codes = factors.recovery_codes_left(connection, account.id)
             devices = app_passwords.of_account(connection, account.id)
         live = sum(1 for device in devices if app_password.is_live(device, now))
-        requirement = self._policy.requirement(account, now)
+        requirement = self._policy.requirement(account, now, _ANY_MAIL)
         sentences = [self._date_sentence(now), *self._account_sentences(account, requirement, codes)]
         if not account.disabled:
             sentences.append(_devices_sentence(live))
@@ -80,8 +83,8 @@ class Explainer:
                 return [
                     f"The account is exempt until {account.exempt_until:%Y-%m-%d %H:%M} UTC: its password is enough."
                 ]
-            case Requirement.ENROLMENT:
-                return ["The account is not enrolled: its password is refused until it has an authenticator."]
+            case Requirement.ENROLMENT | Requirement.PASSWORD_TO_ENROL:
+                return ["The account is not enrolled: its password opens nothing but the portal's set-up until it is."]
             case Requirement.PASSWORD_BEFORE_CUTOVER:
                 return ["The account is not enrolled: its password alone is enough until the cut-over."]
 
@@ -91,6 +94,7 @@ _NAMES = {
     Requirement.PASSWORD_BY_EXEMPTION: "password",
     Requirement.PASSWORD_BEFORE_CUTOVER: "password",
     Requirement.ENROLMENT: "enrolment",
+    Requirement.PASSWORD_TO_ENROL: "enrolment",
 }
 
 

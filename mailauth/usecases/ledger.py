@@ -62,6 +62,7 @@ class Admitted:
     `password_is_ours` whether it was we who checked it.
     """
 
+    attempt: Attempt
     subject: AccountName
     account: Account | None
     presented: splitter.Presented
@@ -106,8 +107,9 @@ class Ledger:
             if is_remembered and account is not None:
                 return Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED)
             # How the string reads depends on the account's state: never both ways.
-            presented = splitter.split(secret, enrolled=account is not None and account.totp is not None)
-            if_enrolled = splitter.split(secret, enrolled=True)
+            is_enrolled = account is not None and account.totp is not None
+            presented = splitter.split(secret, enrolled=is_enrolled and not attempt.password_only)
+            if_enrolled = splitter.split(secret, enrolled=not attempt.password_only)
             passed = buckets.last_passed(connection, 0 if account is None else account.id, source.network)
             is_familiar = passed is not None and now - passed < limiter.FAMILIAR_FOR
             is_bare = isinstance(if_enrolled, splitter.Password)
@@ -117,12 +119,14 @@ class Ledger:
             guess = Guess.REPEAT if is_repeat else _guess(if_enrolled)
             drawn = limiter.buckets(self._limits, subject, source, guess, is_familiar=is_familiar)
             full = buckets.draw(connection, drawn, now)
+            retry_after_s = 0.0 if full is None else buckets.wait_s(connection, drawn, now)
             recovery_row = self._recovery_row(connection, subject, account, if_enrolled)
         if full is not None:
             fields = {"account": subject, "bucket": full.kind, "client": attempt.client}
             log.info("throttled", extra={FIELDS: fields})
-            return Unavailable(Reason.THROTTLED, subject)
+            return Unavailable(Reason.THROTTLED, subject, retry_after_s)
         return Admitted(
+            attempt=attempt,
             subject=subject,
             account=account,
             presented=presented,
@@ -154,7 +158,10 @@ class Ledger:
             if effect is None or _spend(connection, effect, now):
                 buckets.give_back(connection, admitted.drawn)
                 # Where nothing was asked for and the password is somebody else's to check, nobody has proved anything.
-                has_proved = admitted.password_is_ours or effect is not None
+                # A password alone, where more is asked for elsewhere, doesn't make a network the account's own.
+                has_proved = effect is not None or (
+                    admitted.password_is_ours and granted.reason not in _PASSWORD_ALONE_IN_PORTAL
+                )
                 if account is not None and has_proved and not admitted.is_fresh_source:
                     buckets.set_passed(connection, account.id, admitted.source.network, now)
                 if account is not None and isinstance(effect, engine.SpendStep):
@@ -228,7 +235,7 @@ class Ledger:
     def _memory(self, attempt: Attempt, subject: AccountName, account: Account | None) -> Memory:
         secret = attempt.secret.reveal()
         # An accepted code says nothing of the password where that was not checked along.
-        scope = "second-factor-only" if attempt.second_factor_only else ""
+        scope = "second-factor-only" if attempt.second_factor_only else "password-only" * attempt.password_only
         bound_to = (subject, _epoch(account), scope)
         if attempt.client is None:
             network, profile = limiter.NOWHERE, login_memory.NONE
@@ -258,6 +265,9 @@ class Ledger:
         ring = self._keyring
         digests = [ring.mac(Purpose.RECOVERY_CODE, subject, code, key_id=key_id) for key_id in ring.ids]
         return factors.find_recovery_code(connection, 0 if account is None else account.id, digests)
+
+
+_PASSWORD_ALONE_IN_PORTAL = frozenset({Reason.TO_ENROL, Reason.PASSWORD_CONFIRMED})
 
 
 def _spend(connection: Connection, effect: engine.Effect, now: datetime) -> bool:

@@ -21,6 +21,7 @@ from typing import assert_never
 from mailauth.core import app_password, engine, names, otp, splitter
 from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
+from mailauth.core.services import PORTAL
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.password_sources import PasswordSource
 from mailauth.effects.store.database import Database
@@ -96,7 +97,9 @@ class Verifier:
         secret = attempt.secret.reveal()
         if not splitter.is_presentable(secret):
             return Denied(Reason.SECRET_MALFORMED, name)
-        token = None if attempt.second_factor_only else app_password.recognise(secret)
+        if attempt.password_only and (attempt.service != PORTAL or attempt.second_factor_only):
+            return Denied(Reason.REQUEST_MALFORMED, name)
+        token = _app_password(attempt, secret)
         if token is None:
             return None
         cached = self._cache.get(name, token.selector)
@@ -136,7 +139,7 @@ class Verifier:
         now = self._clock()  # of receipt: a code does not go stale while a hash waits for its turn
         if attempt.second_factor_only:
             return _of_second_factor(attempt, await self._by_password(attempt, name, now))
-        token = app_password.recognise(attempt.secret.reveal())
+        token = _app_password(attempt, attempt.secret.reveal())
         if token is None:
             return await self._by_password(attempt, name, now)
         found = await self._cache.load(name, token.selector)
@@ -150,7 +153,8 @@ class Verifier:
         is_right = attempt.second_factor_only or await self._password_source.is_right(
             name, admitted.account, admitted.presented.password
         )
-        evidence = engine.Evidence(admitted.account, is_right, self._second_factor(admitted, now))
+        factor = self._second_factor(admitted, now)
+        evidence = engine.Evidence(admitted.account, is_right, factor, attempt.service, attempt.password_only)
         decision = engine.decide(evidence, self._policy, now)
         return await self._database.run(lambda: self._ledger.settle(admitted, decision, now))
 
@@ -166,7 +170,7 @@ class Verifier:
         refused = app_password.refusal(found, attempt.service, attempt.client, self._clock())
         if refused is not None:
             return Denied(refused, found.account)
-        return _granted(found.account)
+        return _granted(found.account, found.id)
 
     def _second_factor(self, admitted: Admitted, now: datetime) -> engine.SecondFactor:
         """Check the second factor. A seed is opened and its codes are computed for every login alike."""
@@ -200,6 +204,13 @@ _WITHOUT_PASSWORD = {
 }
 
 
+def _app_password(attempt: Attempt, secret: bytes) -> app_password.Token | None:
+    """Return the parts of an app password, where one may be presented at all."""
+    if attempt.second_factor_only or attempt.password_only:
+        return None
+    return app_password.recognise(secret)
+
+
 def _of_second_factor(attempt: Attempt, verdict: Verdict) -> Verdict:
     """Return a grant that says that no password was checked, and where the password ends that others check."""
     if not isinstance(verdict, Granted):
@@ -216,5 +227,5 @@ def _unavailable(name: AccountName, error: Exception) -> Unavailable:
 
 
 @lru_cache(maxsize=4096)
-def _granted(account: AccountName) -> Granted:
-    return Granted(account, Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN)
+def _granted(account: AccountName, app_password_id: int) -> Granted:
+    return Granted(account, Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN, app_password_id=app_password_id)

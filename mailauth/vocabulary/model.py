@@ -4,7 +4,7 @@ Plain values without behaviour. Times are aware UTC datetimes; a step is a TOTP 
 periods since 1970 (RFC 6238 s4.2).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -98,6 +98,7 @@ class Granted:
 
     `tail_bytes`: where only the second factor was asked for, how many bytes at the end of the secret it was.
     `release`: in that case, the token by which what was spent is given back, should the password prove wrong.
+    `app_password_id`: which app password it was, for the owner's list of what was used last.
     """
 
     account: AccountName
@@ -105,6 +106,7 @@ class Granted:
     reason: Reason
     tail_bytes: int | None = None
     release: str | None = None
+    app_password_id: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +123,14 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Nothing can be said now: the client is told to try again later."""
+    """Nothing can be said now: the client is told to try again later.
+
+    `retry_after_s`: where too much was tried, after how many seconds the next attempt is looked at.
+    """
 
     reason: Reason
     account: AccountName | None = None
+    retry_after_s: float | None = field(default=None, compare=False)
 
 
 Verdict = Granted | Denied | Unavailable

@@ -140,3 +140,33 @@ def test_password_alone_never_opens_an_enrolled_account() -> None:
     for now in TIMES.values():
         verdict = decide(Evidence(ENROLLED, True, NoSecondFactor()), POLICY, now).verdict
         assert verdict == Denied(Reason.CODE_MISSING, NAME, password_was_right=True)
+
+
+@pytest.mark.parametrize(("who", "right", "factor", "when"), CASES)
+def test_decision_of_the_portal_is_the_same_but_lets_in_who_has_to_enrol(
+    who: str, right: bool, factor: str, when: str
+) -> None:
+    """WEB5."""
+    decision = decide(Evidence(ACCOUNTS[who], right, FACTORS[factor], "portal"), POLICY, TIMES[when])
+    if (who, right) == ("plain", True) and when != "before":
+        assert decision.verdict == Granted(NAME, Credential.PASSWORD, Reason.TO_ENROL)
+        assert decision.effect is None
+    else:
+        assert decision == decide(Evidence(ACCOUNTS[who], right, FACTORS[factor], "imap"), POLICY, TIMES[when])
+
+
+@pytest.mark.parametrize(("who", "right", "factor", "when"), CASES)
+def test_password_that_is_confirmed_alone_asks_no_factor_and_spends_none(
+    who: str, right: bool, factor: str, when: str
+) -> None:
+    evidence = Evidence(ACCOUNTS[who], right, FACTORS[factor], "portal", password_only=True)
+    decision = decide(evidence, POLICY, TIMES[when])
+    assert decision.effect is None
+    if who == "unknown":
+        assert decision.verdict == Denied(Reason.ACCOUNT_UNKNOWN)
+    elif "disabled" in who:
+        assert decision.verdict == Denied(Reason.ACCOUNT_DISABLED, NAME, password_was_right=right)
+    elif right:
+        assert decision.verdict == Granted(NAME, Credential.PASSWORD, Reason.PASSWORD_CONFIRMED)
+    else:
+        assert decision.verdict == Denied(Reason.PASSWORD_WRONG, NAME)

@@ -41,17 +41,26 @@ def at(**delta: float) -> datetime:
 def test_password_alone_ends_with_the_very_second_of_the_cutover(
     delta: dict[str, float], required: Requirement
 ) -> None:
-    assert POLICY.requirement(PLAIN, at(**delta)) is required
+    assert POLICY.requirement(PLAIN, at(**delta), "imap") is required
+
+
+def test_portal_lets_in_who_has_to_enrol_from_the_cutover_on() -> None:
+    assert POLICY.requirement(PLAIN, at(seconds=-1), "portal") is Requirement.PASSWORD_BEFORE_CUTOVER
+    assert POLICY.requirement(PLAIN, at(), "portal") is Requirement.PASSWORD_TO_ENROL
+    assert POLICY.requirement(replace(PLAIN, exempt_until=at(days=9)), at(), "portal") is (
+        Requirement.PASSWORD_BY_EXEMPTION
+    )
+    assert POLICY.requirement(ENROLLED, at(), "portal") is Requirement.SECOND_FACTOR
 
 
 @pytest.mark.parametrize("days", [-300, -1, 0, 1, 300])
 def test_enrolled_account_needs_its_factor_before_and_after_the_date(days: int) -> None:
-    assert POLICY.requirement(ENROLLED, at(days=days)) is Requirement.SECOND_FACTOR
+    assert POLICY.requirement(ENROLLED, at(days=days), "imap") is Requirement.SECOND_FACTOR
 
 
 def test_enrolled_account_needs_its_factor_even_while_it_is_exempt() -> None:
     exempt = replace(ENROLLED, exempt_until=at(days=9))
-    assert POLICY.requirement(exempt, at(days=1)) is Requirement.SECOND_FACTOR
+    assert POLICY.requirement(exempt, at(days=1), "imap") is Requirement.SECOND_FACTOR
 
 
 @pytest.mark.parametrize(
@@ -60,14 +69,14 @@ def test_enrolled_account_needs_its_factor_even_while_it_is_exempt() -> None:
 )
 def test_exemption_ends_with_its_very_second(seconds: int, required: Requirement) -> None:
     exempt = replace(PLAIN, exempt_until=at(days=9))
-    assert POLICY.requirement(exempt, at(days=9, seconds=seconds)) is required
+    assert POLICY.requirement(exempt, at(days=9, seconds=seconds), "imap") is required
 
 
 def test_exemption_that_ends_before_the_cutover_changes_nothing() -> None:
     exempt = replace(PLAIN, exempt_until=at(days=-9))
-    assert POLICY.requirement(exempt, at(days=-10)) is Requirement.PASSWORD_BY_EXEMPTION
-    assert POLICY.requirement(exempt, at(days=-9)) is Requirement.PASSWORD_BEFORE_CUTOVER
-    assert POLICY.requirement(exempt, at()) is Requirement.ENROLMENT
+    assert POLICY.requirement(exempt, at(days=-10), "imap") is Requirement.PASSWORD_BY_EXEMPTION
+    assert POLICY.requirement(exempt, at(days=-9), "imap") is Requirement.PASSWORD_BEFORE_CUTOVER
+    assert POLICY.requirement(exempt, at(), "imap") is Requirement.ENROLMENT
 
 
 @pytest.mark.parametrize("hours", [-12, -5, 0, 2, 14])

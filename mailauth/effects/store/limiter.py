@@ -33,6 +33,7 @@ _CLAMP = (
 _GIVE_BACK = (
     update(limiter).where(limiter.c.bucket == bindparam("key")).values(arrival_ms=limiter.c.arrival_ms - _STEP)
 )
+_ARRIVAL = select(limiter.c.arrival_ms).where(limiter.c.bucket == bindparam("key"))
 _EXISTS = select(limiter.c.bucket).where(limiter.c.bucket == bindparam("key"))
 _FILL = insert(limiter)
 _SAME = (familiar_source.c.account_id == bindparam("whose")) & (familiar_source.c.network == bindparam("from_where"))
@@ -58,6 +59,16 @@ def draw(connection: Connection, buckets: Sequence[Bucket], now: datetime) -> Bu
                 connection.execute(_CLAMP, {"key": one.key, "now_ms": now_ms, "reach_ms": _reach_ms(one)})
             return bucket
     return None
+
+
+def wait_s(connection: Connection, buckets: Iterable[Bucket], now: datetime) -> float:
+    """Return in how many seconds all of these buckets would admit a draw, provided that nobody else draws."""
+    now_ms, longest_ms = _ms(now), 0
+    for bucket in buckets:
+        arrival_ms = connection.execute(_ARRIVAL, {"key": bucket.key}).scalar()
+        if arrival_ms is not None:
+            longest_ms = max(longest_ms, arrival_ms + bucket.rate.interval_ms - _reach_ms(bucket) - now_ms)
+    return longest_ms / 1000
 
 
 def give_back(connection: Connection, buckets: Iterable[Bucket], draws: int = 1) -> None:

@@ -1,0 +1,207 @@
+"""WEB5, LIM4: the portal's logins, against every credential, and the password that it asks for again."""
+
+from datetime import timedelta
+from ipaddress import ip_address
+
+import pytest
+
+from mailauth.vocabulary.model import Attempt, Credential, Denied, Granted, Reason, Unavailable, Verdict
+from mailauth.vocabulary.secret import Secret
+from tests.world import CUTOVER, Person, World, WorldMaker
+
+R = Reason
+BOTH = Credential.PASSWORD_AND_CODE
+RECOVERY = Credential.PASSWORD_AND_RECOVERY_CODE
+CREDENTIALS = {
+    # of a not enrolled account before the cut-over, after it, and of an enrolled one at any time
+    "password": (R.BEFORE_CUTOVER, R.TO_ENROL, R.CODE_MISSING),
+    "wrong password": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, R.PASSWORD_WRONG),
+    "password + code": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, BOTH),
+    "password + wrong code": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, R.CODE_WRONG),
+    "wrong password + code": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, R.PASSWORD_WRONG),
+    "code alone": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, R.PASSWORD_WRONG),
+    "password + recovery code": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, RECOVERY),
+    "recovery code alone": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, R.PASSWORD_WRONG),
+    "app password": (R.APP_PASSWORD_SERVICE, R.APP_PASSWORD_SERVICE, R.APP_PASSWORD_SERVICE),
+}
+LETS_IN = {R.BEFORE_CUTOVER, R.TO_ENROL}
+
+
+async def confirm_password(world: World, name: str, secret: str, **other: object) -> Verdict:
+    """Return the verdict on a password that is asked for alone."""
+    fields = {"service": "portal", "client": ip_address("192.0.2.7"), "password_only": True} | other
+    return await world.installation.verifier.verify(Attempt(name, Secret(secret.encode()), **fields))  # type: ignore[arg-type]
+
+
+def secret_of(world: World, person: Person, credential: str) -> str:
+    code = person.code(world.clock()) if person.seed else "123456"
+    recovery = "k7qm-2xvp-9hfd-c3wn"
+    if person.seed:
+        recovery = world.installation.enrolment.issue_recovery_codes(person.name)[1][0]
+    return {
+        "password": person.password,
+        "wrong password": "wrong horse",
+        "password + code": person.password + code,
+        "password + wrong code": person.password + f"{(int(code) + 1) % 10**6:06}",
+        "wrong password + code": "wrong horse" + code,
+        "code alone": code,
+        "password + recovery code": person.password + recovery,
+        "recovery code alone": recovery,
+        "app password": world.installation.enrolment.add_app_password(person.name, "phone").password,
+    }[credential]
+
+
+@pytest.mark.parametrize("credential", CREDENTIALS)
+@pytest.mark.parametrize("days", [-30, 30])
+@pytest.mark.parametrize("is_enrolled", [False, True])
+async def test_portal_needs_the_second_factor_once_enrolled(
+    make_world: WorldMaker, is_enrolled: bool, days: int, credential: str
+) -> None:
+    world = make_world(now=CUTOVER + timedelta(days=days))
+    person = world.enrol("alice") if is_enrolled else world.add("alice")
+    verdict = await world.login("alice", secret_of(world, person, credential), service="portal")
+    before, after, enrolled = CREDENTIALS[credential]
+    expected = enrolled if is_enrolled else before if days < 0 else after
+    if isinstance(expected, Credential):
+        assert verdict == Granted(person.name, expected, Reason.SECOND_FACTOR_GIVEN)
+    elif expected in LETS_IN:
+        assert verdict == Granted(person.name, Credential.PASSWORD, expected)
+    else:
+        assert isinstance(verdict, Denied)
+        assert verdict.reason is expected
+
+
+@pytest.mark.parametrize("service", ["imap", "pop3", "smtp", "submission", "sieve", "", "Portal"])
+async def test_no_other_service_lets_in_who_has_to_enrol(world: World, service: str) -> None:
+    alice = world.add("alice")
+    verdict = await world.login("alice", alice.password, service=service)
+    assert verdict == Denied(Reason.NOT_ENROLLED, alice.name, password_was_right=True)
+
+
+@pytest.mark.parametrize("days", [-30, 30])
+@pytest.mark.parametrize("is_enrolled", [False, True])
+@pytest.mark.parametrize("password", ["correct horse", "swordfish123456", "swordfishk7qm-2xvp-9hfd-c3wn"])
+async def test_password_is_confirmed_alone_whatever_the_account_s_state(
+    make_world: WorldMaker, is_enrolled: bool, days: int, password: str
+) -> None:
+    world = make_world(now=CUTOVER + timedelta(days=days))
+    alice = world.enrol("alice", password) if is_enrolled else world.add("alice", password)
+    assert await confirm_password(world, "alice", password) == Granted(
+        alice.name, Credential.PASSWORD, Reason.PASSWORD_CONFIRMED
+    )
+    assert await confirm_password(world, "alice", password + "1") == Denied(Reason.PASSWORD_WRONG, alice.name)
+
+
+async def test_password_confirmed_alone_spends_no_code(world: World) -> None:
+    alice = world.enrol("alice")
+    secret = alice.password + alice.code(world.clock())
+    assert await confirm_password(world, "alice", secret) == Denied(Reason.PASSWORD_WRONG, alice.name)
+    assert isinstance(await world.login("alice", secret), Granted)
+
+
+@pytest.mark.parametrize("service", ["imap", "smtp", "pop3", "sieve", "", "PORTAL", "portal2"])
+async def test_password_alone_is_confirmed_for_the_portal_only(world: World, service: str) -> None:
+    alice = world.enrol("alice")
+    hashed = count_hashes(world)
+    verdict = await confirm_password(world, "alice", alice.password, service=service)
+    assert verdict == Denied(Reason.REQUEST_MALFORMED, alice.name)
+    assert hashed == []
+
+
+async def test_password_and_second_factor_cannot_both_be_the_only_one(world: World) -> None:
+    alice = world.enrol("alice")
+    verdict = await confirm_password(world, "alice", alice.password, second_factor_only=True)
+    assert verdict == Denied(Reason.REQUEST_MALFORMED, alice.name)
+
+
+def count_hashes(world: World) -> list[bytes]:
+    """Return a list that grows by each password that is hashed from now on."""
+    hashed: list[bytes] = []
+    hasher = world.installation.password_source.hasher  # type: ignore[attr-defined]
+    verify = hasher.verify
+
+    def counted(stored: str | None, password: bytes) -> bool:
+        hashed.append(password)
+        return bool(verify(stored, password))
+
+    hasher.verify = counted
+    return hashed
+
+
+@pytest.mark.parametrize("name", ["alice", "bob", "nobody"])
+async def test_password_confirmed_alone_costs_one_hash_always(world: World, name: str) -> None:
+    """ENU2, also for what is shaped like an app password."""
+    world.enrol("alice")
+    world.add("bob")
+    token = world.installation.enrolment.add_app_password("bob", "phone").password
+    hashed = count_hashes(world)
+    secrets = ["correct horse", "wrong horse", "123456", "correct horse123456", token]
+    for secret in secrets:
+        await confirm_password(world, name, secret)
+    assert hashed == [secret.encode() for secret in secrets]
+
+
+async def test_password_confirmed_alone_is_counted_like_any_password(make_world: WorldMaker) -> None:
+    """LIM4: guesses in the portal and over IMAP draw from the same buckets."""
+    world = make_world("limits.account_and_source_burst=5")
+    world.add("alice")
+    for number in range(3):
+        assert isinstance(await confirm_password(world, "alice", f"guess{number}123456"), Denied)
+        assert isinstance(await world.login("alice", f"guess{number}"), Denied if number < 2 else Unavailable)
+    assert isinstance(await confirm_password(world, "alice", "correct horse"), Unavailable)
+
+
+async def test_password_confirmed_alone_is_not_remembered(make_world: WorldMaker) -> None:
+    world = make_world("login_memory.life_s=600")
+    alice = world.enrol("alice")
+    secret = alice.password + alice.code(world.clock())
+    assert isinstance(await world.login("alice", secret, service="portal"), Granted)
+    assert isinstance(await confirm_password(world, "alice", secret), Denied), "the memory has answered"
+    for _ in range(2):
+        verdict = await confirm_password(world, "alice", alice.password)
+        assert verdict == Granted(alice.name, Credential.PASSWORD, Reason.PASSWORD_CONFIRMED)
+    assert isinstance(await world.login("alice", alice.password, service="portal"), Denied)
+
+
+@pytest.mark.parametrize("is_enrolled", [False, True])
+async def test_password_alone_makes_no_network_familiar(make_world: WorldMaker, is_enrolled: bool) -> None:
+    world = make_world("limits.account_burst=5", "limits.account_interval_s=3600")
+    alice = world.enrol("alice") if is_enrolled else world.add("alice")
+    assert isinstance(await confirm_password(world, "alice", alice.password), Granted)
+    if not is_enrolled:
+        assert isinstance(await world.login("alice", alice.password, service="portal"), Granted)
+    for number in range(6):
+        await world.login("alice", f"guess{number}", client=f"198.51.100.{number}")
+    assert isinstance(await world.login("alice", "another", client="192.0.2.7"), Unavailable)
+
+
+async def test_throttled_login_says_when_to_try_again(make_world: WorldMaker) -> None:
+    world = make_world("limits.account_and_source_burst=3", "limits.account_and_source_interval_s=600")
+    alice = world.enrol("alice")
+    for number in range(3):
+        await world.login("alice", f"guess{number}", service="portal")
+    throttled = await world.login("alice", "guess", service="portal")
+    assert isinstance(throttled, Unavailable)
+    assert throttled.retry_after_s is not None
+    assert 590 < throttled.retry_after_s <= 600
+    world.clock.advance(seconds=throttled.retry_after_s - 2)
+    assert isinstance(await world.login("alice", "guess", service="portal"), Unavailable)
+    world.clock.advance(seconds=2)
+    secret = alice.password + alice.code(world.clock())
+    assert isinstance(await world.login("alice", secret, service="portal"), Granted)
+
+
+async def test_throttled_login_waits_for_the_fullest_of_its_buckets(make_world: WorldMaker) -> None:
+    world = make_world(
+        "limits.account_and_source_burst=3",
+        "limits.account_and_source_interval_s=60",
+        "limits.account_burst=3",
+        "limits.account_interval_s=900",
+    )
+    world.add("alice")
+    for number in range(3):
+        await world.login("alice", f"guess{number}", service="portal")
+    throttled = await world.login("alice", "guess", service="portal")
+    assert isinstance(throttled, Unavailable)
+    assert throttled.retry_after_s is not None
+    assert 890 < throttled.retry_after_s <= 900
