@@ -19,7 +19,7 @@ SYSUSERSDIR ?= /usr/lib/sysusers.d
 DESTDIR     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz dev build install clean
+.PHONY: help demo test lint bench fuzz messages dev build install clean
 
 help: ## explain these targets
 	@echo "mailauth: two-factor authentication for mail servers"
@@ -54,6 +54,13 @@ fuzz: ## feed random input to the parsers (FUZZ_SECONDS each)
 	@deploy/bootstrap test
 	$(MAKE) -C pam_module fuzz FUZZ_SECONDS=$(FUZZ_SECONDS)
 	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
+messages: ## collect the sentences for users into the catalogs in mailauth/locale
+	@deploy/bootstrap run
+	@mkdir -p build
+	.venv/bin/pybabel -q extract -F babel.cfg --no-location --sort-output --project=mailauth -o build/mailauth.pot .
+	.venv/bin/pybabel -q update -i build/mailauth.pot -d mailauth/locale -D mailauth \
+	  --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width=110
 
 dev: ## install everything that the other targets need
 	@deploy/bootstrap bench

@@ -12,6 +12,7 @@ from mailauth.core.policy import Policy
 from mailauth.core.texts import RefusalTexts
 from mailauth.effects import keyring
 from mailauth.effects.configuration.schema import Configuration
+from mailauth.effects.languages import Languages
 from mailauth.effects.password_sources import OwnTable, Pam, PasswordSource
 from mailauth.effects.passwords import HashPool, PasswordHasher
 from mailauth.effects.store import schema
@@ -21,6 +22,7 @@ from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.explain import Explainer
 from mailauth.usecases.housekeeping import Housekeeping
 from mailauth.usecases.ledger import Ledger
+from mailauth.usecases.notices import Notices
 from mailauth.usecases.verifier import Verifier
 
 
@@ -39,6 +41,8 @@ class Installation:
     explainer: Explainer
     housekeeping: Housekeeping
     verifier: Verifier
+    languages: Languages
+    notices: Notices
 
     def close(self) -> None:
         """Let what runs end, and close the database."""
@@ -66,6 +70,7 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
     policy = Policy(configuration.cutover.cutover())
     provider, refusal = configuration.provider, configuration.refusal
     domain = configuration.accounts.default_domain
+    notices = Notices(ring, configuration.mail.sender, provider.language)
     return Installation(
         configuration=configuration,
         clock=clock,
@@ -94,6 +99,8 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
             deadline_s=configuration.server.deadline_s,
             monotonic=time.monotonic,
         ),
+        languages=Languages(provider.language),
+        notices=notices,
     )
 
 

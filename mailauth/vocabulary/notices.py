@@ -4,8 +4,10 @@ Facts are JSON values. A fact `link` is a path on the portal (`/link/...`); a fa
 why what is queued is sealed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from mailauth.vocabulary.model import Address
 
@@ -23,7 +25,7 @@ class NoticeKind(StrEnum):
     APP_PASSWORD_REVOKED = "app-password-revoked"  # names: list of str
     RIGHT_PASSWORD_WRONG_CODE = "right-password-wrong-code"  # count: int, since: ISO 8601 time in UTC
     PASSWORD_ALONE_REFUSED = "password-alone-refused"  # is_enrolled: bool
-    CONFIRM_ADDRESS = "confirm-address"  # link: confirms it; goes to that address and to no other
+    CONFIRM_ADDRESS = "confirm-address"  # address: goes there and nowhere else; link: confirms it
     ADDRESS_CHANGED = "address-changed"  # address: the new one, or empty where it was removed
     ANNOUNCEMENT = "announcement"
 
@@ -39,3 +41,16 @@ class Origin:
 
 ADMINISTRATOR = Origin("administrator")
 """Somebody with the command line of the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What one mail says: about which account, what happened when, who did it from where, and the kind's facts."""
+
+    kind: NoticeKind
+    account: str
+    moment: datetime
+    service: str
+    client: str
+    agent: str
+    facts: dict[str, Any] = field(repr=False)  # may hold codes

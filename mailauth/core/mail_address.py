@@ -1,0 +1,28 @@
+"""Which addresses a mail may be sent to: plain addr-specs that nothing can be smuggled in with (CVE-2024-6923).
+
+The bare form only, `local@domain`, of RFC 5322 s3.4.1 without comments, quoted strings and domain literals; UTF-8
+in the local part by RFC 6531 s3.3. Whether anybody reads mail there is not known here.
+"""
+
+import re
+
+from mailauth.vocabulary.errors import InvalidValue
+
+MAX_BYTES = 254
+"""RFC 5321 s4.5.3.1.3: a path of 256 octets, two of which are its angle brackets."""
+"""The local part's 64 octets (s4.5.3.1.1) are for the server that takes the mail: accounts may have longer names."""
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a1-\U0010ffff]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?"
+_ADDR_SPEC = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
+
+
+def checked(address: str) -> str:
+    """Return an address that mail may be sent to, as it stands. Raises InvalidValue, also for anything around it."""
+    if (
+        len(address.encode("utf-8", "replace")) > MAX_BYTES
+        or not _ADDR_SPEC.fullmatch(address)
+        or not address.isprintable()  # separators, formats and surrogates beyond ASCII
+    ):
+        raise InvalidValue(f"not an address that mail can be sent to: {address[:80]!a}")
+    return address

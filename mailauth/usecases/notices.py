@@ -1,0 +1,114 @@
+"""What account owners are told by mail: queueing it, in the transaction of what it is about.
+
+Nothing is rendered here, nothing is sent: a row with sealed facts waits for the worker (`delivery.py`), so that
+telling costs a login or a change of factors next to nothing, and is in force if and only if the change is.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from mailauth.effects.keyring import Keyring, Purpose
+from mailauth.effects.store import outbox
+from mailauth.effects.store.outbox import Addressee, LeasedMail, NewMail
+from mailauth.vocabulary.notices import Notice, NoticeKind, Origin
+
+_TO_MAILBOX_ONLY = frozenset(
+    {NoticeKind.RIGHT_PASSWORD_WRONG_CODE, NoticeKind.PASSWORD_ALONE_REFUSED, NoticeKind.ANNOUNCEMENT}
+)
+"""About logins, not about changes of what the account holds."""
+_ID_BYTES = 16
+
+
+class Notices:
+    """Queues mails to account owners."""
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        sender: str,
+        default_language: str,
+        draw: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._keyring = keyring
+        self._domain = sender.rpartition("@")[2]
+        self._default_language = default_language
+        self._draw = draw
+
+    def tell(
+        self,
+        connection: Connection,
+        account_id: int,
+        kind: NoticeKind,
+        origin: Origin,
+        now: datetime,
+        *,
+        once_key: str | None = None,
+        **facts: Any,
+    ) -> int:
+        """Queue what an owner is to be told, in the caller's transaction; return how many mails that are.
+
+        `facts` are JSON values, by kind as in `vocabulary/notices.py`. Every kind goes to the mailbox, whose address
+        is the account's name; those about a change of what the account holds also go to its recovery address, as
+        the row has it at this moment (so ADDRESS_CHANGED is told before the row changes, and reaches the address
+        that goes). Codes go to the recovery address alone where there is one; the mailbox is told without them.
+        CONFIRM_ADDRESS goes to its fact `address` and nowhere else.
+
+        Where something with the same `once_key` was queued before, nothing happens. An account that does not exist
+        is told nothing. Raises InvalidValue for an address that no mail can go to.
+        """
+        to = outbox.addressee(connection, account_id)
+        if to is None:
+            return 0
+        count = 0
+        for place, recipient, its_facts in _recipients(kind, to, facts):
+            key = None if once_key is None else f"{once_key}{place}"
+            notice = {
+                "account": to.account,
+                "service": origin.service,
+                "client": "" if origin.client is None else str(origin.client),
+                "agent": origin.agent,
+                "facts": its_facts,
+            }
+            message_id = f"<{self._draw(_ID_BYTES).hex()}@{self._domain}>"
+            content = json.dumps(notice, ensure_ascii=False, separators=(",", ":")).encode()
+            count += outbox.enqueue(
+                connection,
+                NewMail(
+                    message_id=message_id,
+                    recipient=recipient,
+                    language=to.language or self._default_language,
+                    kind=kind,
+                    content=self._keyring.seal(Purpose.OUTBOX, message_id, content),
+                    created_at=now,
+                    once_key=key,
+                ),
+            )
+        return count
+
+    def opened(self, mail: LeasedMail) -> Notice:
+        """Return what a queued mail says. Raises SealBroken, KeyUnusable."""
+        notice = json.loads(self._keyring.unseal(Purpose.OUTBOX, mail.message_id, mail.content))
+        return Notice(
+            kind=NoticeKind(mail.kind),
+            account=notice["account"],
+            moment=mail.created_at,
+            service=notice["service"],
+            client=notice["client"],
+            agent=notice["agent"],
+            facts=notice["facts"],
+        )
+
+
+def _recipients(kind: NoticeKind, to: Addressee, facts: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return place, address and facts of each mail; the place tells apart what one once_key stands for."""
+    if kind is NoticeKind.CONFIRM_ADDRESS:
+        return [("", facts["address"], facts)]
+    if to.recovery_address is None or kind in _TO_MAILBOX_ONLY:
+        return [("", to.account, facts)]
+    for_mailbox = {**facts, "codes": []} if "codes" in facts else facts
+    return [("", to.account, for_mailbox), (" recovery-address", to.recovery_address, facts)]
