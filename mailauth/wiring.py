@@ -3,7 +3,7 @@
 import os
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from mailauth.usecases.explain import Explainer
 from mailauth.usecases.housekeeping import Housekeeping
 from mailauth.usecases.ledger import Ledger
 from mailauth.usecases.notices import Notices
+from mailauth.usecases.portal_sessions import PortalSessions
 from mailauth.usecases.verifier import Verifier
 
 
@@ -43,6 +44,7 @@ class Installation:
     verifier: Verifier
     languages: Languages
     notices: Notices
+    sessions: PortalSessions
 
     def close(self) -> None:
         """Let what runs end, and close the database."""
@@ -101,6 +103,13 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
         ),
         languages=Languages(provider.language),
         notices=notices,
+        sessions=PortalSessions(
+            database,
+            ring,
+            timedelta(seconds=configuration.portal.idle_s),
+            timedelta(seconds=configuration.portal.life_s),
+            clock,
+        ),
     )
 
 

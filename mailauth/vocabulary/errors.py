@@ -39,6 +39,14 @@ class NothingToConfirm(MailauthError):
     """No enrolment is waiting for its code, or it waited too long."""
 
 
+class NotProved(MailauthError):
+    """What somebody has proved does not suffice for what they are about to do."""
+
+
+class SessionOver(MailauthError):
+    """A session of the portal ended, or its account changed, while something was done in it."""
+
+
 class TooMany(MailauthError):
     """A cap was reached."""
 

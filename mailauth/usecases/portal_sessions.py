@@ -1,0 +1,242 @@
+"""The portal's sessions: who sits at a browser, as a cookie says and the database knows.
+
+A cookie's value is 256 random bits; the database keeps a keyed digest of it. A session ends by itself when it is
+idle or old, and at once with any change of the account's password, factors or state, but for the session in which
+the change was made. It proves who somebody is and decides nothing: what may be changed, and after which proof, is
+for the pages that ask for it. Works on threads, not on the event loop, but for the tokens against forged forms.
+"""
+
+import base64
+import hmac
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from mailauth.core import agent as agents
+from mailauth.core.clock import Clock
+from mailauth.core.login_memory import network_of
+from mailauth.effects.keyring import Keyring, Purpose
+from mailauth.effects.store import accounts
+from mailauth.effects.store import portal_sessions as store
+from mailauth.effects.store.database import Database
+from mailauth.effects.store.portal_sessions import NewSession, StoredSession
+from mailauth.vocabulary.errors import AccountUnknown, NotProved, SessionOver
+from mailauth.vocabulary.model import AccountName, Credential
+from mailauth.vocabulary.notices import Origin
+
+COOKIE_BYTES = 32
+TOUCH_EVERY = timedelta(seconds=30)
+"""How old the note of a session's last use has to be before a click renews it: not every page needs a write."""
+CLOCK_SLACK = timedelta(minutes=1)
+"""How far a clock may be set back without ending the sessions that were opened just before."""
+
+_COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
+_BOTH_FACTORS = frozenset({Credential.PASSWORD_AND_CODE, Credential.PASSWORD_AND_RECOVERY_CODE})
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody who is logged in to the portal, and what their account is and holds at this moment.
+
+    `proved_at`: when `credential` was given last. `id` stays the same where the cookie is renewed.
+    """
+
+    id: int
+    account_id: int
+    account: AccountName
+    epoch: int
+    language: str | None
+    is_enrolled: bool
+    is_exempt: bool
+    credential: Credential
+    proved_at: datetime
+    created_at: datetime
+    recovery_codes_left: int
+    recovery_address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """One line of the list of an account's sessions."""
+
+    created_at: datetime
+    last_seen_at: datetime
+    network: str
+    agent: str
+    is_this: bool
+
+
+class PortalSessions:
+    """Opens, finds, renews and ends sessions."""
+
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        idle: timedelta,
+        life: timedelta,
+        clock: Clock,
+        draw: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._idle = idle
+        self._life = life
+        self._clock = clock
+        self._draw = draw
+
+    def open(self, account: AccountName, credential: Credential, origin: Origin) -> str:
+        """Open a session for who has just logged in; return its cookie's value.
+
+        Raises AccountUnknown where the account is gone or disabled by now, and NotProved where what was given does
+        not suffice for it: an enrolled account takes both factors (requirement WEB5), and nothing but the password
+        stands in for them elsewhere.
+        """
+        cookie, now = self.new_cookie(self._draw), self._clock()
+        with self._database.writing() as connection:
+            found = accounts.load(connection, account)
+            if found is None or found.disabled:
+                raise AccountUnknown(f"there is no account {account} that could log in")
+            if credential not in _BOTH_FACTORS and (found.totp is not None or credential is not Credential.PASSWORD):
+                raise NotProved(f"{credential} does not open a session of {account}")
+            new = NewSession(
+                account_id=found.id,
+                digest=self._digest(cookie),
+                epoch=found.epoch,
+                credential=credential,
+                **_where(origin),
+                created_at=now,
+                proved_at=now,
+                last_seen_at=now,
+            )
+            store.add(connection, new)
+        return cookie
+
+    def load(self, cookie: str) -> Session | None:
+        """Return the session of a cookie; None where there is none (any more).
+
+        It is over when it was idle or is old, and when the account was changed, disabled or removed.
+        """
+        if not _COOKIE.fullmatch(cookie):
+            return None
+        now = self._clock()
+        with self._database.reading() as connection:
+            found = store.find(connection, self._digests(cookie))
+        if found is None or not self._is_live(found, now):
+            return None
+        if now - found.last_seen_at >= TOUCH_EVERY:
+            with self._database.writing(durable=False) as connection:
+                store.touch(connection, found.id, now)
+        return _session(found, now)
+
+    def renew(self, session: Session, credential: Credential, origin: Origin) -> str:
+        """Give a session a new cookie, after something was proved in it again; the old one serves no more.
+
+        A password alone proves no factor: where the account is enrolled, what was proved, and when, stays as it was.
+        Raises SessionOver.
+        """
+        cookie, now = self.new_cookie(self._draw), self._clock()
+        values: dict[str, Any] = {"digest": self._digest(cookie), "last_seen_at": now, **_where(origin)}
+        if credential in _BOTH_FACTORS or not session.is_enrolled:
+            values |= {"credential": credential, "proved_at": now}
+        with self._database.writing() as connection:
+            if not store.renew(connection, session.id, session.epoch, **values):
+                raise SessionOver(f"a session of {session.account} is over")
+        return cookie
+
+    def carry_over(
+        self, connection: Connection, session: Session, now: datetime, credential: Credential | None = None
+    ) -> str:
+        """Let a session, and no other of its account, outlive a change that is being made in it.
+
+        To be called in the change's own transaction, before it raises the epoch, which it has to do once. Returns
+        the session's new cookie. `credential`: what the change itself has proved. Raises SessionOver.
+        """
+        cookie = self.new_cookie(self._draw)
+        values: dict[str, Any] = {"digest": self._digest(cookie), "epoch": session.epoch + 1, "last_seen_at": now}
+        if credential is not None:
+            values |= {"credential": credential, "proved_at": now}
+        if not store.renew(connection, session.id, session.epoch, **values):
+            raise SessionOver(f"a session of {session.account} is over")
+        store.remove_all(connection, session.account_id, but=session.id)
+        return cookie
+
+    def close(self, cookie: str) -> None:
+        """End the session of a cookie, if there is one."""
+        if _COOKIE.fullmatch(cookie):
+            with self._database.writing() as connection:
+                store.remove(connection, self._digests(cookie))
+
+    def close_all(self, session: Session) -> int:
+        """End every session of the account, this one as well; return how many there were."""
+        with self._database.writing() as connection:
+            return store.remove_all(connection, session.account_id)
+
+    def all(self, session: Session) -> tuple[SessionSummary, ...]:
+        """Return the account's sessions that are not over, those used last in front."""
+        now = self._clock()
+        with self._database.reading() as connection:
+            found = store.of_account(connection, session.account_id)
+        return tuple(
+            SessionSummary(each.created_at, each.last_seen_at, each.network, each.agent, each.id == session.id)
+            for each in found
+            if self._is_live(each, now)
+        )
+
+    def csrf_token(self, cookie: str) -> str:
+        """Return what a form has to bring along with a cookie (requirement WEB1). Touches no database."""
+        return _written(self._keyring.mac(Purpose.CSRF, cookie))
+
+    def csrf_is_right(self, cookie: str, token: str) -> bool:
+        """Tell whether a form's token belongs to a cookie, by any key in the ring. Touches no database."""
+        given = token.encode("utf-8", "replace")
+        ring = self._keyring
+        expected = [_written(ring.mac(Purpose.CSRF, cookie, key_id=key_id)).encode() for key_id in ring.ids]
+        return any(hmac.compare_digest(given, each) for each in expected)
+
+    @staticmethod
+    def new_cookie(draw: Callable[[int], bytes] = os.urandom) -> str:
+        """Return a cookie's value for who is not logged in; no row stands behind it."""
+        return _written(draw(COOKIE_BYTES))
+
+    def _is_live(self, found: StoredSession, now: datetime) -> bool:
+        age, silence = now - found.created_at, now - found.last_seen_at
+        return -CLOCK_SLACK <= age < self._life and -CLOCK_SLACK <= silence < self._idle
+
+    def _digest(self, cookie: str) -> bytes:
+        return self._keyring.mac(Purpose.PORTAL_SESSION, cookie)
+
+    def _digests(self, cookie: str) -> list[bytes]:
+        ring = self._keyring
+        return [ring.mac(Purpose.PORTAL_SESSION, cookie, key_id=key_id) for key_id in ring.ids]
+
+
+def _session(found: StoredSession, now: datetime) -> Session:
+    return Session(
+        id=found.id,
+        account_id=found.account_id,
+        account=found.account,
+        epoch=found.epoch,
+        language=found.language,
+        is_enrolled=found.is_enrolled,
+        is_exempt=found.exempt_until is not None and now < found.exempt_until,
+        credential=found.credential,
+        proved_at=found.proved_at,
+        created_at=found.created_at,
+        recovery_codes_left=found.recovery_codes_left,
+        recovery_address=found.recovery_address,
+    )
+
+
+def _where(origin: Origin) -> dict[str, str]:
+    network = "" if origin.client is None else network_of(origin.client)
+    return {"network": network, "agent": agents.words(origin.agent)}
+
+
+def _written(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
