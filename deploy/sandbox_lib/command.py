@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import control, daemon, exim, postfix, probe, root, saslauthd, state
+from . import control, daemon, postfix, probe, root, saslauthd, state
 from .ground import LEFT_BEHIND, MARKER, SandboxError, clear, is_sandbox
-from .up import PORT_NAMES, READY_TIMEOUT_S, mailauth_targets, targets, up
+from .up import READY_TIMEOUT_S, chosen_before, mailauth_targets, targets, up
 
 SERVICES = ("mailauth", "dovecot", "postfix", "saslauthd", "exim", "sink")
 
@@ -54,13 +54,14 @@ def start(options: argparse.Namespace) -> None:
         running = request(known, command="status")["services"][options.service]["running"]
         return None if running else str(options.service)
 
-    every = targets(ground, {name: known[name][1] for name in (*PORT_NAMES, exim.PORT) if known[name]})
+    chosen = chosen_before(known)
+    every = targets(ground, chosen)
     wanted = {
-        "mailauth": mailauth_targets(ground),
+        "mailauth": mailauth_targets(ground, chosen),
         "sink": {"sink": every["sink"]},
         "postfix": {"postfix": every["postfix_submission"]},
-        "exim": {"exim": every.get("exim", (ground.dir, b""))},
-        "saslauthd": {"saslauthd": (ground.at(saslauthd.SOCKET), b"")},
+        "exim": {"exim": every.get("exim", probe.Target(ground.dir, b""))},
+        "saslauthd": {"saslauthd": probe.Target(ground.at(saslauthd.SOCKET), b"")},
     }.get(options.service, {"dovecot": every["imap"], "auth": every["dovecot_auth_socket"]})
     try:
         probe.wait_for(wanted, ended, READY_TIMEOUT_S)

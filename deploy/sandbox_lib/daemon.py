@@ -9,7 +9,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from . import exim
+from . import exim, ports
 from .ground import REPOSITORY, Ground, SandboxError
 
 CONFIG = "/etc/mailauth/mailauth.toml"
@@ -25,7 +25,7 @@ def find(named: Path | None) -> Path:
     return program
 
 
-def settings(ground: Ground, wanted: list[str], with_exim: bool) -> list[str]:
+def settings(ground: Ground, wanted: list[str], with_exim: bool, chosen: dict[str, int]) -> list[str]:
     """The KEY=VALUEs for `mailauth init`: the sandbox's own, then those of the caller."""
     sockets = ", ".join(
         socket(ground, path, user)
@@ -45,8 +45,28 @@ def settings(ground: Ground, wanted: list[str], with_exim: bool) -> list[str]:
         "keys.file": str(ground.at("/etc/mailauth/mailauth.key")),
         "server.socket": f"[{sockets}]",
     }
+    return without_named(own, wanted) + on_ports(wanted, chosen) + wanted
+
+
+def on_ports(wanted: list[str], chosen: dict[str, int]) -> list[str]:
+    """The KEY=VALUEs that change with the sandbox's ports: where the portal is, and who takes mails."""
+    own = {
+        "portal.url": portal_url(chosen),
+        "portal.listen": f"{ports.HOST}:{chosen['portal']}",
+        "mail.host": ports.HOST,
+        "mail.port": str(chosen["postfix_smtp"]),
+    }
+    return without_named(own, wanted)
+
+
+def portal_url(chosen: dict[str, int]) -> str:
+    return f"http://{ports.HOST}:{chosen['portal']}"
+
+
+def without_named(own: dict[str, str], wanted: list[str]) -> list[str]:
+    """As KEY=VALUEs, what the caller wants nothing else for."""
     named = {word.partition("=")[0] for word in wanted}
-    return [f"{key}={value}" for key, value in own.items() if key not in named] + wanted
+    return [f"{key}={value}" for key, value in own.items() if key not in named]
 
 
 def socket(ground: Ground, path: str, user: str) -> str:
@@ -56,11 +76,15 @@ def socket(ground: Ground, path: str, user: str) -> str:
     return f'{{path = "{ground.at(path)}", mode = "0660", group = "{user}", allow_users = ["root", "{user}"]}}'
 
 
-def initialise(ground: Ground, program: Path, wanted: list[str], with_exim: bool) -> None:
+def initialise(ground: Ground, program: Path, wanted: list[str], with_exim: bool, chosen: dict[str, int]) -> None:
+    """`mailauth init`, or only other ports where that was done already."""
+    if ground.at(CONFIG).exists():
+        configure(ground, program, on_ports(wanted, chosen))
+        return
     for path in (CONFIG, "/var/lib/mailauth/mailauth.db"):
         ground.at(path).parent.mkdir(parents=True, exist_ok=True)
     ground.at(POSTFIX_SOCKET).parent.mkdir(parents=True, exist_ok=True)
-    words = [word for setting in settings(ground, wanted, with_exim) for word in ("--set", setting)]
+    words = [word for setting in settings(ground, wanted, with_exim, chosen) for word in ("--set", setting)]
     call(ground, program, "init", *words)
 
 

@@ -15,7 +15,7 @@ from . import saslauthd
 from .ground import REPOSITORY, Ground, SandboxError, System
 from .ports import HOST
 
-PORTS = ("postfix_submission", "postfix_submissions")
+PORTS = ("postfix_submission", "postfix_submissions", "postfix_smtp")
 MODES = ("direct", "dovecot", "saslauthd")
 
 
@@ -60,7 +60,7 @@ def write(ground: Ground, mode: str, ports: dict[str, int]) -> Path:
     for service in ("submissions", "submission"):
         port = ports[f"postfix_{service}"]
         text = re.sub(rf"^{service}(?= )", f"{HOST}:{port}", text, flags=re.MULTILINE)
-    master.write_text(MASTER + text)
+    master.write_text(MASTER.format(host=HOST, smtp_port=ports["postfix_smtp"]) + text)
     return folder
 
 
@@ -110,7 +110,13 @@ mua_tls_security_level = may
 # ---- from here on as shipped ----
 """
 
+# The first service is for programs of this machine, mailauth's worker above all: no login.
 MASTER = """# A sandbox of mailauth: Postfix. Chrooted where Debian chroots.
+{host}:{smtp_port} inet n  -    y       -       -       smtpd
+  -o syslog_name=postfix/smtp
+  -o smtpd_sasl_auth_enable=no
+  -o mynetworks=127.0.0.0/8
+  -o smtpd_relay_restrictions=permit_mynetworks,reject
 cleanup   unix  n       -       y       -       0       cleanup
 qmgr      unix  n       -       n       300     1       qmgr
 tlsmgr    unix  -       -       y       1000?   1       tlsmgr

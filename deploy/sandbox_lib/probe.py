@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from .ground import SandboxError
 from .ports import HOST
@@ -24,32 +25,42 @@ GREETINGS = {
     "submission": b"220",
     "sieve": b'"IMPLEMENTATION"',
     "postfix_submission": b"220",
+    "postfix_smtp": b"220",
     "sink": b"220",
     "exim": b"220",
 }
 
 
-def greeting(address: tuple[str, int] | Path, wanted: bytes) -> bytes:
+class Target(NamedTuple):
+    """Where a server is, how its first words begin (empty: it says none), and what it wants to be asked first."""
+
+    address: tuple[str, int] | Path
+    wanted: bytes
+    asked: bytes = b""
+
+
+Targets = dict[str, Target]
+
+
+def greeting(target: Target) -> bytes:
     """The first bytes a server sends, if it is to send any; raises OSError while it is not there."""
+    address = target.address
     family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
     with socket.socket(family) as client:
         client.settimeout(GREETING_TIMEOUT_S)
         client.connect(str(address) if isinstance(address, Path) else address)
-        return client.recv(512) if wanted else b""
+        client.sendall(target.asked)
+        return client.recv(512) if target.wanted else b""
 
 
-def wait_for(
-    targets: dict[str, tuple[tuple[str, int] | Path, bytes]],
-    still_runs: Callable[[], str | None],
-    timeout_s: float,
-) -> None:
+def wait_for(targets: Targets, still_runs: Callable[[], str | None], timeout_s: float) -> None:
     """Until each target greets as it should; `still_runs` names a server that ended."""
     deadline = time.monotonic() + timeout_s
     waiting = dict(targets)
     while waiting:
-        for name, (address, wanted) in list(waiting.items()):
+        for name, target in list(waiting.items()):
             with contextlib.suppress(OSError):
-                if greeting(address, wanted).startswith(wanted):
+                if greeting(target).startswith(target.wanted):
                     del waiting[name]
         if not waiting:
             return
@@ -61,10 +72,16 @@ def wait_for(
         time.sleep(POLL_S)
 
 
-def port_targets(ports: dict[str, int]) -> dict[str, tuple[tuple[str, int] | Path, bytes]]:
-    return {name: ((HOST, ports[name]), words) for name, words in GREETINGS.items() if name in ports}
+def port_targets(ports: dict[str, int]) -> Targets:
+    return {name: Target((HOST, ports[name]), words) for name, words in GREETINGS.items() if name in ports}
 
 
-def auth_target(path: Path) -> tuple[tuple[str, int] | Path, bytes]:
+def auth_target(path: Path) -> Target:
     """An auth socket greets by its version, whoever speaks the protocol."""
-    return path, b"VERSION\t1\t"
+    return Target(path, b"VERSION\t1\t")
+
+
+def web_target(address: tuple[str, int]) -> Target:
+    """The portal says that it is well (HTTP/1.0 ends the connection with the answer)."""
+    request = f"GET /healthz HTTP/1.0\r\nHost: {address[0]}:{address[1]}\r\n\r\n"
+    return Target(address, b"HTTP/1.1 200", request.encode())

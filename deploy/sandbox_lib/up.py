@@ -14,18 +14,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from . import control, daemon, dovecot, exim, mounts, pam, ports, postfix, probe, saslauthd, state
 from .ground import LEFT_BEHIND, REPOSITORY, Ground, SandboxError, System, clear, prepare
 
 READY_TIMEOUT_S = 60.0  # a loaded machine starts Python in seconds
 PORT_ATTEMPTS = 5
-PORT_NAMES = (*dovecot.PORTS, *postfix.PORTS, "sink")
+PORT_NAMES = (*dovecot.PORTS, *postfix.PORTS, "sink", "portal")
 TLS_DAYS = "30"
 GRACE_S = 5.0
 MAILAUTH_GRACE_S = 12.0  # it finishes the attempts that it has begun
 
-Targets = dict[str, tuple[tuple[str, int] | Path, bytes]]
+Targets = probe.Targets
 
 
 def up(options: argparse.Namespace) -> None:
@@ -48,7 +49,6 @@ def up(options: argparse.Namespace) -> None:
         if door == "pam" or options.postfix == "saslauthd":
             pam.install(ground)
         make_certificate(ground)
-        daemon.initialise(ground, program, options.set, options.exim)
         chosen, lifeline = start_all(ground, options, program, versions["dovecot"], door)
         facts = describe(ground, options, program, chosen)
         facts |= {"dovecot": door, "postfix": options.postfix, "versions": versions}
@@ -84,10 +84,11 @@ def start_all(
         postfix.prepare_queue(ground)
         if options.exim:
             exim.write(ground, chosen)
+        daemon.initialise(ground, program, options.set, options.exim, chosen)
         supervisor, lifeline = control.launch(ground, plan(ground, program, options, door, chosen), options.owner)
         try:
             # First those whom Postfix asks: an smtpd that finds nobody there gives up.
-            for group in (auth_targets(ground), targets(ground, chosen)):
+            for group in (auth_targets(ground, chosen), targets(ground, chosen)):
                 probe.wait_for(group, ended(ground), READY_TIMEOUT_S)
         except BaseException as error:
             os.close(lifeline)
@@ -135,16 +136,17 @@ def plan(
 
 
 def targets(ground: Ground, chosen: dict[str, int]) -> Targets:
-    return auth_targets(ground) | probe.port_targets(chosen)
+    return auth_targets(ground, chosen) | probe.port_targets(chosen)
 
 
-def auth_targets(ground: Ground) -> Targets:
+def auth_targets(ground: Ground, chosen: dict[str, int]) -> Targets:
     dovecot_socket = probe.auth_target(ground.at("/run/dovecot/auth-sandbox"))
-    return mailauth_targets(ground) | {"dovecot_auth_socket": dovecot_socket}
+    return mailauth_targets(ground, chosen) | {"dovecot_auth_socket": dovecot_socket}
 
 
-def mailauth_targets(ground: Ground) -> Targets:
+def mailauth_targets(ground: Ground, chosen: dict[str, int]) -> Targets:
     return {
+        "portal": probe.web_target((ports.HOST, chosen["portal"])),
         "auth_socket": probe.auth_target(ground.at(daemon.DOVECOT_SOCKET)),
         "postfix_auth_socket": probe.auth_target(ground.at(daemon.POSTFIX_SOCKET)),
     }
@@ -191,6 +193,7 @@ def describe(ground: Ground, options: argparse.Namespace, program: Path, chosen:
         "dovecot_auth_socket": str(ground.at("/run/dovecot/auth-sandbox")),
         exim.PORT: None,
         **{name: [ports.HOST, port] for name, port in chosen.items()},
+        "portal": daemon.portal_url(chosen),
         "mail_out": str(ground.mail_out),
         "dovecot_conf": str(dovecot_conf),
         "postfix_conf": str(ground.at("/etc/postfix")),
@@ -201,6 +204,12 @@ def describe(ground: Ground, options: argparse.Namespace, program: Path, chosen:
         "program": str(program),
         "control": str(ground.control),
     }
+
+
+def chosen_before(facts: dict[str, Any]) -> dict[str, int]:
+    """The ports of a sandbox that is up, from what `describe` said of it."""
+    found = {name: facts[name][1] for name in (*PORT_NAMES, exim.PORT) if facts[name] and name != "portal"}
+    return found | {"portal": urlsplit(facts["portal"]).port}
 
 
 def make_certificate(ground: Ground) -> None:

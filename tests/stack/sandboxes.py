@@ -53,7 +53,9 @@ class Sandbox:
     sieve: Address
     postfix_submission: Address
     postfix_submissions: Address
+    postfix_smtp: Address
     sink: Address
+    portal: str
     mail_out: Path
     dovecot: str
     postfix: str
@@ -81,6 +83,10 @@ class Sandbox:
     def command(self, *words: str, stdin: str = "", ok: tuple[int, ...] = (0,)) -> str:
         """Run `mailauth WORDS` on this sandbox; return what it printed."""
         return run([str(self.mailauth), *words], stdin=stdin, ok=ok)
+
+    @property
+    def portal_port(self) -> int:
+        return int(self.portal.rpartition(":")[2])
 
     def set(self, *settings: str) -> None:
         """Change mailauth's configuration; it is restarted and ready on return."""

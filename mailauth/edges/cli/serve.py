@@ -10,7 +10,7 @@ from mailauth.edges.cli.context import Context, pass_context, reports_errors
 if TYPE_CHECKING:
     from mailauth.edges.process import Part
 
-PARTS = ("auth",)
+PARTS = ("auth", "portal", "worker")
 """Every part, in the order in which they start."""
 
 
@@ -19,7 +19,10 @@ PARTS = ("auth",)
 @pass_context
 @reports_errors
 def serve(context: Context, part: str | None) -> None:
-    """Serve until SIGTERM or SIGINT. PART is auth, which answers logins; without it, all parts run.
+    """Serve until SIGTERM or SIGINT.
+
+    PART is auth, which answers the logins of mail servers; portal, the pages for users; or worker, which delivers
+    mails to users. Without PART all of them run in one process.
 
     Logs go to standard error. Refuses to start without a right configuration, key file and database, and ends where
     one of its parts does.
@@ -40,6 +43,14 @@ def serve(context: Context, part: str | None) -> None:
 
 def _load(name: str) -> "Part":
     """Return a part. Imported late, so that a process of one part does not carry the others."""
+    if name == "portal":
+        from mailauth.edges.portal.service import run as portal
+
+        return portal
+    if name == "worker":
+        from mailauth.edges.outbox.service import run as worker
+
+        return worker
     from mailauth.edges.server.service import run as auth
 
-    return {"auth": auth}[name]
+    return auth

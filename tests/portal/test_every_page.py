@@ -1,0 +1,83 @@
+"""What holds on every page: nothing that axe-core objects to, in light, in dark, on a phone; zoom; one thing a screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.portal.browsing import DESK, NARROW, PHONE, PRIMARY, Album, Device, Visitor
+from tests.portal.conftest import Come
+from tests.portal.touring import Tour
+from tests.stack.sandboxes import Sandbox
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+TOKENS = {"username", "current-password", "one-time-code", "off", "email"}
+axe = Axe()
+
+
+def violations(visitor: Visitor) -> list[str]:
+    found: Any = axe.run(visitor.page, options={"runOnly": {"type": "tag", "values": RULES}}).response
+    return [
+        f"{each['id']}: {each['help']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]
+    ]
+
+
+def looks(visitor: Visitor, device: Device, *, dark: bool = False) -> None:
+    visitor.page.set_viewport_size({"width": device.width, "height": device.height})
+    visitor.page.emulate_media(color_scheme="dark" if dark else "light")
+
+
+def is_too_wide(visitor: Visitor) -> bool:
+    measured: bool = visitor.page.evaluate("document.scrollingElement.scrollWidth > window.innerWidth")
+    return measured
+
+
+def shape(visitor: Visitor) -> list[str]:
+    """What is wrong with a page's outline."""
+    page = visitor.page
+    wrong = []
+    for name, selector, most, least in (
+        ("main", "main", 1, 1),
+        ("h1", "h1", 1, 1),
+        ("primary button", PRIMARY, 1, 0),
+        ("way to the help for a lost phone", 'a[href="/help/lost-phone"]', 9, 1),
+    ):
+        count = page.locator(selector).count()
+        if not least <= count <= most:
+            wrong.append(f"{count} times {name}")
+    for each in page.locator("main input:not([type=hidden]):not([type=checkbox]):not([type=date])").all():
+        token, name = each.get_attribute("autocomplete"), each.get_attribute("name")
+        if token not in TOKENS and name in {"account", "password", "code"}:
+            wrong.append(f"{name} says autocomplete={token}")
+    return wrong
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_every_page_is_for_everybody(come: Come, sandbox: Sandbox, language: str) -> None:
+    """WCAG 2.2 AA as far as axe-core can tell, and no sideways scrolling at 320 pixels (WCAG 1.4.10)."""
+    visitor = come(device=DESK, language=language)
+    album = Album.new(f"every-page-{language}")
+    problems: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for name in Tour(visitor, sandbox).pages():
+        assert name not in seen
+        seen.add(name)
+        found = shape(visitor)
+        step = name.strip("/").replace("/", "-").replace(" ", "-").replace(":", "").replace(",", "")
+        for device, dark in ((DESK, False), (DESK, True), (PHONE, False)):
+            looks(visitor, device, dark=dark)
+            found += [f"{device.name}{' dark' * dark}: {each}" for each in violations(visitor)]
+            if language == "en":
+                visitor.page.screenshot(
+                    path=album.folder / f"{len(seen):02d}-{step}-{device.name}{'-dark' * dark}.png"
+                )
+        looks(visitor, NARROW)
+        if is_too_wide(visitor):
+            found.append("scrolls sideways at 320 pixels")
+        looks(visitor, DESK)
+        if found:
+            problems[name] = found
+    assert len(seen) > 30
+    assert not problems, "\n".join(f"{name}: {each}" for name, found in problems.items() for each in found)
