@@ -38,6 +38,8 @@ PAGES = (
     ("QR code", "/setup/scan", NEWCOMER),
     ("account", "/account", ENROLLED),
     ("app passwords", "/account/app-passwords", ENROLLED),
+    ("new app password", "/account/app-passwords/new", ENROLLED),
+    ("recovery codes", "/account/recovery-codes", ENROLLED),
     ("recent logins", "/account/logins", ENROLLED),
     ("sessions", "/account/sessions", ENROLLED),
 )
@@ -93,7 +95,8 @@ def session(world: World, name: str) -> str:
     """A session as a login makes it; the newcomer has got as far as the QR code."""
     installation = world.installation
     found = installation.accounts.get(name)
-    cookie = installation.sessions.open(found.name, Credential.PASSWORD, Origin("portal"))
+    credential = Credential.PASSWORD if found.totp is None else Credential.PASSWORD_AND_CODE
+    cookie = installation.sessions.open(found.name, credential, Origin("portal"))
     opened = installation.sessions.load(cookie)
     assert opened is not None
     if found.totp is None:

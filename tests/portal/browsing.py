@@ -37,15 +37,17 @@ PICTURES = REPOSITORY / "build" / "portal-pictures"
 PATIENCE_MS = 20_000
 T = TypeVar("T")
 
-# System fonts as a desktop has them: what `system-ui` means is not left to what else is installed.
+# Fonts as a desktop has them, whatever else is installed. A page asks for `system-ui`, which without a desktop is
+# whatever fontconfig gives to who names none.
 FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
 <fontconfig>
   <dir>/usr/share/fonts</dir>
   <cachedir>{cache}</cachedir>
   <match target="font"><edit name="antialias" mode="assign"><bool>true</bool></edit></match>
-  <alias binding="same"><family>system-ui</family><prefer><family>Cantarell</family></prefer></alias>
-  <alias binding="same"><family>sans-serif</family><prefer><family>Cantarell</family></prefer></alias>
+  <match target="font"><edit name="hintstyle" mode="assign"><const>hintslight</const></edit></match>
+  <alias binding="same"><family>Arial</family><prefer><family>Cantarell</family></prefer></alias>
+  <match><edit name="family" mode="append_last"><string>Cantarell</string></edit></match>
   <alias binding="same"><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
 </fontconfig>
 """
@@ -144,9 +146,12 @@ class Visitor:
         return visitor
 
     def listen(self, page: Page) -> None:
-        page.on("response", self.responses.append)
+        page.on("response", self._note)
         page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
         page.on("console", self._hear)
+
+    def _note(self, response: Response) -> None:
+        self.responses.append(response)
 
     def _hear(self, message: ConsoleMessage) -> None:
         # A refused form is an answer with an error status, of which the console says no more than that.
@@ -181,6 +186,15 @@ class Visitor:
     def main(self) -> Locator:
         return self.page.locator("main")
 
+    def shown_key(self) -> str:
+        """The key that is to be typed where the QR code cannot be scanned; folded away until somebody asks for it."""
+        return re.sub(r"\s", "", self.page.locator("#key").inner_text())
+
+    def unfold(self) -> None:
+        """Open what the page keeps folded away."""
+        for each in self.main.locator("details:not([open]) > summary").all():
+            each.click()
+
     @property
     def heading(self) -> str:
         return self.page.locator("h1").inner_text()
@@ -207,11 +221,6 @@ class Visitor:
         """Press the page's primary button, or the button of the form that goes to `action`; wait for what comes."""
         with self.page.expect_navigation(wait_until="load"):
             self.button(action).click()
-
-    def press_unchecked(self, action: str | None = None) -> None:
-        """Press a button of a form that the browser itself would object to, as one without such checks."""
-        self.page.evaluate("document.querySelectorAll('form').forEach(form => form.noValidate = true)")
-        self.press(action)
 
     def button(self, action: str | None = None) -> Locator:
         if action is None:

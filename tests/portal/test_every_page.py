@@ -1,4 +1,4 @@
-"""What holds on every page: nothing that axe-core objects to, in light, dark and on a phone; zoom; one thing a screen."""
+"""What holds on every page: nothing that axe-core objects to, in light, dark, on a phone; zoom; one thing a screen."""
 
 from __future__ import annotations
 
