@@ -1,5 +1,6 @@
 """Configuration in, every object out: the only place that constructs. Opens the key file and the database."""
 
+import logging
 import os
 import time
 from dataclasses import dataclass
@@ -18,13 +19,20 @@ from mailauth.effects.passwords import HashPool, PasswordHasher
 from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import Accounts
+from mailauth.usecases.activity import Activity
 from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.explain import Explainer
 from mailauth.usecases.housekeeping import Housekeeping
 from mailauth.usecases.ledger import Ledger
+from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
+from mailauth.usecases.own_account import OwnAccount
 from mailauth.usecases.portal_sessions import PortalSessions
+from mailauth.usecases.set_up import SetUp
 from mailauth.usecases.verifier import Verifier
+from mailauth.vocabulary.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +53,17 @@ class Installation:
     languages: Languages
     notices: Notices
     sessions: PortalSessions
+    set_up: SetUp
+    own_account: OwnAccount
+    activity: Activity
 
     def close(self) -> None:
-        """Let what runs end, and close the database."""
+        """Let what runs end, write down what was seen, and close the database."""
         self.password_source.close()
+        try:
+            self.activity.flush()
+        except StoreUnavailable as error:
+            log.warning("the last login activity was lost: %s", error)
         self.database.close()
 
 
@@ -73,6 +88,11 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
     provider, refusal = configuration.provider, configuration.refusal
     domain = configuration.accounts.default_domain
     notices = Notices(ring, configuration.mail.sender, provider.language)
+    links = MailedLinks(ring)
+    activity = Activity(database)
+    portal = configuration.portal
+    idle, life = timedelta(seconds=portal.idle_s), timedelta(seconds=portal.life_s)
+    sessions = PortalSessions(database, ring, idle, life, clock)
     return Installation(
         configuration=configuration,
         clock=clock,
@@ -80,8 +100,8 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
         policy=policy,
         refusal_texts=RefusalTexts(provider.name, provider.url, refusal.imap_code, refusal.before, refusal.after),
         password_source=password_source,
-        accounts=Accounts(database, hasher, domain, clock),
-        enrolment=Enrolment(database, ring, provider.name, domain, clock),
+        accounts=Accounts(database, hasher, notices, domain, clock),
+        enrolment=Enrolment(database, ring, notices, links, provider.name, domain, clock),
         explainer=Explainer(database, policy, domain, clock),
         housekeeping=Housekeeping(database, clock),
         verifier=Verifier(
@@ -96,6 +116,7 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
             keyring=ring,
             password_source=password_source,
             policy=policy,
+            activity=activity,
             default_domain=domain,
             clock=clock,
             deadline_s=configuration.server.deadline_s,
@@ -103,13 +124,10 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
         ),
         languages=Languages(provider.language),
         notices=notices,
-        sessions=PortalSessions(
-            database,
-            ring,
-            timedelta(seconds=configuration.portal.idle_s),
-            timedelta(seconds=configuration.portal.life_s),
-            clock,
-        ),
+        sessions=sessions,
+        set_up=SetUp(database, ring, sessions, notices, links, provider.name, clock),
+        own_account=OwnAccount(database, notices, links, clock),
+        activity=activity,
     )
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
 
 from mailauth.effects.log_lines import FIELDS
-from mailauth.usecases import housekeeping
+from mailauth.usecases import activity, housekeeping
 from mailauth.vocabulary.errors import MailauthError, Overloaded, StoreUnavailable
 from mailauth.wiring import Installation
 
@@ -86,13 +86,14 @@ async def _run(installation: Installation, parts: Mapping[str, Part]) -> None:
             raise PartEnded(f"{name} ended by itself")
 
     running = [loop.create_task(alone(name, part), name=name) for name, part in parts.items()]
-    keeping = loop.create_task(_keep_house_for_ever(installation))
+    keeping = [loop.create_task(job(installation)) for job in (_keep_house_for_ever, _write_down_for_ever)]
     stopping = loop.create_task(stop.wait())
     await asyncio.wait([stopping, *running], return_when=asyncio.FIRST_COMPLETED)
     failed = [task for task in running if task.done()]
     stop.set()
     _notify("STOPPING=1")
-    keeping.cancel()
+    for task in keeping:
+        task.cancel()
     await asyncio.wait([stopping, *running])
     _log.info("stopped")
     for task in (*failed, *running):  # what ended first is why
@@ -107,6 +108,15 @@ async def _keep_house_for_ever(installation: Installation) -> None:
         except (StoreUnavailable, Overloaded) as error:
             _log.warning("could not tidy up: %s", error)
         await asyncio.sleep(housekeeping.EVERY_S)
+
+
+async def _write_down_for_ever(installation: Installation) -> None:
+    while True:
+        await asyncio.sleep(activity.EVERY_S)
+        try:
+            await installation.database.run(installation.activity.flush)
+        except (StoreUnavailable, Overloaded) as error:
+            _log.warning("login activity could not be written down yet: %s", error)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -12,8 +12,10 @@ from mailauth.effects.store import accounts, app_passwords, limiter
 from mailauth.effects.store.accounts import AccountSummary
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.limiter import Level
+from mailauth.usecases.notices import Notices
 from mailauth.vocabulary.errors import AccountExists, AccountUnknown, InvalidValue
 from mailauth.vocabulary.model import Account, AccountName, Exemption
+from mailauth.vocabulary.notices import ADMINISTRATOR, NoticeKind
 from mailauth.vocabulary.secret import Secret
 
 MAX_PASSWORD_BYTES = 256
@@ -44,9 +46,12 @@ def checked_password(password: Secret) -> bytes:
 class Accounts:
     """What administrators do with accounts."""
 
-    def __init__(self, database: Database, hasher: PasswordHasher, default_domain: str, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, hasher: PasswordHasher, notices: Notices, default_domain: str, clock: Clock
+    ) -> None:
         self._database = database
         self._hasher = hasher
+        self._notices = notices
         self._default_domain = default_domain
         self._clock = clock
 
@@ -72,10 +77,20 @@ class Accounts:
         with self._database.writing() as connection:
             account = find(connection, name, self._default_domain)
             accounts.set_password(connection, account.id, password_hash)
-            revoked = 0
+            revoked: tuple[str, ...] = ()
             if revoke_app_passwords:
-                revoked = app_passwords.revoke(connection, account.id, None, self._clock())
-        return account.name, revoked
+                now = self._clock()
+                revoked = app_passwords.revoke(connection, account.id, None, now)
+                if revoked:
+                    self._notices.tell(
+                        connection,
+                        account.id,
+                        NoticeKind.APP_PASSWORD_REVOKED,
+                        ADMINISTRATOR,
+                        now,
+                        names=list(revoked),
+                    )
+        return account.name, len(revoked)
 
     def set_disabled(self, name: str, *, disabled: bool) -> AccountName:
         """Disable an account (no login of any kind), or enable it again."""

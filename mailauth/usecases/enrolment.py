@@ -1,8 +1,9 @@
 """Binding an authenticator to an account, and what comes with it: recovery codes and app passwords.
 
 A new authenticator is pending until its first code was right; the one before it works until then. Every change
-raises the account's epoch, which voids what was decided on the older state. Works on threads, not on the
-event loop.
+raises the account's epoch, which voids what was decided on the older state, and is told to the account's owner by a
+mail that is queued in the same transaction. What the portal's own set-up does differently is in `set_up.py`. Works on
+threads, not on the event loop.
 """
 
 import os
@@ -10,16 +11,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from mailauth.core import alphabet, app_password, otp, recovery
 from mailauth.core.clock import Clock
 from mailauth.core.services import checked
 from mailauth.effects.keyring import Keyring, Purpose
-from mailauth.effects.store import accounts, app_passwords, factors
+from mailauth.effects.store import accounts, app_passwords, factors, portal_sessions
 from mailauth.effects.store.app_passwords import NewAppPassword
 from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import find
-from mailauth.vocabulary.errors import InvalidValue, NotEnrolled, NothingToConfirm, TooMany
-from mailauth.vocabulary.model import AccountName, AppPassword, Network
+from mailauth.usecases.mailed_links import MailedLinks
+from mailauth.usecases.notices import Notices
+from mailauth.usecases.portal_sessions import Session
+from mailauth.vocabulary.errors import InvalidValue, NotEnrolled, NothingToConfirm, SessionOver, TooMany
+from mailauth.vocabulary.model import Account, AccountName, AppPassword, Network
+from mailauth.vocabulary.notices import ADMINISTRATOR, NoticeKind, Origin
 from mailauth.vocabulary.secret import Secret
 
 PENDING_LIFE = timedelta(hours=1)
@@ -70,12 +77,18 @@ class MadeAppPassword:
 
 
 class Enrolment:
-    """Changes to what an account holds as second factors."""
+    """Changes to what an account holds as second factors.
+
+    `origin` says to the owner who did it. `in_session`: the session of the portal in which it was done goes on, while
+    the account's other sessions end; where that one is over, SessionOver is raised and nothing is done.
+    """
 
     def __init__(
         self,
         database: Database,
         keyring: Keyring,
+        notices: Notices,
+        links: MailedLinks,
         issuer: str,
         default_domain: str,
         clock: Clock,
@@ -83,6 +96,8 @@ class Enrolment:
     ) -> None:
         self._database = database
         self._keyring = keyring
+        self._notices = notices
+        self._links = links
         self._issuer = issuer
         self._default_domain = default_domain
         self._clock = clock
@@ -97,7 +112,7 @@ class Enrolment:
             factors.set_pending(connection, found.id, sealed, self._clock())
         return PendingEnrolment(found.name, otp.base32(seed), otp.uri(seed, found.name, self._issuer))
 
-    def confirm(self, account: str, code: Secret) -> Confirmed | WrongCode:
+    def confirm(self, account: str, code: Secret, origin: Origin = ADMINISTRATOR) -> Confirmed | WrongCode:
         """Put the pending authenticator in force if a code of it is right. The code is spent with that.
 
         Spaces in the code don't matter. A wrong code changes nothing. Raises NothingToConfirm.
@@ -115,23 +130,35 @@ class Enrolment:
                 return WrongCode(found.name, otp.drift(seed, typed, now))
             factors.activate(connection, found.id, pending.id, match.step, now)
             accounts.raise_epoch(connection, found.id)
+            if found.totp is None:
+                link = self._links.undo_enrolment(connection, found.id, now)
+                self._notices.tell(connection, found.id, NoticeKind.AUTHENTICATOR_SET, origin, now, link=link)
+            else:
+                self._notices.tell(connection, found.id, NoticeKind.AUTHENTICATOR_REPLACED, origin, now)
         return Confirmed(found.name)
 
-    def reset(self, account: str) -> AccountName:
+    def reset(self, account: str, origin: Origin = ADMINISTRATOR, in_session: Session | None = None) -> AccountName:
         """Take an account's authenticator and recovery codes away, for a fresh enrolment. Raises NotEnrolled."""
+        now = self._clock()
         with self._database.writing() as connection:
-            found = find(connection, account, self._default_domain)
+            found = self._found(connection, account, in_session)
             if not factors.remove_totp(connection, found.id):
                 raise NotEnrolled(f"{found.name} has no authenticator")
-            factors.void_recovery_codes(connection, found.id, self._clock())
+            factors.void_recovery_codes(connection, found.id, now)
+            self._links.void_undoing(connection, found.id, now)
             accounts.raise_epoch(connection, found.id)
+            if found.totp is not None:
+                self._notices.tell(connection, found.id, NoticeKind.AUTHENTICATOR_REMOVED, origin, now)
         return found.name
 
-    def issue_recovery_codes(self, account: str) -> tuple[AccountName, tuple[str, ...]]:
+    def issue_recovery_codes(
+        self, account: str, origin: Origin = ADMINISTRATOR, in_session: Session | None = None
+    ) -> tuple[AccountName, tuple[str, ...]]:
         """Make a new set of recovery codes, grouped for people, and void the old set. Raises NotEnrolled."""
         codes = recovery.generate_set(self._draw)
+        shown = tuple(alphabet.grouped(code) for code in codes)
         with self._database.writing() as connection:
-            found = find(connection, account, self._default_domain)
+            found = self._found(connection, account, in_session)
             if found.totp is None:
                 raise NotEnrolled(
                     f"{found.name} has no authenticator that a recovery code could stand in for; enrol it first"
@@ -140,7 +167,23 @@ class Enrolment:
             now = self._clock()
             factors.issue_recovery_codes(connection, found.id, self._keyring.current_id, digests, now)
             accounts.raise_epoch(connection, found.id)
-        return found.name, tuple(alphabet.grouped(code) for code in codes)
+            self._notices.tell(
+                connection, found.id, NoticeKind.RECOVERY_CODES, origin, now, codes=list(shown), first=False
+            )
+        return found.name, shown
+
+    def prove_recovery_code(self, account: str, code: Secret) -> bool:
+        """Spend one recovery code of an account, which shows that its owner has kept them; False for a wrong one.
+
+        Nothing is mailed: it is no login, and whoever does it has just been shown the codes.
+        """
+        folded = alphabet.fold(code.reveal().strip())
+        ring, now = self._keyring, self._clock()
+        with self._database.writing() as connection:
+            found = find(connection, account, self._default_domain)
+            digests = [ring.mac(Purpose.RECOVERY_CODE, found.name, folded, key_id=key_id) for key_id in ring.ids]
+            row_id = factors.find_recovery_code(connection, found.id, digests)
+            return row_id is not None and factors.spend_recovery_code(connection, row_id, found.epoch, now)
 
     def recovery_codes_left(self, account: str) -> int:
         """Return how many recovery codes of an account still work."""
@@ -154,6 +197,7 @@ class Enrolment:
         services: tuple[str, ...] = (),
         networks: tuple[Network, ...] = (),
         expires_at: datetime | None = None,
+        origin: Origin = ADMINISTRATOR,
     ) -> MadeAppPassword:
         """Make an app password for a device. Raises InvalidValue, or TooMany at the cap."""
         name = name.strip()
@@ -187,6 +231,8 @@ class Enrolment:
                 expires_at=expires_at,
             )
             row_id = app_passwords.add(connection, found.id, new)
+            kind = NoticeKind.APP_PASSWORD_MADE
+            self._notices.tell(connection, found.id, kind, origin, now, name=name, services=sorted(allowed))
         return MadeAppPassword(
             id=row_id,
             account=found.name,
@@ -202,12 +248,27 @@ class Enrolment:
         with self._database.reading() as connection:
             return app_passwords.of_account(connection, find(connection, account, self._default_domain).id)
 
-    def revoke_app_password(self, account: str, app_password_id: int | None) -> int:
+    def revoke_app_password(self, account: str, app_password_id: int | None, origin: Origin = ADMINISTRATOR) -> int:
         """Revoke one app password of an account, or (None) all of them. Raises InvalidValue where none is live."""
+        now = self._clock()
         with self._database.writing() as connection:
             found = find(connection, account, self._default_domain)
-            count = app_passwords.revoke(connection, found.id, app_password_id, self._clock())
-        if count == 0:
+            revoked = app_passwords.revoke(connection, found.id, app_password_id, now)
+            if revoked:
+                self._notices.tell(
+                    connection, found.id, NoticeKind.APP_PASSWORD_REVOKED, origin, now, names=list(revoked)
+                )
+        if not revoked:
             which = "no live app password" if app_password_id is None else f"no live app password {app_password_id}"
             raise InvalidValue(f"{found.name} has {which}; see: mailauth app-password list {found.name}")
-        return count
+        return len(revoked)
+
+    def _found(self, connection: Connection, account: str, in_session: Session | None) -> Account:
+        """Return the account that is about to change, once, and let the session outlive that in which it is done."""
+        found = find(connection, account, self._default_domain)
+        if in_session is not None and (
+            found.id != in_session.account_id
+            or not portal_sessions.renew(connection, in_session.id, in_session.epoch, epoch=in_session.epoch + 1)
+        ):
+            raise SessionOver(f"a session of {in_session.account} is over")
+        return found

@@ -1,11 +1,18 @@
-"""What has to be thrown away now and then: empty buckets, sources that are familiar no longer, old memories."""
+"""What has to be thrown away now and then: empty buckets, old memories, sessions that are over, old activity."""
+
+from datetime import timedelta
 
 from mailauth.core.clock import Clock
-from mailauth.effects.store import limiter, login_memory
+from mailauth.effects.store import limiter, login_activity, login_memory, mail_links, portal_sessions
 from mailauth.effects.store.database import Database
+from mailauth.usecases.activity import KEPT_FOR
 
 EVERY_S = 600
 """How often the server tidies up."""
+MAX_SESSION_LIFE = timedelta(days=7)
+"""What `portal.life_s` may be at most."""
+LINK_KEPT_FOR = timedelta(days=7)
+"""How long after its end a link still counts among those that were asked for."""
 
 
 class Housekeeping:
@@ -19,4 +26,10 @@ class Housekeeping:
         """Delete what is over; return how many rows went. Raises StoreUnavailable."""
         now = self._clock()
         with self._database.writing(durable=False) as connection:
-            return limiter.purge(connection, now) + login_memory.purge(connection, now)
+            return (
+                limiter.purge(connection, now)
+                + login_memory.purge(connection, now)
+                + portal_sessions.purge(connection, now - MAX_SESSION_LIFE, now - MAX_SESSION_LIFE)
+                + mail_links.purge(connection, now - LINK_KEPT_FOR)
+                + login_activity.purge(connection, now - KEPT_FOR)
+            )

@@ -25,6 +25,7 @@ from mailauth.core.services import PORTAL
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.password_sources import PasswordSource
 from mailauth.effects.store.database import Database
+from mailauth.usecases.activity import Activity
 from mailauth.usecases.app_password_cache import AppPasswordCache
 from mailauth.usecases.ledger import Admitted, Ledger
 from mailauth.vocabulary.errors import (
@@ -71,6 +72,7 @@ class Verifier:
         keyring: Keyring,
         password_source: PasswordSource,
         policy: Policy,
+        activity: Activity,
         default_domain: str,
         clock: Clock,
         deadline_s: float,
@@ -81,6 +83,7 @@ class Verifier:
         self._keyring = keyring
         self._password_source = password_source
         self._policy = policy
+        self._activity = activity
         self._default_domain = default_domain
         self._clock = clock
         self._deadline_s = deadline_s
@@ -90,6 +93,20 @@ class Verifier:
 
     def verify_at_once(self, attempt: Attempt) -> Verdict | None:
         """Return the verdict where memory suffices for it, or None: then `verify` has to be awaited."""
+        verdict = self._at_once(attempt)
+        if verdict is not None:
+            self._activity.note(attempt, verdict, self._clock())
+        return verdict
+
+    async def verify(self, attempt: Attempt) -> Verdict:
+        """Return the verdict, within the deadline. What it spends is committed before this returns."""
+        verdict = self.verify_at_once(attempt)
+        if verdict is None:
+            verdict = await self._in_time(attempt)
+            self._activity.note(attempt, verdict, self._clock())
+        return verdict
+
+    def _at_once(self, attempt: Attempt) -> Verdict | None:
         try:
             name = names.canonicalise(attempt.name, self._default_domain)
         except InvalidName:
@@ -110,11 +127,7 @@ class Verifier:
         except KeyUnusable as error:
             return _unavailable(name, error)
 
-    async def verify(self, attempt: Attempt) -> Verdict:
-        """Return the verdict, within the deadline. What it spends is committed before this returns."""
-        at_once = self.verify_at_once(attempt)
-        if at_once is not None:
-            return at_once
+    async def _in_time(self, attempt: Attempt) -> Verdict:
         name = names.canonicalise(attempt.name, self._default_domain)
         try:
             async with asyncio.timeout(self._deadline_s):

@@ -91,6 +91,22 @@ def raise_epoch(connection: Connection, account_id: int) -> None:
     connection.execute(update(account).where(account.c.id == account_id).values(epoch=account.c.epoch + 1))
 
 
+def raise_epoch_from(connection: Connection, account_id: int, seen_epoch: int) -> bool:
+    """Do the same for an account that has not changed since it was seen; False where it has."""
+    unchanged = (account.c.id == account_id) & (account.c.epoch == seen_epoch) & account.c.disabled_at.is_(None)
+    return connection.execute(update(account).where(unchanged).values(epoch=seen_epoch + 1)).rowcount == 1
+
+
+def set_language(connection: Connection, account_id: int, language: str) -> None:
+    """Note the language that an account's owner has chosen."""
+    connection.execute(update(account).where(account.c.id == account_id).values(language=language))
+
+
+def set_recovery_address(connection: Connection, account_id: int, address: str | None) -> None:
+    """Replace the other address for what is mailed to an account's owner, or (None) take it away."""
+    connection.execute(update(account).where(account.c.id == account_id).values(recovery_address=address))
+
+
 def add_alias(connection: Connection, name: AccountName, account_id: int) -> None:
     """Add another name for an account. IntegrityError where it is an alias already."""
     connection.execute(insert(alias).values(name=name, account_id=account_id))

@@ -77,14 +77,24 @@ def count_live(connection: Connection, account_id: int) -> int:
     return connection.execute(statement).scalar_one()
 
 
-def revoke(connection: Connection, account_id: int, app_password_id: int | None, now: datetime) -> int:
-    """Revoke one app password of an account, or (None) all; return how many were live."""
-    statement = update(app_password).where(
-        app_password.c.account_id == account_id, app_password.c.revoked_at.is_(None)
-    )
+def revoke(
+    connection: Connection,
+    account_id: int,
+    app_password_id: int | None,
+    now: datetime,
+    *,
+    made_since: datetime | None = None,
+) -> tuple[str, ...]:
+    """Revoke one app password of an account, or (None) all, or all since a moment; return their names."""
+    which = (app_password.c.account_id == account_id) & app_password.c.revoked_at.is_(None)
     if app_password_id is not None:
-        statement = statement.where(app_password.c.id == app_password_id)
-    return connection.execute(statement.values(revoked_at=now)).rowcount
+        which &= app_password.c.id == app_password_id
+    if made_since is not None:
+        which &= app_password.c.created_at >= made_since
+    rows = connection.execute(select(app_password.c.id, app_password.c.name).where(which).order_by(app_password.c.id))
+    live = rows.all()
+    connection.execute(update(app_password).where(which).values(revoked_at=now))
+    return tuple(row.name for row in live)
 
 
 def _app_password(row: Any) -> AppPassword:

@@ -159,6 +159,13 @@ def activate(connection: Connection, account_id: int, totp_id: int, step: int, n
     return changed.rowcount == 1
 
 
+def put_in_force(connection: Connection, account_id: int, sealed: Sealed, step: int, now: datetime) -> None:
+    """Store an authenticator that is proved already, with its first step spent, in place of the one before it."""
+    connection.execute(delete(totp).where(totp.c.account_id == account_id, totp.c.state == "active"))
+    row = {"account_id": account_id, "state": "active", "sealed_seed": sealed.blob, "key_id": sealed.key_id}
+    connection.execute(insert(totp).values(**row, last_step=step, created_at=now, confirmed_at=now))
+
+
 def remove_totp(connection: Connection, account_id: int) -> bool:
     """Remove every authenticator, active or pending; False where there was none."""
     gone = connection.execute(delete(totp).where(totp.c.account_id == account_id))

@@ -205,7 +205,7 @@ def take_pending(connection: Connection, session_id: int, sealed: Sealed) -> boo
     changed = connection.execute(
         update(portal_session)
         .where(portal_session.c.id == session_id, portal_session.c.pending_seed == sealed.blob)
-        .values(pending_seed=None, pending_key_id=None, pending_at=None, pending_tries=0, pending_tried_at=None)
+        .values(pending_seed=None, pending_key_id=None, pending_at=None)
     )
     return changed.rowcount == 1
 

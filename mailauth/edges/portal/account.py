@@ -1,0 +1,76 @@
+"""The account page, and what hangs directly on it: authenticator, recent logins, sessions."""
+
+from datetime import timedelta
+
+from starlette.responses import Response
+
+from mailauth.core.app_password import is_live
+from mailauth.edges.portal import setting_up
+from mailauth.edges.portal.forms import ProofForm
+from mailauth.edges.portal.proving import asks_code, prove_again
+from mailauth.edges.portal.routing import For, page
+from mailauth.edges.portal.visit import Visit
+
+RECENT = 50
+RECENT_ON_ACCOUNT_PAGE = 3
+UNUSED_AFTER = timedelta(days=28)
+"""When it is asked, kindly, whether the authenticator still works, if no code was ever used."""
+
+
+async def show_account(visit: Visit) -> Response:
+    """Show all that guards the account."""
+    me, installation = visit.me, visit.installation
+    found = await visit.run(lambda: installation.enrolment.app_passwords(me.account))
+    recent = await visit.portal.recent_logins(me, RECENT)
+    return visit.portal.pages.show(
+        "account.html",
+        visit,
+        app_password_count=sum(is_live(each, visit.now) for each in found),
+        recent=recent[:RECENT_ON_ACCOUNT_PAGE],
+        clients=await visit.portal.clients_with_password_alone(me),
+    )
+
+
+async def show_authenticator(visit: Visit) -> Response:
+    """Say how an authenticator is replaced."""
+    return _authenticator_page(visit, ProofForm(None, visit.translations, asks_code=asks_code(visit)))
+
+
+async def replace_authenticator(visit: Visit) -> Response:
+    """Begin a replacement; the old one works until the new one is proved."""
+    form = ProofForm(visit.form, visit.translations, asks_code=asks_code(visit))
+    if not (form.validate() and await prove_again(visit, form)):
+        return _authenticator_page(visit, form, 422)
+    return await setting_up.begin(visit)
+
+
+async def show_logins(visit: Visit) -> Response:
+    """List recent logins, refused ones as well."""
+    return visit.portal.pages.show("logins.html", visit, recent=await visit.portal.recent_logins(visit.me, RECENT))
+
+
+async def show_sessions(visit: Visit) -> Response:
+    """List the sessions of this portal."""
+    me, sessions = visit.me, visit.installation.sessions
+    found = await visit.run(lambda: sessions.all(me))
+    return visit.portal.pages.show("sessions.html", visit, sessions=found)
+
+
+async def sign_out_everywhere(visit: Visit) -> Response:
+    """End every session, this one as well."""
+    me, sessions = visit.me, visit.installation.sessions
+    await visit.run(lambda: sessions.close_all(me))
+    visit.leave()
+    return visit.go("/login?done=signed-out")
+
+
+def _authenticator_page(visit: Visit, form: ProofForm, status: int = 200) -> Response:
+    return visit.portal.pages.show("authenticator.html", visit, status, form=form)
+
+
+routes = [
+    page("/account", For.ENROLLED, get=show_account),
+    page("/account/authenticator", For.ENROLLED, get=show_authenticator, post=replace_authenticator),
+    page("/account/logins", For.ENROLLED, get=show_logins),
+    page("/account/sessions", For.ENROLLED, get=show_sessions, post=sign_out_everywhere),
+]

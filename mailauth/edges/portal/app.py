@@ -1,0 +1,113 @@
+"""The portal: every page, the guard around them, and what they all work with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from mailauth.edges.portal import (
+    account,
+    addresses,
+    app_passwords,
+    assets,
+    brand,
+    errors,
+    help_pages,
+    logging_in,
+    recovery_codes,
+    setting_up,
+)
+from mailauth.edges.portal.assets import Assets
+from mailauth.edges.portal.device_settings import MailServers, mail_servers
+from mailauth.edges.portal.guard import Guard
+from mailauth.edges.portal.pages import Pages
+from mailauth.usecases.activity import LoginSeen
+from mailauth.usecases.portal_sessions import Session
+from mailauth.vocabulary.errors import AccountUnknown, NotProved, Overloaded, SessionOver, StoreUnavailable
+from mailauth.vocabulary.model import Credential, Network
+from mailauth.wiring import Installation
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """What the pages work with."""
+
+    installation: Installation
+    pages: Pages
+    assets: Assets
+    provider: str
+    own_origin: str
+    own_host: str
+    trusted_proxies: tuple[Network, ...]
+    mail_servers: MailServers
+
+    async def recent_logins(self, session: Session, limit: int) -> tuple[LoginSeen, ...]:
+        """Return an account's logins, latest first. Raises StoreUnavailable or Overloaded."""
+        activity = self.installation.activity
+        return await self.installation.database.run(lambda: activity.recent(session.account_id, limit))
+
+    async def last_uses(self, app_password_ids: Sequence[int]) -> dict[int, LoginSeen]:
+        """Return where each of these app passwords was used last, by its id; none for those that never were."""
+        activity = self.installation.activity
+        return await self.installation.database.run(lambda: activity.last_use(app_password_ids))
+
+    async def clients_with_password_alone(self, session: Session) -> list[LoginSeen]:
+        """Return the mail apps that logged in with the password alone, each once: those that a second factor stops."""
+        seen = await self.recent_logins(session, 200)
+        found: dict[tuple[str, str], LoginSeen] = {}
+        for login in seen:
+            if login.outcome == "granted" and login.credential == Credential.PASSWORD and login.service != "portal":
+                found.setdefault((login.agent or login.service, login.network), login)
+        return list(found.values())
+
+
+def build(installation: Installation) -> Starlette:
+    """Return the portal of an installation, as an ASGI application. Raises InvalidConfiguration for the logo."""
+    settings = installation.configuration.portal
+    files = assets.load(settings.colour, brand.read_logo(settings.logo))
+    cutover = installation.policy.cutover
+    portal = Portal(
+        installation=installation,
+        pages=Pages(installation.configuration, cutover, installation.languages, files, installation.clock),
+        assets=files,
+        provider=installation.configuration.provider.name,
+        own_origin=settings.url.lower(),
+        own_host=urlsplit(settings.url).netloc.lower(),
+        trusted_proxies=tuple(ip_network(text) for text in settings.trusted_proxies),
+        mail_servers=mail_servers(settings.imap, settings.smtp),
+    )
+    app = Starlette(
+        routes=[
+            *logging_in.routes,
+            *setting_up.routes,
+            *account.routes,
+            *recovery_codes.routes,
+            *app_passwords.routes,
+            *addresses.routes,
+            *help_pages.routes,
+            assets.route,
+        ],
+        middleware=[Middleware(Guard, portal=portal)],
+        exception_handlers={
+            HTTPException: errors.on_http_error,
+            StoreUnavailable: errors.on_unavailable,
+            Overloaded: errors.on_unavailable,
+            SessionOver: _to_login,
+            AccountUnknown: _to_login,
+            NotProved: _to_login,
+        },
+    )
+    app.router.redirect_slashes = False
+    app.state.portal = portal
+    return app
+
+
+async def _to_login(_request: Request, _error: Exception) -> Response:
+    """Send whose session ended while the page was made to the login."""
+    return RedirectResponse("/login", status_code=303)

@@ -1,0 +1,98 @@
+"""What a device is set up with, without typing: QR codes and Apple's configuration profile.
+
+The pictures are inline SVG without styles, so that they need no exception from the content security policy.
+Everything here holds a secret; none of it is kept.
+"""
+
+import json
+import plistlib
+import uuid
+from dataclasses import dataclass
+
+import segno
+from markupsafe import Markup
+
+from mailauth.effects.configuration.values import endpoint
+from mailauth.vocabulary.model import AccountName
+
+PROFILE_TYPE = "application/x-apple-aspen-config"
+
+_TLS, _PASSWORD_IN_CLEAR = 3, 1
+"""Numbers of the Thunderbird mobile import format, version 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailServers:
+    """Where mail is read and sent, both over TLS."""
+
+    imap_host: str
+    imap_port: int
+    smtp_host: str
+    smtp_port: int
+
+
+def mail_servers(imap: str, smtp: str) -> MailServers:
+    """Return the servers that a configuration names as `host:port`."""
+    imap_host, imap_port = endpoint(imap)
+    smtp_host, smtp_port = endpoint(smtp)
+    return MailServers(imap_host, imap_port, smtp_host, smtp_port)
+
+
+def qr_code(content: str, title: str, description: str) -> Markup:
+    """Return a QR code as SVG, with a title and a description for who cannot see it."""
+    drawn = segno.make(content, error="m", micro=False)
+    svg = drawn.svg_inline(
+        border=4,  # ISO/IEC 18004: four modules of quiet zone
+        omitsize=True,
+        svgclass="qr",
+        lineclass=None,
+        title=title,
+        desc=description,
+        dark="#000000",
+        light="#ffffff",
+    )
+    return Markup(svg.replace("<svg ", '<svg role="img" ', 1))  # noqa: S704  (segno escapes title and description)
+
+
+def thunderbird_code(account: AccountName, name: str, password: str, servers: MailServers) -> str:
+    """Return what Thunderbird for Android scans to set up an account ("Export for Mobile" format, version 1)."""
+    incoming = [0, servers.imap_host, servers.imap_port, _TLS, _PASSWORD_IN_CLEAR, account, name, password]
+    outgoing = [0, servers.smtp_host, servers.smtp_port, _TLS, _PASSWORD_IN_CLEAR, account, password]
+    identity = [account, account.partition("@")[0]]
+    return json.dumps([1, [1, 1], incoming, [[outgoing, identity]]], separators=(",", ":"))
+
+
+def apple_profile(account: AccountName, provider: str, device: str, password: str, servers: MailServers) -> bytes:
+    """Return a configuration profile for iPhone, iPad and Mac that sets up the account (com.apple.mail.managed)."""
+    mail = {
+        "PayloadType": "com.apple.mail.managed",
+        "PayloadVersion": 1,
+        "PayloadIdentifier": f"mailauth.mail.{uuid.uuid4()}",
+        "PayloadUUID": str(uuid.uuid4()).upper(),
+        "PayloadDisplayName": f"{provider}: {account}",
+        "EmailAccountType": "EmailTypeIMAP",
+        "EmailAccountDescription": provider,
+        "EmailAddress": account,
+        "IncomingMailServerAuthentication": "EmailAuthPassword",
+        "IncomingMailServerHostName": servers.imap_host,
+        "IncomingMailServerPortNumber": servers.imap_port,
+        "IncomingMailServerUseSSL": True,
+        "IncomingMailServerUsername": account,
+        "IncomingPassword": password,
+        "OutgoingMailServerAuthentication": "EmailAuthPassword",
+        "OutgoingMailServerHostName": servers.smtp_host,
+        "OutgoingMailServerPortNumber": servers.smtp_port,
+        "OutgoingMailServerUseSSL": True,
+        "OutgoingMailServerUsername": account,
+        "OutgoingPasswordSameAsIncomingPassword": True,
+    }
+    profile = {
+        "PayloadType": "Configuration",
+        "PayloadVersion": 1,
+        "PayloadIdentifier": f"mailauth.profile.{uuid.uuid4()}",
+        "PayloadUUID": str(uuid.uuid4()).upper(),
+        "PayloadDisplayName": f"{provider}: {device}",
+        "PayloadRemovalDisallowed": False,
+        "PayloadContent": [mail],
+    }
+    return plistlib.dumps(profile)

@@ -1,0 +1,194 @@
+"""What holds for every request and every response, whatever page it is about: the outermost layer.
+
+Refuses requests for another host, from another site, or larger than a form can be; puts the security headers on
+every response, errors included (requirement WEB3); writes one access log line a request, with the route's template
+in place of the path, which may hold a token; and turns whatever goes wrong further in into a page without a
+traceback.
+"""
+
+import logging
+import time
+from functools import partial
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mailauth.edges.portal import errors
+from mailauth.edges.portal.visit import client_of
+from mailauth.effects import log_lines
+from mailauth.effects.log_lines import pair
+
+if TYPE_CHECKING:
+    from mailauth.edges.portal.app import Portal
+
+_log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_UNDER_WAY = 400
+"""Requests that are answered at the same time; more are asked to come again."""
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "script-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        "connect-src 'self'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Strict-Transport-Security": "max-age=31536000",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=(), clipboard-read=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "X-Robots-Tag": "noindex",
+}
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_QUIET_ROUTES = frozenset({"/static/{name:path}", "/healthz"})
+
+
+class Guard:
+    """ASGI middleware, outside of everything else."""
+
+    def __init__(self, app: ASGIApp, portal: "Portal") -> None:
+        self._app = app
+        self._portal = portal
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        exchange = _Exchange(receive, send)
+        self._under_way += 1
+        try:
+            await self._answer(scope, exchange)
+        finally:
+            self._under_way -= 1
+            self._record(scope, exchange.status, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
+        request = Request(scope, exchange.receive)
+        status = self._refusal(request.headers, scope["method"])
+        try:
+            if status is None:
+                await self._app(scope, exchange.receive, exchange.send)
+                return
+        except Exception as error:
+            if exchange.status is not None:
+                _log.exception("a response broke off", extra={log_lines.FIELDS: {"route": _route(scope)}})
+                return
+            if not isinstance(error, HTTPException):
+                _log.exception("a page failed", extra={log_lines.FIELDS: {"route": _route(scope)}})
+            status = error.status_code if isinstance(error, HTTPException) else 500
+        response = await errors.page(self._portal, request, status)
+        await response(scope, exchange.receive, exchange.send)
+
+    def _refusal(self, headers: Headers, method: str) -> int | None:
+        """Return the status by which a request is refused before it is looked at, or None."""
+        if self._under_way > MAX_UNDER_WAY:
+            return 503
+        if not is_our_host(headers.getlist("host"), self._portal.own_host):
+            return 400
+        if method not in _SAFE_METHODS and not is_same_origin(headers, self._portal.own_origin):
+            return 403
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdigit()):
+            return 400
+        return 413 if int(length[:20]) > MAX_BODY_BYTES else None
+
+    def _record(self, scope: Scope, status: int | None, seconds: float) -> None:
+        route = _route(scope)
+        is_quiet = route in _QUIET_ROUTES and status is not None and status < 400
+        if not _log.isEnabledFor(logging.DEBUG if is_quiet else logging.INFO):
+            return
+        client = client_of(self._portal, Request(scope))
+        log_lines.write("request", partial(_words, scope["method"], route, status, str(client or ""), seconds))
+
+
+class _Exchange:
+    """A request's body, counted, and its response, with our headers on it."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._received_bytes = 0
+        self.status: int | None = None
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._received_bytes += len(message.get("body", b""))
+        if self._received_bytes > MAX_BODY_BYTES:
+            raise HTTPException(413)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(raw=list(message["headers"]))
+            for name, content in HEADERS.items():
+                headers[name] = content
+            message = {**message, "headers": headers.raw}
+        await self._send(message)
+
+
+def is_our_host(presented: list[str], own: str) -> bool:
+    """Tell whether a request is for the portal's own host (and port), or for this very machine."""
+    if len(presented) != 1:
+        return False
+    host = presented[0].lower()
+    return host == own or is_loopback(host)
+
+
+def is_same_origin(headers: Headers, own: str) -> bool:
+    """Tell whether a request that may change something was sent by one of our own pages.
+
+    Whatever the browser says of it has to be right: Origin (RFC 6454 s7) and Sec-Fetch-Site (W3C Fetch Metadata).
+    Under `Referrer-Policy: no-referrer` browsers send forms with `Origin: null` (Fetch, "append a request `Origin`
+    header"), which by itself says nothing; so does an older browser that sends neither. The token decides then.
+    """
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origins = headers.getlist("origin")
+    if not origins or origins == ["null"]:
+        return True
+    host = headers.get("host", "").lower()
+    if is_loopback(host):
+        return origins in ([f"http://{host}"], [f"https://{host}"])
+    return origins == [own]
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a Host header means this machine."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _route(scope: Scope) -> str:
+    path = getattr(scope.get("route"), "path", "")
+    return path if isinstance(path, str) else ""
+
+
+def _words(method: str, route: str, status: int | None, client: str, seconds: float) -> str:
+    pairs = [pair("method", method[:20]), pair("route", route or "-"), f"status={status or 0}"]
+    if client:
+        pairs.append(pair("client", client))
+    return " ".join([*pairs, f"ms={seconds * 1000:.1f}"])

@@ -1,0 +1,179 @@
+"""One request, as the pages see it: who asks, from where, in which language, with which session.
+
+A visit is made before a page is asked for anything, and knows how to change what the visitor holds: the cookie of a
+session and that of a language. It decides nothing about logins.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from gettext import NullTranslations
+from typing import TYPE_CHECKING, TypeVar
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from mailauth.edges.portal.clients import address_of, agent_of
+from mailauth.effects.languages import LANGUAGES
+from mailauth.usecases.portal_sessions import PortalSessions, Session
+from mailauth.vocabulary.model import AccountName, Address, Credential
+from mailauth.vocabulary.notices import Origin
+from mailauth.wiring import Installation
+
+if TYPE_CHECKING:
+    from mailauth.edges.portal.app import Portal
+
+T = TypeVar("T")
+
+SERVICE = "portal"
+SESSION_COOKIE = "__Host-mailauth"
+LANGUAGE_COOKIE = "__Host-mailauth-language"
+"""`__Host-`: browsers take such a cookie from this very host only, over TLS, for all paths (RFC 6265bis s4.1.3.2)."""
+LANGUAGE_LIFE_S = 365 * 24 * 3600
+
+_COOKIE_VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
+"""256 bits in base64url."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request. `cookie` is the value that the visitor will hold after it; `session` is None for strangers.
+
+    `is_stale`: a form came without the token of this cookie; the page is shown again instead, and says so.
+    """
+
+    request: Request
+    portal: "Portal"
+    cookie: str
+    session: Session | None
+    language: str
+    client: Address | None
+    agent: str
+    form: FormData = field(default_factory=FormData)
+    chosen_language: str | None = None
+    is_stale: bool = False
+
+    @property
+    def me(self) -> Session:
+        """The session of a page that is shown to nobody without one."""
+        if self.session is None:
+            raise RuntimeError("this page was registered for everybody, and needs a session")
+        return self.session
+
+    @property
+    def installation(self) -> Installation:
+        """All that the portal works on."""
+        return self.portal.installation
+
+    @property
+    def now(self) -> datetime:
+        """The moment, by the installation's clock."""
+        return self.installation.clock()
+
+    @property
+    def origin(self) -> Origin:
+        """Who is doing this, for the account's owner."""
+        return Origin(SERVICE, self.client, self.agent)
+
+    @property
+    def translations(self) -> NullTranslations:
+        """The catalog of the visitor's language."""
+        return self.installation.languages.translations(self.language)
+
+    @property
+    def csrf_token(self) -> str:
+        """The token that belongs into every form of this visitor."""
+        return self.installation.sessions.csrf_token(self.cookie)
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Return what a job returns that talks to the database. Raises StoreUnavailable or Overloaded."""
+        return await self.installation.database.run(job)
+
+    def gettext(self, message: str) -> str:
+        """Return a sentence in the visitor's language."""
+        return self.translations.gettext(message)
+
+    async def enter(self, account: AccountName, credential: Credential) -> None:
+        """Begin a session; the cookie's value changes, and what it was before opens nothing any more."""
+        sessions, before = self.installation.sessions, self.cookie
+
+        def enter() -> str:
+            sessions.close(before)
+            return sessions.open(account, credential, self.origin)
+
+        await self.hold(await self.run(enter))
+
+    async def renew(self, credential: Credential) -> None:
+        """Go on with the same session under a new cookie, after its owner has proved who they are again."""
+        sessions, me = self.installation.sessions, self.me
+        await self.hold(await self.run(lambda: sessions.renew(me, credential, self.origin)))
+
+    async def hold(self, cookie: str) -> None:
+        """Go on with a session that a use case has opened."""
+        self.cookie = cookie
+        self.session = await self.run(lambda: self.installation.sessions.load(cookie))
+
+    def leave(self) -> None:
+        """Go on as a stranger, under a new cookie."""
+        self.cookie, self.session = PortalSessions.new_cookie(), None
+
+    def go(self, path: str) -> Response:
+        """Send the visitor to another page of the portal, by GET."""
+        return RedirectResponse(path, status_code=303)
+
+    def take_along(self, response: Response) -> None:
+        """Set the cookies that this visit changed."""
+        if self.cookie != self.request.cookies.get(SESSION_COOKIE):
+            response.set_cookie(SESSION_COOKIE, self.cookie, path="/", secure=True, httponly=True, samesite="lax")
+        if self.chosen_language is not None:
+            response.set_cookie(
+                LANGUAGE_COOKIE,
+                self.chosen_language,
+                max_age=LANGUAGE_LIFE_S,
+                path="/",
+                secure=True,
+                httponly=True,
+                samesite="lax",
+            )
+
+
+async def begin(portal: "Portal", request: Request) -> Visit:
+    """Return the visit that a request is. Raises StoreUnavailable or Overloaded."""
+    cookie = request.cookies.get(SESSION_COOKIE, "")
+    session = None
+    if _COOKIE_VALUE.fullmatch(cookie):
+        session = await portal.installation.database.run(lambda: portal.installation.sessions.load(cookie))
+    return _visit(portal, request, session)
+
+
+def begin_as_stranger(portal: "Portal", request: Request) -> Visit:
+    """Return a visit without looking at the session: for a page that says that nothing can be looked at."""
+    return _visit(portal, request, None)
+
+
+def _visit(portal: "Portal", request: Request, session: Session | None) -> Visit:
+    presented = request.cookies.get(SESSION_COOKIE, "")
+    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    own = session.language if session is not None else None
+    return Visit(
+        request=request,
+        portal=portal,
+        cookie=presented if _COOKIE_VALUE.fullmatch(presented) else PortalSessions.new_cookie(),
+        session=session,
+        language=portal.installation.languages.negotiate(request.headers.get("accept-language"), own, chosen),
+        client=client_of(portal, request),
+        agent=agent_of(request.headers.get("user-agent")),
+    )
+
+
+def client_of(portal: "Portal", request: Request) -> Address | None:
+    """Return the address that a request came from."""
+    peer = request.client.host if request.client is not None else None
+    return address_of(peer, request.headers.getlist("x-forwarded-for"), portal.trusted_proxies)
+
+
+def is_language(text: str) -> bool:
+    """Tell whether the portal speaks a language."""
+    return text in LANGUAGES

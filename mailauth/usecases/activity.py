@@ -1,0 +1,188 @@
+"""Login activity: from where, with what and how an account is logged in to, for its owner to recognise.
+
+Logins are counted in memory, on the event loop, at the price of one look-up, and written down in batches a moment
+later: a process that is killed loses the last second of it, and nothing is ever decided by it. What looks the same
+(service, network, client, credential, reason, app password) is one row with a count. Names that are no account's are
+not kept. `flush` and what reads work on threads.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from mailauth.core import agent
+from mailauth.core.login_memory import network_of
+from mailauth.effects.store import accounts, login_activity
+from mailauth.effects.store.database import Database
+from mailauth.effects.store.login_activity import Kind, StoredActivity
+from mailauth.vocabulary.model import AccountName, Address, Attempt, Granted, Reason, Verdict
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 1.0
+"""How often what was seen is written down."""
+MAX_WAITING = 10_000
+"""How many different logins may wait for that; more in a second would be a flood, of which nobody wants a list."""
+KEPT_FOR = timedelta(days=90)
+
+Outcome = Literal["granted", "denied", "unavailable"]
+
+_GRANTED = frozenset(
+    {
+        Reason.SECOND_FACTOR_GIVEN,
+        Reason.APP_PASSWORD_GIVEN,
+        Reason.REMEMBERED,
+        Reason.BEFORE_CUTOVER,
+        Reason.EXEMPT,
+        Reason.TO_ENROL,
+        Reason.PASSWORD_CONFIRMED,
+    }
+)
+_UNAVAILABLE = frozenset(
+    {
+        Reason.THROTTLED,
+        Reason.SOURCE_UNAVAILABLE,
+        Reason.STORE_UNAVAILABLE,
+        Reason.KEY_UNAVAILABLE,
+        Reason.HASH_UNREADABLE,
+        Reason.OVERLOADED,
+        Reason.DEADLINE,
+        Reason.INTERNAL_ERROR,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSeen:
+    """Logins that look the same: `count` of them between `first_at` and `last_at`. Empty `network`: not known."""
+
+    service: str
+    network: str
+    agent: str
+    credential: str
+    outcome: Outcome
+    reason: str
+    app_password_id: int | None
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+class _Key(NamedTuple):
+    account: AccountName
+    service: str
+    client: Address | None
+    agent: str
+    credential: str
+    reason: Reason
+    app_password_id: int
+
+
+class _Times(NamedTuple):
+    logins: int
+    first_at: datetime
+    last_at: datetime
+
+
+class Activity:
+    """Counts logins, and tells what was seen."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: dict[_Key, _Times] = {}
+        self._lost = 0
+        self._flushing = threading.Lock()
+
+    def note(self, attempt: Attempt, verdict: Verdict, now: datetime) -> None:
+        """Count a login in. Cheap; called on the event loop for every one."""
+        account = verdict.account
+        if account is None:
+            return
+        credential, app_password_id = "", 0
+        if isinstance(verdict, Granted):
+            credential, app_password_id = verdict.credential, verdict.app_password_id or 0
+        key = _Key(
+            account, attempt.service, attempt.client, attempt.agent, credential, verdict.reason, app_password_id
+        )
+        waiting = self._waiting
+        times = waiting.get(key)
+        if times is not None:
+            waiting[key] = _Times(times.logins + 1, times.first_at, now)
+        elif len(waiting) < MAX_WAITING:
+            waiting[key] = _Times(1, now, now)
+        else:
+            self._lost += 1
+
+    def flush(self) -> int:
+        """Write down what was counted, and return how much. Raises StoreUnavailable; nothing is lost then."""
+        with self._flushing:
+            batch, self._waiting = self._waiting, {}
+            lost, self._lost = self._lost, 0
+            if lost:
+                log.warning("login activity: more was seen than is kept; %d logins are in no list", lost)
+            if not batch:
+                return 0
+            try:
+                with self._database.writing(durable=False) as connection:
+                    ids: dict[AccountName, int | None] = {}
+                    for key, times in batch.items():
+                        if key.account not in ids:
+                            found = accounts.load(connection, key.account)
+                            ids[key.account] = None if found is None else found.id
+                        account_id = ids[key.account]
+                        if account_id is not None:
+                            login_activity.add(connection, account_id, StoredActivity(_kind(key), *times))
+            except BaseException:
+                for key, times in batch.items():
+                    later = self._waiting.get(key)
+                    more, last_at = (0, times.last_at) if later is None else (later.logins, later.last_at)
+                    self._waiting[key] = _Times(times.logins + more, times.first_at, last_at)
+                raise
+            return len(batch)
+
+    def recent(self, account_id: int, limit: int) -> tuple[LoginSeen, ...]:
+        """Return an account's logins, those seen last in front, refused ones as well."""
+        with self._database.reading() as connection:
+            return tuple(_seen(each) for each in login_activity.recent(connection, account_id, limit))
+
+    def last_use(self, app_password_ids: Sequence[int]) -> dict[int, LoginSeen]:
+        """Return the last login that each app password opened, by its id; those that opened none are not in it."""
+        if not app_password_ids:
+            return {}
+        opened = {str(Reason.APP_PASSWORD_GIVEN)}
+        with self._database.reading() as connection:
+            found = login_activity.of_app_passwords(connection, app_password_ids, opened)
+        last: dict[int, LoginSeen] = {}
+        for each in found:
+            last.setdefault(each.kind.app_password_id, _seen(each))
+        return last
+
+
+def _kind(key: _Key) -> Kind:
+    network = "" if key.client is None else network_of(key.client)
+    service = agent.words(key.service)[:32]
+    return Kind(service, network, agent.words(key.agent), key.credential, key.reason, key.app_password_id)
+
+
+def _seen(stored: StoredActivity) -> LoginSeen:
+    kind = stored.kind
+    outcome: Outcome = "denied"
+    if kind.reason in _GRANTED:
+        outcome = "granted"
+    elif kind.reason in _UNAVAILABLE:
+        outcome = "unavailable"
+    return LoginSeen(
+        service=kind.service,
+        network=kind.network,
+        agent=kind.agent,
+        credential=kind.credential,
+        outcome=outcome,
+        reason=kind.reason,
+        app_password_id=kind.app_password_id or None,
+        count=stored.logins,
+        first_at=stored.first_at,
+        last_at=stored.last_at,
+    )

@@ -1,0 +1,125 @@
+"""What somebody changes about their own account, beside its factors: language, another address; and mailed links.
+
+A link is followed once, by compare-and-set, and what it is for is done in the same transaction as the mail about it.
+Works on threads, not on the event loop.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from mailauth.core import mail_address
+from mailauth.core.clock import Clock
+from mailauth.effects.store import accounts, app_passwords, factors, mail_links, portal_sessions
+from mailauth.effects.store.database import Database
+from mailauth.effects.store.mail_links import StoredLink
+from mailauth.usecases.mailed_links import LinkPurpose, MailedLinks
+from mailauth.usecases.notices import Notices
+from mailauth.usecases.portal_sessions import Session
+from mailauth.vocabulary.errors import InvalidValue, TooMany
+from mailauth.vocabulary.model import AccountName
+from mailauth.vocabulary.notices import NoticeKind, Origin
+
+MAX_ASKED_A_DAY = 5
+"""How many links to confirm an address may be mailed for one account: they go to people who did not ask for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailLink:
+    """A link that may be followed, or has just been. `address`: the one that it confirms, else empty."""
+
+    purpose: LinkPurpose
+    account: AccountName
+    expires_at: datetime
+    address: str
+
+
+class OwnAccount:
+    """Changes that an account's owner makes in the portal."""
+
+    def __init__(self, database: Database, notices: Notices, links: MailedLinks, clock: Clock) -> None:
+        self._database = database
+        self._notices = notices
+        self._links = links
+        self._clock = clock
+
+    def set_language(self, session: Session, language: str) -> None:
+        """Keep the language that was chosen, for pages and mails."""
+        with self._database.writing() as connection:
+            accounts.set_language(connection, session.account_id, language)
+
+    def ask_for_address(self, session: Session, address: str, origin: Origin) -> None:
+        """Mail a link to a new recovery address; it counts when the link was followed.
+
+        Raises InvalidValue for what is no address or is the mailbox itself, TooMany after five in a day.
+        """
+        wanted, now = checked_address(address, session.account), self._clock()
+        with self._database.writing() as connection:
+            purpose = LinkPurpose.CONFIRM_ADDRESS
+            asked = mail_links.count_since(connection, session.account_id, purpose, now - timedelta(days=1))
+            if asked >= MAX_ASKED_A_DAY:
+                raise TooMany(f"{session.account} was mailed {asked} links to confirm an address within a day")
+            mail_links.void(connection, session.account_id, purpose, now)
+            link = self._links.make(connection, session.account_id, purpose, wanted, now)
+            kind = NoticeKind.CONFIRM_ADDRESS
+            self._notices.tell(connection, session.account_id, kind, origin, now, address=wanted, link=link)
+
+    def remove_address(self, session: Session, origin: Origin) -> None:
+        """Forget the recovery address; it is told so, as the mailbox is."""
+        now = self._clock()
+        with self._database.writing() as connection:
+            mail_links.void(connection, session.account_id, LinkPurpose.CONFIRM_ADDRESS, now)
+            self._notices.tell(connection, session.account_id, NoticeKind.ADDRESS_CHANGED, origin, now, address="")
+            accounts.set_recovery_address(connection, session.account_id, None)
+
+    def open_link(self, token: str) -> MailLink | None:
+        """Return what a link is for, without doing it; None for one that serves no more."""
+        with self._database.reading() as connection:
+            found = self._links.find(connection, token, self._clock())
+        return None if found is None else _link(found)
+
+    def follow_link(self, token: str, origin: Origin) -> MailLink | None:
+        """Do what a link is for, once; None for one that serves no more."""
+        now = self._clock()
+        with self._database.writing() as connection:
+            found = self._links.find(connection, token, now)
+            if found is None or not mail_links.use(connection, found.id, now):
+                return None
+            link = _link(found)
+            match link.purpose:
+                case LinkPurpose.CONFIRM_ADDRESS:
+                    self._confirm_address(connection, found, origin, now)
+                case LinkPurpose.UNDO_ENROLMENT:
+                    self._undo_enrolment(connection, found, origin, now)
+        return link
+
+    def _confirm_address(self, connection: Connection, link: StoredLink, origin: Origin, now: datetime) -> None:
+        kind = NoticeKind.ADDRESS_CHANGED  # told before the row changes, so that the address that goes hears of it
+        self._notices.tell(connection, link.account_id, kind, origin, now, address=link.subject)
+        accounts.set_recovery_address(connection, link.account_id, link.subject)
+
+    def _undo_enrolment(self, connection: Connection, link: StoredLink, origin: Origin, now: datetime) -> None:
+        """Take away what came with an enrolment: authenticator, codes, sessions, app passwords made since."""
+        since = datetime.fromtimestamp(int(link.subject), UTC)
+        factors.remove_totp(connection, link.account_id)
+        factors.void_recovery_codes(connection, link.account_id, now)
+        app_passwords.revoke(connection, link.account_id, None, now, made_since=since)
+        self._links.void_undoing(connection, link.account_id, now)
+        portal_sessions.remove_all(connection, link.account_id)
+        accounts.raise_epoch(connection, link.account_id)
+        self._notices.tell(connection, link.account_id, NoticeKind.ENROLMENT_UNDONE, origin, now)
+
+
+def checked_address(address: str, account: AccountName) -> str:
+    """Return an address for recovery mails. Raises InvalidValue for what is none, or is the account's own."""
+    found = mail_address.checked(address.strip())
+    if found.lower() == account:
+        raise InvalidValue("this is the account itself; take an address of another mailbox")
+    return found
+
+
+def _link(stored: StoredLink) -> MailLink:
+    purpose = LinkPurpose(stored.purpose)
+    address = stored.subject if purpose is LinkPurpose.CONFIRM_ADDRESS else ""
+    return MailLink(purpose, stored.account, stored.expires_at, address)

@@ -1,0 +1,232 @@
+"""The portal's set-up: a seed that waits in the session for its first code, and what a right one puts in force.
+
+Until then nothing of the account has changed: the authenticator before it works, and leaving half way leaves nothing
+behind. The seed is sealed to its session, is the same in every tab of it, lives no longer than ten minutes, and is
+not replaced by an error. Works on threads, not on the event loop.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from mailauth.core import alphabet, otp, recovery
+from mailauth.core.clock import Clock
+from mailauth.effects.keyring import Keyring, Purpose, Sealed
+from mailauth.effects.store import accounts, factors
+from mailauth.effects.store import portal_sessions as store
+from mailauth.effects.store.database import Database
+from mailauth.effects.store.portal_sessions import Pending
+from mailauth.usecases.mailed_links import MailedLinks
+from mailauth.usecases.notices import Notices
+from mailauth.usecases.portal_sessions import PortalSessions, Session
+from mailauth.vocabulary.errors import NothingToConfirm, SessionOver
+from mailauth.vocabulary.model import Account, Credential
+from mailauth.vocabulary.notices import NoticeKind, Origin
+from mailauth.vocabulary.secret import Secret
+
+PENDING_LIFE = timedelta(minutes=10)
+"""Requirement WEB4: a QR code that was left on a screen is nobody's any more."""
+MAX_TRIES = 10
+TRIES_PAUSE = timedelta(minutes=1)
+"""After so many wrong codes, and for so long, none is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSetUp:
+    """What an authenticator app needs: the seed in base32, and the same as a URI to scan. Until when it waits."""
+
+    secret: str
+    uri: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SetUpDone:
+    """The authenticator is in force; the code that proved it is spent.
+
+    `cookie`: the session's new one. `codes`: recovery codes, grouped for people, after a first enrolment. Where an
+    authenticator was replaced there are none: the ones that the user has keep working.
+    """
+
+    cookie: str
+    codes: tuple[str, ...]
+    is_replacement: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WrongCode:
+    """The code proved nothing. `steps_off` says by how much the app's clock is off, where that explains it."""
+
+    steps_off: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeUsed:
+    """The code has put the authenticator in force already: the form was sent twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooManyTries:
+    """So many codes were wrong that none is looked at until a moment."""
+
+    until: datetime
+
+
+class SetUp:
+    """Binds authenticators in sessions."""
+
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        sessions: PortalSessions,
+        notices: Notices,
+        links: MailedLinks,
+        issuer: str,
+        clock: Clock,
+        draw: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._sessions = sessions
+        self._notices = notices
+        self._links = links
+        self._issuer = issuer
+        self._clock = clock
+        self._draw = draw
+
+    def begin(self, session: Session) -> PendingSetUp:
+        """Return what waits in the session; a new seed where nothing does, or what did has waited too long.
+
+        Raises SessionOver.
+        """
+        now = self._clock()
+        with self._database.writing() as connection:
+            self._account(connection, session)
+            before = store.pending(connection, session.id)
+            if before is None or _is_over(before, now):
+                sealed = self._keyring.seal(Purpose.PENDING_SEED, _place(session), self._draw(otp.SEED_BYTES))
+                old = None if before is None else before.sealed
+                # Where another tab was quicker, its seed is the one that waits.
+                store.set_pending(connection, session.id, sealed, now, instead_of=old)
+                before = store.pending(connection, session.id)
+        if before is None:
+            raise SessionOver(f"a session of {session.account} is over")
+        return self._shown(session, before)
+
+    def pending(self, session: Session) -> PendingSetUp | None:
+        """Return what waits in the session for a code, or None."""
+        with self._database.reading() as connection:
+            found = store.pending(connection, session.id)
+        return None if found is None or _is_over(found, self._clock()) else self._shown(session, found)
+
+    def cancel(self, session: Session) -> None:
+        """Forget what waits in the session, if anything does."""
+        with self._database.writing() as connection:
+            found = store.pending(connection, session.id)
+            if found is not None:
+                store.take_pending(connection, session.id, found.sealed)
+
+    def confirm(
+        self, session: Session, code: Secret, origin: Origin
+    ) -> SetUpDone | WrongCode | CodeUsed | TooManyTries:
+        """Put what waits in force if a code of it is right, in one transaction with all that belongs to it.
+
+        The code is spent; a first enrolment issues recovery codes; every other session ends, and this one goes on
+        under a new cookie; the owner is told. A wrong code is counted, and changes nothing else. Spaces and dashes in
+        it don't matter. Raises NothingToConfirm, SessionOver.
+        """
+        typed, now = code.reveal().replace(b" ", b"").replace(b"-", b"").strip(), self._clock()
+        with self._database.writing() as connection:
+            try:
+                account = self._account(connection, session)
+            except SessionOver:
+                if self._was_spent(connection, session, typed, now):
+                    return CodeUsed()
+                raise
+            waiting = store.pending(connection, session.id)
+            if waiting is None or _is_over(waiting, now):
+                raise NothingToConfirm(f"no set-up of {session.account} waits for a code; begin one first")
+            tries = _tries(waiting, now)
+            if tries >= MAX_TRIES and waiting.tried_at is not None:
+                return TooManyTries(waiting.tried_at + TRIES_PAUSE)
+            seed = self._keyring.unseal(Purpose.PENDING_SEED, _place(session), waiting.sealed)
+            match = otp.match(seed, typed, now, last_step=0)
+            if match is None:
+                store.count_try(connection, session.id, tries + 1, now)
+                return WrongCode(otp.drift(seed, typed, now))
+            if not store.take_pending(connection, session.id, waiting.sealed):
+                return CodeUsed()
+            return self._put_in_force(connection, session, account, seed, match.step, origin, now)
+
+    def _put_in_force(
+        self,
+        connection: Connection,
+        session: Session,
+        account: Account,
+        seed: bytes,
+        step: int,
+        origin: Origin,
+        now: datetime,
+    ) -> SetUpDone:
+        is_replacement = account.totp is not None
+        cookie = self._sessions.carry_over(connection, session, now, Credential.PASSWORD_AND_CODE)
+        if not accounts.raise_epoch_from(connection, account.id, session.epoch):
+            raise SessionOver(f"{session.account} was changed while its set-up was confirmed")
+        sealed = self._keyring.seal(Purpose.TOTP_SEED, account.name, seed)
+        factors.put_in_force(connection, account.id, sealed, step, now)
+        if is_replacement:
+            self._notices.tell(connection, account.id, NoticeKind.AUTHENTICATOR_REPLACED, origin, now)
+            return SetUpDone(cookie, (), is_replacement=True)
+        link = self._links.undo_enrolment(connection, account.id, now)
+        self._notices.tell(connection, account.id, NoticeKind.AUTHENTICATOR_SET, origin, now, link=link)
+        codes = recovery.generate_set(self._draw)
+        digests = [self._keyring.mac(Purpose.RECOVERY_CODE, account.name, code) for code in codes]
+        factors.issue_recovery_codes(connection, account.id, self._keyring.current_id, digests, now)
+        shown = tuple(alphabet.grouped(code) for code in codes)
+        self._notices.tell(
+            connection, account.id, NoticeKind.RECOVERY_CODES, origin, now, codes=list(shown), first=True
+        )
+        return SetUpDone(cookie, shown, is_replacement=False)
+
+    def _account(self, connection: Connection, session: Session) -> Account:
+        """Return the session's account. Raises SessionOver where it is not what it was when that was loaded."""
+        found = accounts.load(connection, session.account)
+        if found is None or found.disabled or (found.id, found.epoch) != (session.account_id, session.epoch):
+            raise SessionOver(f"{session.account} has changed since this session was loaded")
+        return found
+
+    def _was_spent(self, connection: Connection, session: Session, code: bytes, now: datetime) -> bool:
+        """Tell whether a code is the one that the authenticator in force was proved with, or an older one of it."""
+        found = accounts.load(connection, session.account)
+        if found is None or found.totp is None or found.id != session.account_id:
+            return False
+        sealed = Sealed(found.totp.key_id, found.totp.sealed_seed)
+        seed = self._keyring.unseal(Purpose.TOTP_SEED, found.name, sealed)
+        match = otp.match(seed, code, now, found.totp.last_step)
+        return match is not None and not match.unspent
+
+    def _shown(self, session: Session, pending: Pending) -> PendingSetUp:
+        seed = self._keyring.unseal(Purpose.PENDING_SEED, _place(session), pending.sealed)
+        uri = otp.uri(seed, session.account, self._issuer)
+        return PendingSetUp(otp.base32(seed), uri, pending.begun_at + PENDING_LIFE)
+
+
+def _place(session: Session) -> str:
+    """Return what a waiting seed is bound to: in another row, or with another account, it doesn't open."""
+    return f"{session.account} {session.id}"  # no account's name has a space
+
+
+def _is_over(pending: Pending, now: datetime) -> bool:
+    return not -PENDING_LIFE < now - pending.begun_at < PENDING_LIFE
+
+
+def _tries(pending: Pending, now: datetime) -> int:
+    """Return how many wrong codes of this session count by now: none once the pause, or long, has passed."""
+    if pending.tried_at is None:
+        return 0
+    counts_for = TRIES_PAUSE if pending.tries >= MAX_TRIES else PENDING_LIFE
+    return pending.tries if now - pending.tried_at < counts_for else 0
