@@ -14,12 +14,15 @@ from mailauth.core.texts import RefusalTexts
 from mailauth.effects import keyring
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.languages import Languages
+from mailauth.effects.mails.writing import Letterhead, Mails
 from mailauth.effects.password_sources import OwnTable, Pam, PasswordSource
 from mailauth.effects.passwords import HashPool, PasswordHasher
+from mailauth.effects.smtp import SmtpServer
 from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import Accounts
 from mailauth.usecases.activity import Activity
+from mailauth.usecases.delivery import Delivery
 from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.explain import Explainer
 from mailauth.usecases.housekeeping import Housekeeping
@@ -56,6 +59,8 @@ class Installation:
     set_up: SetUp
     own_account: OwnAccount
     activity: Activity
+    mails: Mails
+    delivery: Delivery
 
     def close(self) -> None:
         """Let what runs end, write down what was seen, and close the database."""
@@ -89,8 +94,12 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
     domain = configuration.accounts.default_domain
     notices = Notices(ring, configuration.mail.sender, provider.language)
     links = MailedLinks(ring)
-    activity = Activity(database)
     portal = configuration.portal
+    activity = Activity(database)
+    languages, mail = Languages(provider.language), configuration.mail
+    letterhead = Letterhead(provider.name, provider.support, mail.sender, portal.url, portal.colour, policy.cutover)
+    mails = Mails(languages, letterhead)
+    smtp = SmtpServer(mail.host, mail.port, mail.tls, mail.sender, mail.user, mail.password_file)
     idle, life = timedelta(seconds=portal.idle_s), timedelta(seconds=portal.life_s)
     sessions = PortalSessions(database, ring, idle, life, clock)
     return Installation(
@@ -122,12 +131,14 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
             deadline_s=configuration.server.deadline_s,
             monotonic=time.monotonic,
         ),
-        languages=Languages(provider.language),
+        languages=languages,
         notices=notices,
         sessions=sessions,
         set_up=SetUp(database, ring, sessions, notices, links, provider.name, clock),
         own_account=OwnAccount(database, notices, links, clock),
         activity=activity,
+        mails=mails,
+        delivery=Delivery(database, notices, mails, smtp, clock),
     )
 
 

@@ -1,0 +1,40 @@
+"""The worker as a part of the process: deliver what is queued until it is to stop.
+
+Privileges: none beyond the key file, the database, and the way to the SMTP server. What is under way when it is to
+stop is finished; what is left is delivered by the next one.
+"""
+
+import asyncio
+import contextlib
+import logging
+
+from mailauth.edges import process
+from mailauth.vocabulary.errors import Overloaded, StoreUnavailable
+from mailauth.wiring import Installation
+
+_log = logging.getLogger(__name__)
+
+POLL_S = 1.0
+"""How soon a mail leaves that was queued by another process."""
+PURGE_EVERY_S = 3600.0
+
+
+async def run(installation: Installation, stop: asyncio.Event) -> None:
+    """Deliver mails until `stop` is set."""
+    mail = installation.configuration.mail
+    _log.info("delivering mails to %s port %d", mail.host, mail.port)
+    process.ready()
+    loop = asyncio.get_running_loop()
+    purge_at = loop.time()
+    while not stop.is_set():
+        done = 0
+        try:
+            done = (await installation.delivery.run_once()).total
+            if loop.time() >= purge_at:
+                await installation.database.run(installation.delivery.purge)
+                purge_at = loop.time() + PURGE_EVERY_S
+        except (StoreUnavailable, Overloaded) as error:
+            _log.warning("mails wait: %s", error)
+        if not done:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), POLL_S)

@@ -1,0 +1,184 @@
+"""From a notice to the mail that is sent: templates filled in, text and HTML put together as one message.
+
+Each kind has one template in `templates/`, which says what the mail says; it is rendered twice, with the parts of
+`text.j2` and those of `html.j2`. Pictures of the portal's pages, for the announcement, are files
+`pictures/<language>/<step>.png` with the steps in `STEPS`; one that is not there is left out, and described in words.
+Reads those files, and nothing else.
+"""
+
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from mailauth.core.colour import readable_on
+from mailauth.core.policy import CutOver
+from mailauth.effects.languages import Languages
+from mailauth.effects.mails import origins
+from mailauth.vocabulary.notices import Notice, NoticeKind
+
+STEPS = ("login", "setup", "confirm", "scan", "done")
+"""The portal's pages that the announcement shows, in their order."""
+PICTURES = Path(__file__).with_name("pictures")
+_TEMPLATES = Path(__file__).with_name("templates")
+_TEXT_COLUMNS = 72
+
+APPS = (
+    (
+        "Google Authenticator",
+        "https://play.google.com/store/apps/details?id=com.google.android.apps.authenticator2",
+        "https://apps.apple.com/app/google-authenticator/id388497605",
+    ),
+    (
+        "Microsoft Authenticator",
+        "https://play.google.com/store/apps/details?id=com.azure.authenticator",
+        "https://apps.apple.com/app/microsoft-authenticator/id983156458",
+    ),
+)
+"""Authenticator apps that are offered: name, where it is for Android, where for iOS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """What all mails of a provider have in common. `portal` is its web address, without a slash at the end."""
+
+    provider: str
+    support: str
+    sender: str
+    portal: str
+    colour: str
+    cutover: CutOver
+
+
+class Mails:
+    """Writes mails."""
+
+    def __init__(self, languages: Languages, letterhead: Letterhead, pictures: Path = PICTURES) -> None:
+        self._languages = languages
+        self._letterhead = letterhead
+        self._pictures = pictures
+        self._zone = letterhead.cutover.moment.tzinfo or UTC
+        self._environment = lru_cache(maxsize=None)(self._new_environment)
+
+    def write(self, notice: Notice, language: str, recipient: str, message_id: str) -> EmailMessage:
+        """Return the mail that tells somebody about a notice, in one of our languages, ready to be sent.
+
+        The same arguments give the same mail, but for the boundaries between its parts.
+        """
+        language = self._languages.negotiate(None, language)
+        pictures = self._pictures_of(notice.kind, language)
+        facts = self._facts(notice, language, {step: f"{step}@{self._letterhead.portal}" for step in pictures})
+        subject, text = self._render(notice.kind, language, facts, is_html=False)
+        _, html = self._render(notice.kind, language, facts, is_html=True)
+
+        letterhead = self._letterhead
+        is_ascii = recipient.isascii() and letterhead.sender.isascii()
+        mail = EmailMessage(SMTP if is_ascii else SMTPUTF8)
+        mail["From"] = Address(letterhead.provider, addr_spec=letterhead.sender)
+        mail["To"] = Address(addr_spec=recipient)
+        mail["Subject"] = subject
+        mail["Date"] = notice.moment
+        mail["Message-ID"] = message_id
+        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834 s5: nobody's vacation message answers it
+        mail["Content-Language"] = language
+        if "@" in letterhead.support and letterhead.support != letterhead.sender:
+            mail["Reply-To"] = letterhead.support
+        mail.set_content(text, cte="quoted-printable")
+        mail.add_alternative(html, subtype="html", cte="quoted-printable")
+        shown: EmailMessage = mail.get_payload()[1]  # type: ignore[assignment,index]
+        for step, picture in pictures.items():
+            shown.add_related(
+                picture.read_bytes(),
+                "image",
+                "png",
+                cid=f"<{facts['pictures'][step]}>",
+                filename=picture.name,
+                disposition="inline",
+            )
+        return mail
+
+    def _facts(self, notice: Notice, language: str, pictures: Mapping[str, str]) -> dict[str, Any]:
+        letterhead, translations = self._letterhead, self._languages.translations(language)
+        facts: dict[str, Any] = {
+            "kind": notice.kind,
+            "language": language,
+            "provider": letterhead.provider,
+            "support": letterhead.support,
+            "portal": letterhead.portal,
+            "colour": letterhead.colour,
+            "on_colour": readable_on(letterhead.colour),
+            "cutover": self._languages.format_date(letterhead.cutover.moment, language, self._zone),
+            "cutover_has_passed": letterhead.cutover.has_passed(notice.moment),
+            "account": notice.account,
+            "when": self._spoken(notice.moment, language),
+            "origin": origins.origin_words(
+                notice.service, notice.client, notice.agent, letterhead.provider, translations
+            ),
+            "by_administrator": notice.service == "administrator",
+            "apps": APPS,
+            "pictures": {step: pictures.get(step) for step in STEPS},
+            "link": None,
+            **notice.facts,
+        }
+        if "services" in facts:
+            facts["services"] = origins.services_words(facts["services"], translations)
+        if "since" in facts:
+            facts["since"] = self._spoken(datetime.fromisoformat(facts["since"]), language)
+        return facts
+
+    def _spoken(self, moment: datetime, language: str) -> str:
+        return self._languages.format_moment(moment, language, self._zone)
+
+    def _render(self, kind: NoticeKind, language: str, facts: dict[str, Any], *, is_html: bool) -> tuple[str, str]:
+        """Return subject and body."""
+        environment = self._environment(language, is_html)
+        layout = environment.get_template("html.j2" if is_html else "text.j2")
+        module: Any = environment.get_template(f"{kind}.j2").make_module({**facts, "layout": layout})
+        body = str(module)
+        frame = environment.get_template("frame.html.j2" if is_html else "frame.text.j2")
+        page = frame.render({**facts, "layout": layout, "subject": module.subject, "body": _safe(body, is_html)})
+        return str(module.subject), page if is_html else _without_gaps(page)
+
+    def _new_environment(self, language: str, is_html: bool) -> Environment:
+        environment = Environment(
+            loader=FileSystemLoader(_TEMPLATES),
+            autoescape=is_html,  # noqa: S701 - the text alternative is no HTML
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        environment.filters["wrapped"] = _wrapped
+        translations = self._languages.translations(language)
+        environment.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
+        return environment
+
+    def _pictures_of(self, kind: NoticeKind, language: str) -> dict[str, Path]:
+        if kind is not NoticeKind.ANNOUNCEMENT:
+            return {}
+        paths = {step: self._pictures / language / f"{step}.png" for step in STEPS}
+        return {step: path for step, path in paths.items() if path.is_file()}
+
+
+def _wrapped(words: str, indent: str = "") -> str:
+    return textwrap.fill(
+        str(words), _TEXT_COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _safe(body: str, is_html: bool) -> str:
+    return Markup(body) if is_html else body  # noqa: S704 (an environment that escapes has made it)
+
+
+def _without_gaps(text: str) -> str:
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
