@@ -188,12 +188,13 @@ class Visitor:
 
     def shown_key(self) -> str:
         """The key that is to be typed where the QR code cannot be scanned; folded away until somebody asks for it."""
-        return re.sub(r"\s", "", self.page.locator("#key").inner_text())
+        return re.sub(r"\s", "", self.page.locator("#key").text_content() or "")
 
     def unfold(self) -> None:
         """Open what the page keeps folded away."""
-        for each in self.main.locator("details:not([open]) > summary").all():
-            each.click()
+        folded = self.main.locator("details:not([open]) > summary")
+        while folded.count():
+            folded.first.click()
 
     @property
     def heading(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mailauth.effects.configuration import loading
 from tests.integration.serving import PATIENCE_S, Site
 
 SCRIPT = """
@@ -107,3 +108,46 @@ def test_part_that_fails_while_it_stops_is_an_error(site: Site) -> None:
     status, printed, logged = process.ended()
     assert (status, printed) == (1, "patient has finished\n")
     assert "it broke late" in logged
+
+
+def serve(site: Site, *settings: str, part: str | None = "portal") -> "subprocess.CompletedProcess[str]":
+    """Run `mailauth serve` with settings under which it should not start."""
+    path = site.directory / "refused.toml"
+    path.write_text(loading.with_settings(site.config.read_text(), settings, "test"))
+    words = [] if part is None else [part]
+    return subprocess.run(
+        [sys.executable, "-m", "mailauth", "--config", str(path), "serve", *words],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("part", ["portal", None])
+def test_portal_whose_port_is_taken_does_not_start(site: Site, part: str | None) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = serve(site, f"portal.listen={where}", part=part)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == f"mailauth: the portal cannot listen on {where}: Address already in use"
+    assert "Traceback" not in ended.stderr
+    assert not site.socket.exists(), "the other parts went on"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "portal.logo: "), (b"neither PNG nor SVG", "portal.logo: ")],
+    ids=["missing", "no-picture"],
+)
+def test_portal_whose_logo_is_no_picture_does_not_start(site: Site, content: bytes | None, words: str) -> None:
+    logo = site.directory / "logo.png"
+    logo.unlink(missing_ok=True)
+    if content is not None:
+        logo.write_bytes(content)
+    ended = serve(site, f"portal.logo={logo}", "portal.listen=127.0.0.1:1")
+    assert ended.returncode == 1
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
