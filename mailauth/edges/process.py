@@ -115,6 +115,7 @@ async def _write_down_for_ever(installation: Installation) -> None:
         await asyncio.sleep(activity.EVERY_S)
         try:
             await installation.database.run(installation.activity.flush)
+            await installation.database.run(installation.login_notices.flush)
         except (StoreUnavailable, Overloaded) as error:
             _log.warning("login activity could not be written down yet: %s", error)
 

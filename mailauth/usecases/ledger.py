@@ -27,7 +27,9 @@ from mailauth.effects.store import limiter as buckets
 from mailauth.effects.store import login_memory as memories
 from mailauth.effects.store.database import Database
 from mailauth.usecases.known_wrong import KnownWrong
+from mailauth.usecases.notices import Notices
 from mailauth.usecases.releases import Release, Releases
+from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import (
     Account,
     AccountName,
@@ -40,6 +42,7 @@ from mailauth.vocabulary.model import (
     Unavailable,
     Verdict,
 )
+from mailauth.vocabulary.notices import NoticeKind, Origin
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +89,14 @@ class Ledger:
         limits: Limits,
         trusted: Sequence[Network],
         profiles: Profiles,
+        notices: Notices,
     ) -> None:
         self._database = database
         self._keyring = keyring
         self._limits = limits
         self._trusted = trusted
         self._profiles = profiles
+        self._notices = notices
         self._known_wrong = KnownWrong()
         self._releases = Releases(os.urandom)
 
@@ -164,11 +169,22 @@ class Ledger:
                 )
                 if account is not None and has_proved and not admitted.is_fresh_source:
                     buckets.set_passed(connection, account.id, admitted.source.network, now)
+                if account is not None and isinstance(effect, engine.SpendRecoveryCode):
+                    self._tell_of_use(connection, admitted.attempt, account, now)
                 if account is not None and isinstance(effect, engine.SpendStep):
                     memory = admitted.memory
                     memories.remember(connection, account.id, memory.digest, memory.string_digest, memory.profile, now)
                 return replace(granted, release=self._release_token(admitted, effect, now))
         return self._deny(admitted, engine.lost_race(granted), now)
+
+    def _tell_of_use(self, connection: Connection, attempt: Attempt, account: Account, now: datetime) -> None:
+        """Tell the owner that a recovery code is spent, in the transaction that spends it (requirement REC2)."""
+        origin = Origin(attempt.service, attempt.client, attempt.agent)
+        left = factors.recovery_codes_left(connection, account.id)
+        try:
+            self._notices.tell(connection, account.id, NoticeKind.RECOVERY_CODE_USED, origin, now, left=left)
+        except InvalidValue as error:  # a name that is no mail address must not be locked out for that
+            log.warning("an owner cannot be told that a recovery code was used: %s", error)
 
     def _release_token(self, admitted: Admitted, effect: engine.Effect | None, now: datetime) -> str | None:
         if admitted.password_is_ours or admitted.account is None or effect is None:

@@ -28,6 +28,7 @@ from mailauth.effects.store.database import Database
 from mailauth.usecases.activity import Activity
 from mailauth.usecases.app_password_cache import AppPasswordCache
 from mailauth.usecases.ledger import Admitted, Ledger
+from mailauth.usecases.login_notices import LoginNotices
 from mailauth.vocabulary.errors import (
     HashUnreadable,
     InvalidName,
@@ -73,6 +74,7 @@ class Verifier:
         password_source: PasswordSource,
         policy: Policy,
         activity: Activity,
+        login_notices: LoginNotices,
         default_domain: str,
         clock: Clock,
         deadline_s: float,
@@ -84,6 +86,7 @@ class Verifier:
         self._password_source = password_source
         self._policy = policy
         self._activity = activity
+        self._login_notices = login_notices
         self._default_domain = default_domain
         self._clock = clock
         self._deadline_s = deadline_s
@@ -103,7 +106,10 @@ class Verifier:
         verdict = self.verify_at_once(attempt)
         if verdict is None:
             verdict = await self._in_time(attempt)
-            self._activity.note(attempt, verdict, self._clock())
+            now = self._clock()
+            self._activity.note(attempt, verdict, now)
+            if isinstance(verdict, Denied):
+                self._login_notices.note(attempt, verdict, now)
         return verdict
 
     def _at_once(self, attempt: Attempt) -> Verdict | None:
