@@ -72,6 +72,8 @@ class Conversation:
             return _not_taken(refusal.code, refusal.message)
         except (aiosmtplib.SMTPDataError, aiosmtplib.SMTPRecipientRefused) as error:
             return _not_taken(error.code, error.message)
+        except aiosmtplib.SMTPNotSupported as error:
+            return Later(_said(error))  # an address beyond ASCII, at a server without SMTPUTF8
         except aiosmtplib.SMTPSenderRefused as error:
             return Later(_words(error.code, error.message))  # ours is wrong, which is no fault of this mail
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
@@ -133,8 +135,8 @@ class SmtpServer:
 
 def _password(path: Path) -> str:
     try:
-        mode = os.stat(path).st_mode
-        if stat.S_IMODE(mode) & 0o077:
+        status = path.stat()
+        if stat.S_IMODE(status.st_mode) & 0o077 or (os.geteuid() not in (0, status.st_uid) and status.st_uid != 0):
             raise PasswordFileUnusable(f"{path} can be read by others; run: chmod 0400 {path}")
         password = path.read_text().removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:

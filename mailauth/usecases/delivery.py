@@ -6,6 +6,7 @@ out again under the same Message-ID, for nothing may be lost and receivers know 
 accepted is tried again, ever more seldom, for three days.
 """
 
+import asyncio
 import logging
 import random
 from collections.abc import Callable
@@ -34,9 +35,13 @@ from mailauth.vocabulary.errors import InvalidValue, KeyUnusable, SealBroken
 
 _log = logging.getLogger(__name__)
 
-BATCH = 8
-"""How many mails are leased at once: with the SMTP time-outs they are over before their lease is."""
+LANES = 3
+"""How many mails are under way at once, over as many connections."""
+PER_LANE = 8
+"""How many mails one connection takes before what is due is looked at again."""
 LEASE = timedelta(minutes=5)
+MAIL_DEADLINE_S = 60.0
+"""How long one mail may take. None is begun that could outlast its lease, and be sent by another worker as well."""
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
 TRIED_FOR = timedelta(hours=72)
@@ -53,6 +58,11 @@ class Progress:
     accepted: int = 0
     postponed: int = 0
     given_up: int = 0
+
+    def __add__(self, other: "Progress") -> "Progress":
+        return Progress(
+            self.accepted + other.accepted, self.postponed + other.postponed, self.given_up + other.given_up
+        )
 
     @property
     def total(self) -> int:
@@ -79,24 +89,40 @@ class Delivery:
         self._clock = clock
         self._draw = draw
 
-    async def run_once(self) -> Progress:
-        """Deliver some of what is due. Raises StoreUnavailable, Overloaded; nothing is lost by either."""
+    async def run_once(self, stop: asyncio.Event | None = None) -> Progress:
+        """Deliver some of what is due. Raises StoreUnavailable, Overloaded; nothing is lost by either.
+
+        Once `stop` is set, no more is begun; what was leased is given back.
+        """
+        stop = asyncio.Event() if stop is None else stop
         now = self._clock()
         if not await self._database.run_reading(lambda: self._is_due(now)):
             return Progress()
         leased = await self._database.run(lambda: self._lease(now))
-        if not leased:
-            return Progress()
+        lanes = [leased[start::LANES] for start in range(min(LANES, len(leased)))]
+        done = await asyncio.gather(*(self._deliver(list(lane), now, stop) for lane in lanes), return_exceptions=True)
+        total = Progress()
+        for result in done:
+            if isinstance(result, BaseException):
+                raise result
+            total += result
+        return total
+
+    async def _deliver(self, waiting: list[LeasedMail], leased_at: datetime, stop: asyncio.Event) -> Progress:
+        """Hand over what one lane has leased, in one conversation."""
+        begins_until = leased_at + LEASE - timedelta(seconds=MAIL_DEADLINE_S)
         counts = {Accepted: 0, Later: 0, Refused: 0}
-        waiting = list(leased)
         try:
             async with self._server.conversation() as conversation:
-                while waiting:
+                while waiting and not stop.is_set() and self._clock() < begins_until:
                     outcome = await self._hand_over(conversation, waiting[0])
                     counts[type(await self._note(waiting.pop(0), outcome))] += 1
         except (ServerAway, PasswordFileUnusable) as error:
             for mail in waiting:
                 counts[type(await self._note(mail, Later(str(error))))] += 1
+            waiting.clear()
+        if waiting:
+            await self._database.run(lambda: self._release(waiting))
         return Progress(counts[Accepted], counts[Later], counts[Refused])
 
     def retry(self, mail_id: int) -> None:
@@ -122,7 +148,12 @@ class Delivery:
 
     def _lease(self, now: datetime) -> tuple[LeasedMail, ...]:
         with self._database.writing() as connection:
-            return outbox.lease(connection, now, now + LEASE, BATCH)
+            return outbox.lease(connection, now, now + LEASE, LANES * PER_LANE)
+
+    def _release(self, mails: list[LeasedMail]) -> None:
+        with self._database.writing() as connection:
+            for mail in mails:
+                outbox.release(connection, mail)
 
     async def _hand_over(self, conversation: Conversation, mail: LeasedMail) -> Outcome:
         try:
@@ -130,8 +161,18 @@ class Delivery:
         except (SealBroken, KeyUnusable) as error:
             _log.error("a queued mail cannot be opened: %s", error)
             return Later(str(error))
-        message = self._mails.write(notice, mail.language, mail.recipient, mail.message_id)
-        return await conversation.hand_over(message, mail.recipient)
+        try:
+            message = self._mails.write(notice, mail.language, mail.recipient, mail.message_id)
+            async with asyncio.timeout(MAIL_DEADLINE_S):
+                return await conversation.hand_over(message, mail.recipient)
+        except TimeoutError as error:
+            raise ServerAway(f"no end of the conversation within {MAIL_DEADLINE_S:.0f} s") from error
+        except ServerAway:
+            raise
+        except Exception as error:
+            # What nobody foresaw about one mail must not keep the others from leaving.
+            _log.exception("a mail could not be sent", extra={FIELDS: {"message_id": mail.message_id}})
+            return Later(repr(error))
 
     async def _note(self, mail: LeasedMail, outcome: Outcome) -> Outcome:
         """Write down what became of a mail; return it, or Refused where it has been tried for too long."""

@@ -29,7 +29,7 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
     while not stop.is_set():
         done = 0
         try:
-            done = (await installation.delivery.run_once()).total
+            done = (await installation.delivery.run_once(stop)).total
             if loop.time() >= purge_at:
                 await installation.database.run(installation.delivery.purge)
                 purge_at = loop.time() + PURGE_EVERY_S
