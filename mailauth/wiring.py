@@ -22,11 +22,13 @@ from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import Accounts
 from mailauth.usecases.activity import Activity
+from mailauth.usecases.campaign import Campaign
 from mailauth.usecases.delivery import Delivery
 from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.explain import Explainer
 from mailauth.usecases.housekeeping import Housekeeping
 from mailauth.usecases.ledger import Ledger
+from mailauth.usecases.login_notices import LoginNotices
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.own_account import OwnAccount
@@ -59,14 +61,17 @@ class Installation:
     set_up: SetUp
     own_account: OwnAccount
     activity: Activity
+    login_notices: LoginNotices
     mails: Mails
     delivery: Delivery
+    campaign: Campaign
 
     def close(self) -> None:
         """Let what runs end, write down what was seen, and close the database."""
         self.password_source.close()
         try:
             self.activity.flush()
+            self.login_notices.flush()
         except StoreUnavailable as error:
             log.warning("the last login activity was lost: %s", error)
         self.database.close()
@@ -96,6 +101,7 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
     links = MailedLinks(ring)
     portal = configuration.portal
     activity = Activity(database)
+    login_notices = LoginNotices(database, notices)
     languages, mail = Languages(provider.language), configuration.mail
     letterhead = Letterhead(provider.name, provider.support, mail.sender, portal.url, portal.colour, policy.cutover)
     mails = Mails(languages, letterhead)
@@ -121,11 +127,13 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
                 configuration.limits.limits(),
                 tuple(ip_network(text) for text in configuration.limits.trusted_networks),
                 configuration.login_memory.profiles(),
+                notices,
             ),
             keyring=ring,
             password_source=password_source,
             policy=policy,
             activity=activity,
+            login_notices=login_notices,
             default_domain=domain,
             clock=clock,
             deadline_s=configuration.server.deadline_s,
@@ -137,8 +145,10 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
         set_up=SetUp(database, ring, sessions, notices, links, provider.name, clock),
         own_account=OwnAccount(database, notices, links, clock),
         activity=activity,
+        login_notices=login_notices,
         mails=mails,
         delivery=Delivery(database, notices, mails, smtp, clock),
+        campaign=Campaign(database, notices, mails, languages, policy.cutover, domain, clock),
     )
 
 

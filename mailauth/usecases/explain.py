@@ -84,7 +84,10 @@ class Explainer:
                     f"The account is exempt until {account.exempt_until:%Y-%m-%d %H:%M} UTC: its password is enough."
                 ]
             case Requirement.ENROLMENT | Requirement.PASSWORD_TO_ENROL:
-                return ["The account is not enrolled: its password opens nothing but the portal's set-up until it is."]
+                return [
+                    "The account is not enrolled: its password is refused until it has an authenticator; in the "
+                    "portal it opens the set-up of one."
+                ]
             case Requirement.PASSWORD_BEFORE_CUTOVER:
                 return ["The account is not enrolled: its password alone is enough until the cut-over."]
 

@@ -19,6 +19,8 @@ _COMMANDS = {
     "explain": ("check", "explain"),
     "policy": ("policy", "policy"),
     "limits": ("limits", "limits"),
+    "campaign": ("campaign", "campaign"),
+    "outbox": ("outbox", "outbox"),
     "config": ("setup", "config"),
     "db": ("db", "db"),
 }

@@ -99,7 +99,7 @@ def enqueue(connection: Connection, mail: NewMail) -> bool:
     if mail.once_key is None:
         connection.execute(insert(outbox).values(row))
         return True
-    if connection.execute(select(outbox.c.id).where(outbox.c.once_key == mail.once_key)).first() is not None:
+    if is_remembered(connection, mail.once_key):
         return False
     try:
         # Another process may have been quicker; its row must not undo what else this transaction does.
@@ -212,6 +212,11 @@ def summaries(connection: Connection) -> tuple[MailSummary, ...]:
         ).order_by(outbox.c.id)
     )
     return tuple(_summary(row) for row in rows)
+
+
+def is_remembered(connection: Connection, once_key: str) -> bool:
+    """Tell whether there was a mail with this once_key."""
+    return connection.execute(select(outbox.c.id).where(outbox.c.once_key == once_key)).first() is not None
 
 
 def purge(connection: Connection, before: datetime, once_before: datetime) -> int:

@@ -1,0 +1,59 @@
+"""`campaign`: writing to all accounts that have not enrolled."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors
+
+
+@click.group()
+def campaign() -> None:
+    """Tell users by mail what comes, and how to set it up."""
+
+
+@campaign.command()
+@click.option("--account", "names", metavar="ACCOUNT", multiple=True, help="Write to this account only; repeatable.")
+@click.option(
+    "--dry-run",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Queue nothing: write the mails into this folder, as .eml files that a mail program opens.",
+)
+@json_option
+@pass_context
+@reports_errors
+def announce(context: Context, names: tuple[str, ...], folder: Path | None, as_json: bool) -> None:
+    """Announce two-factor authentication to every account that is neither enrolled nor disabled.
+
+    Each account gets it once, however often this is run, and also where a run was interrupted: run it again and it
+    goes on. The mails are queued; `mailauth serve worker` sends them.
+    """
+    with context.installation() as installation:
+        ours = installation.campaign
+        only = ours.chosen(names) if names else None
+        with _progress(ours.count(only), shown=not as_json and sys.stderr.isatty()) as done:
+            result = ours.announce(only, done) if folder is None else ours.rehearse(folder, only, done)
+    if as_json:
+        counted = "queued" if folder is None else "written"
+        print_json({counted: result.queued, "told_before": result.told_before, "unreachable": result.unreachable})
+        return
+    where = "queued" if folder is None else f"written to {folder}"
+    before = f"; {result.told_before} had been told before" if result.told_before else ""
+    click.echo(f"{result.queued} mail{'s' if result.queued != 1 else ''} {where}{before}")
+    if result.unreachable:
+        click.echo(f"no mail can go to: {' '.join(result.unreachable)}", err=True)
+
+
+@contextmanager
+def _progress(accounts: int, *, shown: bool) -> Iterator[Callable[[int], object]]:
+    """Give what is told how many more accounts are done, which draws a bar on a terminal."""
+    if not shown:
+        yield lambda _: None
+        return
+    with click.progressbar(length=accounts, label="Announcing", show_pos=True, file=sys.stderr) as bar:
+        yield bar.update
