@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
+from sqlalchemy.exc import IntegrityError
+
 from mailauth.core import agent
 from mailauth.core.login_memory import network_of
 from mailauth.effects.store import accounts, login_activity
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.login_activity import Kind, StoredActivity
+from mailauth.vocabulary.errors import StoreUnavailable
 from mailauth.vocabulary.model import AccountName, Address, Attempt, Granted, Reason, Verdict
 
 log = logging.getLogger(__name__)
@@ -123,25 +126,36 @@ class Activity:
             lost, self._lost = self._lost, 0
             if lost:
                 log.warning("login activity: more was seen than is kept; %d logins are in no list", lost)
-            if not batch:
+            # A copy: the event loop may be counting in the old dictionary at this very moment.
+            seen = list(batch.items())
+            if not seen:
                 return 0
             try:
-                with self._database.writing(durable=False) as connection:
-                    ids: dict[AccountName, int | None] = {}
-                    for key, times in batch.items():
-                        if key.account not in ids:
-                            found = accounts.load(connection, key.account)
-                            ids[key.account] = None if found is None else found.id
-                        account_id = ids[key.account]
-                        if account_id is not None:
-                            login_activity.add(connection, account_id, StoredActivity(_kind(key), *times))
+                self._write_down(seen)
             except BaseException:
-                for key, times in batch.items():
+                for key, times in seen:
                     later = self._waiting.get(key)
                     more, last_at = (0, times.last_at) if later is None else (later.logins, later.last_at)
                     self._waiting[key] = _Times(times.logins + more, times.first_at, last_at)
                 raise
-            return len(batch)
+            return len(seen)
+
+    def _write_down(self, seen: Sequence[tuple[_Key, _Times]]) -> None:
+        ids: dict[AccountName, int] = {}
+        with self._database.reading() as connection:  # names that are no account's must not keep writers waiting
+            for name in {key.account for key, _ in seen}:
+                account = accounts.load(connection, name)
+                if account is not None:
+                    ids[name] = account.id
+        known = [(ids[key.account], StoredActivity(_kind(key), *times)) for key, times in seen if key.account in ids]
+        if not known:
+            return
+        try:
+            with self._database.writing(durable=False) as connection:
+                for account_id, activity in known:
+                    login_activity.add(connection, account_id, activity)
+        except IntegrityError as error:  # another process counted the same, or the account went, in between
+            raise StoreUnavailable(f"login activity: {type(error.orig).__name__}") from error
 
     def recent(self, account_id: int, limit: int) -> tuple[LoginSeen, ...]:
         """Return an account's logins, those seen last in front, refused ones as well."""
