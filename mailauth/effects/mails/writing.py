@@ -90,11 +90,11 @@ class Mails:
         mail["Date"] = notice.moment
         mail["Message-ID"] = message_id
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834 s5: nobody's vacation message answers it
-        mail["Content-Language"] = language
         if "@" in letterhead.support and letterhead.support != letterhead.sender:
             mail["Reply-To"] = letterhead.support
         mail.set_content(text, cte="quoted-printable")
         mail.add_alternative(html, subtype="html", cte="quoted-printable")
+        mail["Content-Language"] = language  # now, since making parts moves such headers into the first of them
         shown: EmailMessage = mail.get_payload()[1]  # type: ignore[assignment,index]
         for step, picture in pictures.items():
             shown.add_related(
