@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailauth.edges.portal import errors
@@ -96,7 +97,11 @@ class Guard:
             if not isinstance(error, HTTPException):
                 _log.exception("a page failed", extra={log_lines.FIELDS: {"route": _route(scope)}})
             status = error.status_code if isinstance(error, HTTPException) else 500
-        response = await errors.page(self._portal, request, status)
+        try:
+            response = await errors.page(self._portal, request, status)
+        except Exception:
+            _log.exception("an error has no page", extra={log_lines.FIELDS: {"route": _route(scope)}})
+            response = PlainTextResponse("This did not work. Please try again later.\n", status_code=500)
         await response(scope, exchange.receive, exchange.send)
 
     def _refusal(self, headers: Headers, method: str) -> int | None:

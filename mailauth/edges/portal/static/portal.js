@@ -52,10 +52,12 @@ for (const element of document.querySelectorAll("[data-own-zone]")) {
   const time = element.querySelector("time[data-offset]");
   const moment = new Date(time.dateTime);
   if (-moment.getTimezoneOffset() !== Number(time.dataset.offset)) {
-    const own = moment.toLocaleString(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" });
+    const spoken = document.documentElement.lang;
+    const locales = navigator.languages.filter((each) => each.split("-")[0] === spoken);
+    const own = moment.toLocaleString([...locales, spoken], { dateStyle: "long", timeStyle: "short" });
     const words = document.createElement("span");
     words.textContent = " " + element.dataset.ownZone.replace("{moment}", own);
-    time.after(words);
+    element.append(words);
   }
 }
 

@@ -1,0 +1,138 @@
+"""Requirement WEB2: cookies that no script and no other site gets hold of, and values that do not outlive a login."""
+
+import pytest
+
+from tests.integration.portal.browsing import COOKIE, Browser, words
+from tests.integration.portal.conftest import BrowserMaker
+from tests.world import World
+
+
+async def test_every_cookie_is_ours_alone(world: World, browser: Browser) -> None:
+    page = await browser.get("/login")
+    chosen = await browser.submit(page, "/language", language="nl")
+    set_cookies = [
+        each
+        for response in (page, chosen, *chosen.history, await browser.log_in(world.add("alice@mailitwize.be")))
+        for each in response.headers.get_list("set-cookie")
+    ]
+    language = await browser.client.post(
+        "/language", data={"csrf": _token(page), "language": "fr"}, headers={"Origin": "https://2fa.mailitwize.be"}
+    )
+    set_cookies += language.headers.get_list("set-cookie")
+    assert {each.partition("=")[0] for each in set_cookies} >= {COOKIE}
+    for each in set_cookies:
+        attributes = {part.strip().lower() for part in each.split(";")[1:]}
+        assert each.startswith("__Host-")
+        assert {"secure", "httponly", "samesite=lax", "path=/"} <= attributes
+        assert not any(attribute.startswith("domain") for attribute in attributes)
+
+
+def _token(page: object) -> str:
+    from tests.integration.portal.browsing import form_to
+
+    return form_to(page, "/language").fields["csrf"]  # type: ignore[arg-type]
+
+
+async def test_the_value_changes_at_login_and_what_it_was_before_opens_nothing(
+    world: World, browser: Browser, open_browser: BrowserMaker
+) -> None:
+    await browser.get("/login")
+    planted = browser.cookie
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    assert browser.cookie != planted
+    assert await _opens(open_browser, browser.cookie)
+    assert not await _opens(open_browser, planted)
+
+
+async def test_a_chosen_value_never_becomes_a_session(world: World, browser: Browser) -> None:
+    planted = "A" * 43
+    browser.client.cookies.set(COOKIE, planted, domain="2fa.mailitwize.be")
+    await browser.come_in(world.enrol("alice@mailitwize.be"))
+    assert browser.cookie != planted
+
+
+async def test_the_value_changes_at_both_confirmations(
+    world: World, browser: Browser, open_browser: BrowserMaker
+) -> None:
+    alice = world.add("alice@mailitwize.be")
+    await browser.log_in(alice)
+    at_login = browser.cookie
+    page = await browser.submit(await browser.get("/setup/confirm"), "/setup/confirm", password=alice.password)
+    at_password = browser.cookie
+    from tests.integration.portal.browsing import seed_on
+
+    alice.seed = seed_on(page)
+    await browser.submit(page, "/setup/scan", code=alice.code(world.clock()))
+    assert len({at_login, at_password, browser.cookie}) == 3
+    assert await _opens(open_browser, browser.cookie)
+    for dead in (at_login, at_password):
+        assert not await _opens(open_browser, dead)
+
+
+@pytest.mark.parametrize("path", ["/account/recovery-codes", "/account/authenticator"])
+async def test_the_value_changes_when_somebody_proves_it_again(
+    world: World, browser: Browser, open_browser: BrowserMaker, path: str
+) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    before = browser.cookie
+    page = await browser.submit(await browser.get(path), path, **browser.proof(alice))
+    assert page.status_code == 200, words(page)
+    assert browser.cookie != before
+    assert not await _opens(open_browser, before)
+    assert await _opens(open_browser, browser.cookie)
+
+
+async def test_idle_and_old_sessions_are_over(world: World, browser: Browser) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    for _ in range(4):
+        world.clock.advance(minutes=19)
+        assert (await browser.get("/account")).url.path == "/account"
+    world.clock.advance(minutes=20)
+    assert (await browser.get("/account")).url.path == "/login"
+
+
+async def test_signing_out_everywhere_ends_the_other_browsers(
+    world: World, browser: Browser, open_browser: BrowserMaker
+) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    other = open_browser(**{"User-Agent": "Mozilla/5.0 (Android 14; Mobile; rv:138.0) Gecko/138.0 Firefox/138.0"})
+    await other.come_in(alice)
+    await browser.come_in(alice)
+    page = await browser.get("/account/sessions")
+    assert "Firefox, Android" in words(page)
+    page = await browser.submit(page, "/account/sessions")
+    assert "You are logged out everywhere" in words(page)
+    for each in (browser, other):
+        assert (await each.get("/account")).url.path == "/login"
+
+
+async def test_a_change_of_the_factors_ends_the_other_browsers(
+    world: World, browser: Browser, open_browser: BrowserMaker
+) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    other = open_browser()
+    await other.come_in(alice)
+    await browser.come_in(alice)
+    page = await browser.get("/account/recovery-codes")
+    await browser.submit(page, "/account/recovery-codes", **browser.proof(alice))
+    assert (await browser.get("/account")).url.path == "/account"
+    assert (await other.get("/account")).url.path == "/login"
+
+
+async def test_logging_out_ends_the_session_not_just_the_cookie(
+    world: World, browser: Browser, open_browser: BrowserMaker
+) -> None:
+    await browser.come_in(world.enrol("alice@mailitwize.be"))
+    before = browser.cookie
+    await browser.submit(await browser.get("/account"), "/logout")
+    assert not await _opens(open_browser, before)
+
+
+async def _opens(open_browser: BrowserMaker, cookie: str | None) -> bool:
+    thief = open_browser()
+    thief.client.cookies.set(COOKIE, cookie or "", domain="2fa.mailitwize.be")
+    page = await thief.get("/setup")
+    return page.url.path != "/login"
