@@ -113,7 +113,9 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
         clock=clock,
         database=database,
         policy=policy,
-        refusal_texts=RefusalTexts(provider.name, provider.url, refusal.imap_code, refusal.before, refusal.after),
+        refusal_texts=RefusalTexts(
+            provider.name, provider.url, refusal.imap_code, refusal.before, refusal.after, provider.language
+        ),
         password_source=password_source,
         accounts=Accounts(database, hasher, notices, domain, clock),
         enrolment=Enrolment(database, ring, notices, links, provider.name, domain, clock),

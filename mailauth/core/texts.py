@@ -4,15 +4,37 @@ It is the same for unknown, disabled and not enrolled accounts, for wrong passwo
 cut-over, a different answer would tell a guesser that the password was right. What may change it is the
 clock and the service, which everybody knows. It has to be useful all the same, so the link stands within the
 first 80 characters, which is what small windows show.
+
+The provider chooses one language for all: who asks is not known before a login is decided, and must not be told by
+its refusal. Our own words are ASCII in each, with dates in digits, since neither an IMAP nor an SMTP client has to
+read anything else here (RFC 3501 s9 `text`, RFC 5321 s4.2.1 `textstring`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from mailauth.core.policy import CutOver
 
 AFTER = "Mail apps need an app password or password+code: {url} (two-factor authentication since {date})"
 BEFORE = "Wrong password, or password+code needed: {url} (two-factor authentication from {date})"
+
+OWN_WORDS: Mapping[str, tuple[str, str]] = {
+    "en": (BEFORE, AFTER),
+    "nl": (
+        "Wachtwoord fout, of wachtwoord+code nodig: {url} (tweefactorauthenticatie vanaf {date})",
+        "Mailapps: app-wachtwoord of wachtwoord+code nodig: {url} (tweefactorauthenticatie sinds {date})",
+    ),
+    "fr": (
+        "Mot de passe faux, ou mot de passe+code requis: {url} (double authentification obligatoire le {date})",
+        "Mot de passe d'application ou mot de passe+code: {url} (double authentification depuis le {date})",
+    ),
+    "de": (
+        "Passwort falsch, oder Passwort+Code verlangt: {url} (Zwei-Faktor-Authentifizierung ab {date})",
+        "Apps brauchen App-Passwort oder Passwort+Code: {url} (Zwei-Faktor-Authentifizierung seit {date})",
+    ),
+}
+"""Before and after the cut-over, by language."""
 
 MAX_TEXT_BYTES = 400
 """An SMTP reply line has 512 octets at most (RFC 5321 s4.5.3.1.5), and servers put words before ours."""
@@ -23,18 +45,40 @@ _BRACKETED_SERVICES = frozenset({"imap"})
 
 @dataclass(frozen=True, slots=True)
 class RefusalTexts:
-    """How refusals are worded: templates with `{url}`, `{date}` and `{provider}`, and IMAP's response code."""
+    """How refusals are worded: templates with `{url}`, `{date}` and `{provider}`, and IMAP's response code.
+
+    A template that is our own English one is said in the language; a provider's own words stay as they are.
+    """
 
     provider: str
     url: str
     imap_code: str
     before: str = BEFORE
     after: str = AFTER
+    language: str = "en"
 
     def text(self, service: str, cutover: CutOver, now: datetime) -> str:
         """Return the text of a refusal, on one line, as this service shows it."""
-        template = self.after if cutover.has_passed(now) else self.before
-        words = template.format(url=self.url, date=cutover.spoken(), provider=self.provider)
+        before, after = OWN_WORDS[self.language]
+        if cutover.has_passed(now):
+            template = after if self.after == AFTER else self.after
+        else:
+            template = before if self.before == BEFORE else self.before
+        words = template.format(url=self.url, date=self._date(cutover), provider=self.provider)
         if self.imap_code and service in _BRACKETED_SERVICES:
             return f"[{self.imap_code}] {words}"
         return words
+
+    def _date(self, cutover: CutOver) -> str:
+        """Return the date as people write it, in the zone in which it was announced."""
+        match self.language:
+            case "en":
+                return cutover.spoken()
+            case "de":
+                return _in_digits(cutover.moment, ".")
+            case _:
+                return _in_digits(cutover.moment, "/")
+
+
+def _in_digits(day: date, separator: str) -> str:
+    return f"{day.day}{separator}{day.month:02}{separator}{day.year}"

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from mailauth.core.policy import CutOver
-from mailauth.core.texts import AFTER, BEFORE, MAX_TEXT_BYTES, RefusalTexts
+from mailauth.core.texts import AFTER, BEFORE, MAX_TEXT_BYTES, OWN_WORDS, RefusalTexts
+from mailauth.effects.languages import LANGUAGES
 
 URL = "https://www.mailitwize.be/2fa"
 CUTOVER = CutOver(datetime(2025, 5, 5, tzinfo=ZoneInfo("Europe/Brussels")))
@@ -27,16 +28,42 @@ def test_default_texts_are_the_golden_ones() -> None:
     )
 
 
+def test_own_words_are_said_in_the_providers_language() -> None:
+    def said(language: str, now: datetime) -> str:
+        return RefusalTexts("Mail-IT-Wize", URL, "ALERT", language=language).text("smtp", CUTOVER, now)
+
+    assert said("nl", AT_IT) == (
+        "Mailapps: app-wachtwoord of wachtwoord+code nodig: https://www.mailitwize.be/2fa "
+        "(tweefactorauthenticatie sinds 5/05/2025)"
+    )
+    assert said("fr", AT_IT).endswith("(double authentification depuis le 5/05/2025)")
+    assert said("de", BEFORE_IT).endswith("(Zwei-Faktor-Authentifizierung ab 5.05.2025)")
+    assert len({said(language, now) for language in LANGUAGES for now in (BEFORE_IT, AT_IT)}) == 8
+
+
+def test_providers_own_words_are_said_as_they_are_in_any_language() -> None:
+    texts = RefusalTexts("P", URL, "", before="nog niet, {date}", after="{url}!", language="nl")
+    assert texts.text("smtp", CUTOVER, AT_IT) == f"{URL}!"
+    assert texts.text("smtp", CUTOVER, BEFORE_IT) == "nog niet, 5/05/2025"
+
+
+def test_every_language_has_words_of_its_own() -> None:
+    assert set(OWN_WORDS) == set(LANGUAGES)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("now", [BEFORE_IT, AT_IT])
-def test_link_stands_within_the_first_80_characters(now: datetime) -> None:
-    assert URL in DEFAULT.text("pop3", CUTOVER, now)[:80]
+def test_link_stands_within_the_first_80_characters(now: datetime, language: str) -> None:
+    assert URL in RefusalTexts("P", URL, "ALERT", language=language).text("pop3", CUTOVER, now)[:80]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("now", [BEFORE_IT, AT_IT])
 @pytest.mark.parametrize("service", ["imap", "smtp", ""])
-def test_text_is_one_line_that_fits_an_smtp_reply(service: str, now: datetime) -> None:
-    text = DEFAULT.text(service, CUTOVER, now)
+def test_text_is_one_line_that_fits_an_smtp_reply(service: str, now: datetime, language: str) -> None:
+    text = RefusalTexts("Mail-IT-Wize", URL, "ALERT", language=language).text(service, CUTOVER, now)
     assert text.isprintable()
+    assert text.isascii()
     assert len(text.encode()) <= MAX_TEXT_BYTES < 512
 
 

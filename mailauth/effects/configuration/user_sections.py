@@ -65,9 +65,13 @@ class Refusal(Section):
         ),
     )
     before: FilledLine = Field(
-        texts.BEFORE, description="The text before the cut-over. {url}, {date} and {provider} are filled in."
+        texts.BEFORE,
+        description=(
+            "The text before the cut-over. {url}, {date} and {provider} are filled in. "
+            "As long as it is the English one, it is said in provider.language."
+        ),
     )
-    after: FilledLine = Field(texts.AFTER, description="The text from the cut-over on.")
+    after: FilledLine = Field(texts.AFTER, description="The text from the cut-over on; the same goes for it.")
 
     @field_validator("before", "after")
     @classmethod
