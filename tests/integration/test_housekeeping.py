@@ -5,7 +5,8 @@ from datetime import timedelta
 from sqlalchemy import func, select
 
 from mailauth.effects.store import tables
-from mailauth.vocabulary.model import Unavailable
+from mailauth.vocabulary.model import AccountName, Credential, Unavailable
+from mailauth.vocabulary.notices import Origin
 from tests.world import World, WorldMaker
 
 
@@ -50,3 +51,29 @@ async def test_administrator_sees_and_clears_what_is_counted(make_world: WorldMa
     assert world.installation.accounts.levels("alice2") == ()
     assert world.installation.accounts.clear_levels("alice") == 2
     assert not isinstance(await world.login("alice", "guess9", client="198.51.100.9"), Unavailable)
+
+
+async def test_sessions_go_when_they_are_over_or_their_account_has_changed(world: World) -> None:
+    alice, bob, carol = (world.add(name) for name in ("alice", "bob", "carol"))
+    sessions = world.installation.sessions
+    alice_s = sessions.open(AccountName(alice.name), Credential.PASSWORD, Origin("portal"))
+    sessions.open(AccountName(bob.name), Credential.PASSWORD, Origin("portal"))
+    world.installation.accounts.set_disabled("bob", disabled=True)
+    world.installation.housekeeping.tidy()
+    assert rows(world, "portal_session") == 1
+    assert sessions.load(alice_s) is not None
+    world.clock.advance(days=6)
+    sessions.open(AccountName(carol.name), Credential.PASSWORD, Origin("portal"))
+    world.clock.advance(days=1)
+    world.installation.housekeeping.tidy()
+    assert rows(world, "portal_session") == 1
+
+
+async def test_links_go_a_week_after_their_end(world: World) -> None:
+    world.enrol("alice")
+    world.clock.advance(days=3 + 7, seconds=-1)
+    world.installation.housekeeping.tidy()
+    assert rows(world, "mail_link") == 1
+    world.clock.advance(seconds=1)
+    world.installation.housekeeping.tidy()
+    assert rows(world, "mail_link") == 0
