@@ -29,7 +29,9 @@ MAX_ACCOUNTS = 4096
 MAX_WAITING = 1000
 
 _ALONE = frozenset({Reason.NOT_ENROLLED, Reason.CODE_MISSING})
-_WRONG_CODE = frozenset({Reason.CODE_WRONG, Reason.CODE_REPLAYED, Reason.RECOVERY_CODE_WRONG})
+_WRONG_CODE = frozenset(
+    {Reason.CODE_WRONG, Reason.CODE_REPLAYED, Reason.CODE_REPLAYED_BY_SAME_CLIENT, Reason.RECOVERY_CODE_WRONG}
+)
 
 
 class _Seen(NamedTuple):
@@ -50,7 +52,8 @@ class LoginNotices:
 
     def note(self, attempt: Attempt, denied: Denied, now: datetime) -> None:
         """Note a refusal. Cheap; called on the event loop."""
-        if denied.password_was_right and denied.account is not None:
+        # Where others check the password, nobody here knows whether it was right.
+        if denied.password_was_right and denied.account is not None and not attempt.second_factor_only:
             origin = Origin(attempt.service, attempt.client, attempt.agent)
             self._waiting.append(_Seen(denied.account, denied.reason, origin, now))
 

@@ -1,0 +1,199 @@
+"""FAC2, REC2: what owners are told of logins: a spent recovery code, and refusals though the password was right."""
+
+import asyncio
+from datetime import timedelta
+from ipaddress import ip_address
+
+import pytest
+
+from mailauth.usecases.notices import Notices
+from mailauth.vocabulary.model import Attempt, Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.notices import Notice
+from mailauth.vocabulary.secret import Secret
+from tests.integration.portal_sessions.people import mails
+from tests.world import CUTOVER, Person, World, WorldMaker
+
+
+def told(world: World) -> list[Notice]:
+    """Return what owners are told about logins by now."""
+    world.installation.login_notices.flush()
+    about_logins = {"right-password-wrong-code", "password-alone-refused", "recovery-code-used"}
+    return [notice for _, notice in mails(world) if notice.kind in about_logins]
+
+
+def kinds(world: World) -> list[str]:
+    return [str(notice.kind) for notice in told(world)]
+
+
+def wrong_code(world: World, person: Person, number: int = 0) -> str:
+    near = {person.code(world.clock(), steps) for steps in (-1, 0, 1)}
+    return [code for code in (f"{n:06}" for n in range(20)) if code not in near][number]
+
+
+async def ask_wrong(world: World, person: Person, number: int = 0, **other: str) -> Verdict:
+    verdict = await world.login(person.name, person.password + wrong_code(world, person, number), **other)
+    assert isinstance(verdict, Denied)
+    return verdict
+
+
+async def test_spent_recovery_code_is_told_with_how_many_are_left(world: World) -> None:
+    # REC2
+    alice = world.enrol("alice")
+    codes = world.installation.enrolment.issue_recovery_codes("alice")[1]
+    attempt = Attempt(
+        "alice", Secret((alice.password + codes[0]).encode()), "portal", ip_address("192.0.2.7"), agent="Firefox"
+    )
+    assert isinstance(await world.installation.verifier.verify(attempt), Granted)
+    assert isinstance(await world.login("alice", alice.password + codes[1], client=None), Granted)
+    assert [(n.kind, n.facts, n.service, n.client, n.agent) for n in told(world)] == [
+        ("recovery-code-used", {"left": 9}, "portal", "192.0.2.7", "Firefox"),
+        ("recovery-code-used", {"left": 8}, "imap", "", ""),
+    ]
+
+
+async def test_of_fifty_uses_at_once_one_is_told(world: World) -> None:
+    alice = world.enrol("alice")
+    secret = alice.password + world.installation.enrolment.issue_recovery_codes("alice")[1][0]
+    await asyncio.gather(*(world.login("alice", secret, client=f"192.0.2.{n}") for n in range(50)))
+    assert kinds(world).count("recovery-code-used") == 1
+
+
+async def test_recovery_code_whose_use_cannot_be_told_is_not_spent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mail is queued in the very transaction that spends."""
+    from mailauth.vocabulary.errors import StoreUnavailable
+
+    alice = world.enrol("alice")
+    secret = alice.password + world.installation.enrolment.issue_recovery_codes("alice")[1][0]
+    tell = Notices.tell
+
+    def breaks(*args: object, **named: object) -> None:
+        tell(*args, **named)  # type: ignore[arg-type]
+        raise StoreUnavailable("broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Notices, "tell", breaks)
+        assert isinstance(await world.login("alice", secret), Unavailable)
+    assert kinds(world) == []
+    assert world.installation.enrolment.recovery_codes_left("alice") == 10
+    assert isinstance(await world.login("alice", secret), Granted)
+
+
+async def test_third_wrong_code_with_the_right_password_is_told_once_a_day(world: World) -> None:
+    # FAC2
+    alice = world.enrol("alice")
+    since = world.clock()
+    for number in range(2):
+        await ask_wrong(world, alice, number)
+        world.clock.advance(minutes=10)
+    assert told(world) == []
+    await ask_wrong(world, alice, 2, client="198.51.100.9", service="smtp")
+    (notice,) = told(world)
+    assert (notice.kind, notice.account, notice.moment) == ("right-password-wrong-code", alice.name, world.clock())
+    assert (notice.service, notice.client) == ("smtp", "198.51.100.9")
+    assert notice.facts == {"count": 3, "since": since.isoformat()}
+    for number in range(3, 9):
+        await ask_wrong(world, alice, number)
+    assert len(told(world)) == 1
+    world.clock.advance(days=1)
+    for number in range(9, 12):
+        await ask_wrong(world, alice, number)
+    assert len(told(world)) == 2
+
+
+async def test_wrong_codes_over_a_day_are_typing_mistakes(world: World) -> None:
+    alice = world.enrol("alice")
+    for number in range(6):
+        await ask_wrong(world, alice, number)
+        world.clock.advance(minutes=31)
+    assert told(world) == []
+
+
+async def test_wrong_passwords_are_told_to_nobody(world: World) -> None:
+    alice, bob = world.enrol("alice"), world.add("bob")
+    for number in range(5):
+        await world.login("alice", f"wrong{number}{alice.code(world.clock())}")
+        await world.login("alice", f"wrong{number}")
+        await world.login(bob.name, f"wrong{number}")
+        await world.login("nobody", f"wrong{number}")
+    assert told(world) == []
+
+
+@pytest.mark.parametrize("is_enrolled", [False, True])
+async def test_password_alone_that_is_refused_is_told_once_a_day(world: World, is_enrolled: bool) -> None:
+    alice = world.enrol("alice") if is_enrolled else world.add("alice")
+    for _ in range(5):
+        assert isinstance(await world.login("alice", alice.password), Denied)
+    (notice,) = told(world)
+    assert (notice.kind, notice.facts) == ("password-alone-refused", {"is_enrolled": is_enrolled})
+    assert (notice.service, notice.client, notice.moment) == ("imap", "192.0.2.7", world.clock())
+    world.clock.advance(days=1)
+    await world.login("alice", alice.password)
+    assert len(told(world)) == 2
+
+
+@pytest.mark.parametrize("days", [-30, 30])
+async def test_password_that_is_enough_is_no_matter(make_world: WorldMaker, days: int) -> None:
+    world = make_world(now=CUTOVER + timedelta(days=days))
+    alice = world.add("alice")
+    service = "imap" if days < 0 else "portal"
+    assert isinstance(await world.login("alice", alice.password, service=service), Granted)
+    assert told(world) == []
+
+
+async def test_code_that_was_forgotten_in_the_portal_counts_as_a_wrong_one(world: World) -> None:
+    """Words about mail apps would not help there."""
+    alice = world.enrol("alice")
+    for _ in range(2):
+        await world.login("alice", alice.password, service="portal")
+    assert told(world) == []
+    await world.login("alice", alice.password, service="portal")
+    assert kinds(world) == ["right-password-wrong-code"]
+
+
+async def test_stored_code_of_a_stale_client_counts_the_same(make_world: WorldMaker) -> None:
+    world = make_world("login_memory.life_s=60")
+    alice = world.enrol("alice")
+    secret = alice.password + alice.code(world.clock())
+    assert isinstance(await world.login("alice", secret), Granted)
+    world.clock.advance(minutes=10)
+    for _ in range(3):
+        assert isinstance(await world.login("alice", secret), Denied)
+    assert kinds(world) == ["right-password-wrong-code"]
+
+
+async def test_password_that_nobody_checked_is_not_called_right(world: World) -> None:
+    """Where PAM modules behind ours check it, anybody could have such mails written."""
+    alice = world.enrol("alice")
+    for number in range(4):
+        for secret in ("x" + wrong_code(world, alice, number), "x"):
+            attempt = Attempt(
+                "alice", Secret(secret.encode()), "imap", ip_address("192.0.2.7"), second_factor_only=True
+            )
+            assert isinstance(await world.installation.verifier.verify(attempt), Denied)
+    assert told(world) == []
+
+
+async def test_refusals_of_one_account_are_not_counted_against_another(world: World) -> None:
+    alice, bob = world.enrol("alice"), world.enrol("bob")
+    for person in (alice, bob, alice, bob):
+        await ask_wrong(world, person)
+    assert told(world) == []
+
+
+async def test_what_was_noted_is_told_when_the_installation_closes(make_world: WorldMaker) -> None:
+    world = make_world()
+    alice = world.add("alice")
+    await world.login("alice", alice.password)
+    world.close()
+    assert kinds(reopened(world)) == ["password-alone-refused"]
+
+
+def reopened(world: World) -> World:
+    """Open the same installation again."""
+    from mailauth import wiring
+    from mailauth.effects.configuration import loading
+
+    world.installation = wiring.build(loading.load(world.config_path), world.clock)
+    return world
