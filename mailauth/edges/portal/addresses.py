@@ -10,6 +10,7 @@ from mailauth.edges.portal.forms import AddressForm, ProofForm
 from mailauth.edges.portal.proving import asks_code, prove_again
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
+from mailauth.vocabulary.errors import InvalidValue, TooMany
 
 
 async def show_address(visit: Visit) -> Response:
@@ -23,7 +24,14 @@ async def ask_for_address(visit: Visit) -> Response:
     if not (form.validate() and await prove_again(visit, form)):
         return _address_page(visit, form, 422)
     me, own_account, address = visit.me, visit.installation.own_account, (form.address.data or "").strip()
-    await visit.run(lambda: own_account.ask_for_address(me, address, visit.origin))
+    try:
+        await visit.run(lambda: own_account.ask_for_address(me, address, visit.origin))
+    except InvalidValue:
+        form.address.errors = [visit.gettext("This is the mailbox itself. Take an address of another provider.")]
+        return _address_page(visit, form, 422)
+    except TooMany:
+        form.problems.append(visit.gettext("Too many links were sent today. Try again tomorrow."))
+        return _address_page(visit, form, 422)
     return visit.go("/account/address?done=asked")
 
 

@@ -123,7 +123,7 @@ class AppPasswordForm(ProofForm):
     """A new app password: for which device, and what it may open."""
 
     name = StringField(validators=[_filled(_("Give it a name, such as the device that it is for."))])
-    services = SelectMultipleField(choices=list(SERVICES))
+    services = SelectMultipleField(choices=list(SERVICES))  # type: ignore[arg-type]  # the stubs know no plain names
     networks = StringField()
     expires = DateField(validators=[Optional()])
 

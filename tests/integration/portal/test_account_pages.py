@@ -1,0 +1,275 @@
+"""The account's pages: recovery codes, app passwords and their devices, logins, another address, mailed links."""
+
+import json
+import plistlib
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mailauth.vocabulary.model import Attempt, Denied, Granted
+from mailauth.vocabulary.secret import Secret
+from tests.integration.portal.browsing import Browser, codes_on, form_to, read, words
+from tests.integration.portal.conftest import BrowserMaker
+from tests.world import CUTOVER, Person, World
+
+THUNDERBIRD = "Thunderbird"
+
+
+async def _made(browser: Browser, person: Person, **typed: str) -> Any:
+    page = await browser.get("/account/app-passwords/new")
+    fields = {"name": "phone", "services": "imap", **browser.proof(person), **typed}
+    return await browser.submit(page, "/account/app-passwords/new", **fields)
+
+
+def _shown(page: Any) -> str:
+    found = re.search(r'data-text="([a-z2-9]{24})"', page.text)
+    assert found, words(page)
+    return found[1]
+
+
+async def _use(world: World, person: Person, app_password: str) -> None:
+    attempt = Attempt(person.name, Secret(app_password.encode()), "imap", None, agent=THUNDERBIRD)
+    assert isinstance(await world.installation.verifier.verify(attempt), Granted)
+    world.installation.activity.flush()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/account/authenticator",
+        "/account/recovery-codes",
+        "/account/app-passwords/new",
+        "/account/app-passwords/1/revoke",
+        "/account/address",
+    ],
+)
+async def test_every_change_takes_password_and_code_again(world: World, browser: Browser, path: str) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    world.installation.enrolment.add_app_password(alice.name, "old phone")
+    right = {"name": "x", "services": "imap", "address": "alice@elsewhere.example", **browser.proof(alice)}
+    for wrong, said in (
+        ({"password": ""}, "Type your password."),
+        ({"code": ""}, "Type the verification code"),
+        ({"password": "wrong"}, "is not right"),
+        ({"code": alice.code(world.clock(), 40)}, "is not right"),
+    ):
+        page = await browser.get(path)
+        page = await browser.submit(page, path, **{**right, **wrong})
+        assert page.status_code == 422
+        assert said in words(page)
+    assert world.installation.enrolment.recovery_codes_left(alice.name) == 0
+    assert [each.name for each in world.installation.enrolment.app_passwords(alice.name)] == ["old phone"]
+
+
+async def test_who_came_by_a_recovery_code_proves_by_the_password_alone_for_ten_minutes(
+    world: World, browser: Browser
+) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    _, codes = world.installation.enrolment.issue_recovery_codes(alice.name)
+    await browser.log_in(alice, codes[0])
+    page = await browser.get("/account/authenticator")
+    assert "code" not in form_to(page, "/account/authenticator").fields
+    assert (await browser.submit(page, "/account/authenticator", password=alice.password)).url.path == "/setup/scan"
+    world.clock.advance(minutes=10)
+    page = await browser.get("/account/authenticator")
+    assert "code" in form_to(page, "/account/authenticator").fields
+
+
+async def test_an_authenticator_is_replaced_and_the_old_one_works_until_then(
+    world: World, browser: Browser, open_browser: BrowserMaker
+) -> None:
+    """Requirement FAC3."""
+    from tests.integration.portal.browsing import seed_on
+
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    page = await browser.get("/account/authenticator")
+    page = await browser.submit(page, "/account/authenticator", **browser.proof(alice))
+    new = Person(alice.name, alice.password, seed_on(page))
+    world.clock.advance(seconds=30)
+    assert (await open_browser().log_in(alice, alice.code(world.clock()))).url.path == "/account"
+    done = await browser.submit(page, "/setup/scan", code=new.code(world.clock()))
+    assert "The new authenticator app is connected" in words(done)
+    world.clock.advance(seconds=30)
+    assert (await open_browser().log_in(alice, alice.code(world.clock()))).status_code == 422
+    assert (await open_browser().log_in(alice, new.code(world.clock()))).url.path == "/account"
+
+
+async def test_recovery_codes_are_counted_and_few_are_warned_of(world: World, browser: Browser) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    assert "You have no recovery codes" in words(await browser.get("/account"))
+    page = await browser.get("/account/recovery-codes")
+    page = await browser.submit(page, "/account/recovery-codes", **browser.proof(alice))
+    codes = codes_on(page)
+    assert len(codes) == 10
+    assert "Few recovery codes" not in words(await browser.get("/account"))
+    for code in codes[:7]:
+        world.installation.enrolment.prove_recovery_code(alice.name, Secret(code.encode()))
+    assert "3 recovery codes still work" in words(await browser.get("/account"))
+    assert "Only 3 recovery codes still work. Make a new set." in words(await browser.get("/account/recovery-codes"))
+
+
+async def test_a_new_set_voids_the_old_one(world: World, browser: Browser, open_browser: BrowserMaker) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    _, old = world.installation.enrolment.issue_recovery_codes(alice.name)
+    await browser.come_in(alice)
+    page = await browser.get("/account/recovery-codes")
+    page = await browser.submit(page, "/account/recovery-codes", **browser.proof(alice))
+    assert (await open_browser().log_in(alice, old[0])).status_code == 422
+    assert (await open_browser().log_in(alice, codes_on(page)[0])).url.path == "/account"
+
+
+async def test_an_app_password_is_shown_once_with_what_to_enter(world: World, browser: Browser) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    page = await _made(browser, alice)
+    password = _shown(page)
+    said = words(page)
+    assert re.search(r"(?:[a-z2-9]{4}-){5}[a-z2-9]{4}", said), "grouped"
+    for fact in (alice.name, "imap.mailitwize.be, port 993", "smtp.mailitwize.be, port 465", "Waiting for"):
+        assert fact in said
+    listed = await browser.get("/account/app-passwords")
+    assert "phone" in words(listed)
+    assert "May: read mail (IMAP)" in words(listed)
+    assert password not in listed.text
+    assert isinstance(await world.login(alice.name, password, "imap"), Granted)
+    assert isinstance(await world.login(alice.name, password, "smtp"), Denied)
+
+
+async def test_it_waits_for_the_first_login_and_says_from_where(world: World, browser: Browser) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    page = await _made(browser, alice)
+    where = next(attrs["data-waiting"] for _, attrs in read(page).tags if "data-waiting" in attrs)
+    assert (await browser.get(where)).json()["seen"] is False
+    await _use(world, alice, _shown(page))
+    answer = (await browser.get(where)).json()
+    assert answer["seen"] is True
+    assert THUNDERBIRD in answer["words"]
+    plain = await browser.get(where.removesuffix(".json"))
+    assert f"seen from {THUNDERBIRD}" in words(plain)
+    assert f"Last used by {THUNDERBIRD}" in words(await browser.get("/account/app-passwords"))
+
+
+async def test_the_profile_and_the_picture_hold_the_settings(world: World, browser: Browser) -> None:
+    from mailauth.edges.portal.device_settings import MailServers, thunderbird_code
+    from mailauth.vocabulary.model import AccountName
+
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    page = await _made(browser, alice)
+    form = next(form for form in read(page).forms if form.action.endswith("/profile"))
+    response = await browser.post(form.action, form.fields)
+    assert response.headers["content-type"] == "application/x-apple-aspen-config"
+    mail = plistlib.loads(response.content)["PayloadContent"][0]
+    assert mail["IncomingPassword"] == _shown(page)
+    assert (mail["IncomingMailServerHostName"], mail["IncomingMailServerPortNumber"]) == ("imap.mailitwize.be", 993)
+    assert mail["OutgoingMailServerUseSSL"] is True
+    assert (await browser.post(form.action, {**form.fields, "password": "x"})).status_code == 400
+    servers = MailServers("imap.example", 993, "smtp.example", 465)
+    settings = json.loads(thunderbird_code(AccountName("a@example"), "Example", "secret", servers))
+    assert settings[:2] == [1, [1, 1]]
+    assert settings[2] == [0, "imap.example", 993, 3, 1, "a@example", "Example", "secret"]
+
+
+async def test_what_an_app_password_may_do_can_be_limited(world: World, browser: Browser) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    page = await _made(browser, alice, networks="192.0.2.0/24, 2001:db8::/64", expires="2025-07-01")
+    password = _shown(page)
+    assert isinstance(await world.login(alice.name, password, client="192.0.2.7"), Granted)
+    assert isinstance(await world.login(alice.name, password, client="198.51.100.7"), Denied)
+    listed = words(await browser.get("/account/app-passwords"))
+    assert "Only from 192.0.2.0/24, 2001:db8::/64" in listed
+    assert "Works until 2 July 2025, 00:00" in listed
+    for typed, said in (
+        ({"networks": "everywhere"}, "This is not a network"),
+        ({"expires": "2025-01-01"}, "Choose a day from today on"),
+        ({"services": ""}, ""),
+        ({"name": ""}, "Give it a name"),
+        ({"name": "x" * 61}, "at most 60 characters"),
+    ):
+        page = await _made(browser, alice, **typed)
+        assert page.status_code == 422
+        assert said in words(page)
+
+
+async def test_what_will_stop_working_is_said_first_and_then_it_does(world: World, browser: Browser) -> None:
+    """Requirement APP2, as far as the page goes: revoked within the second."""
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    password = _shown(await _made(browser, alice))
+    await _use(world, alice, password)
+    listed = await browser.get("/account/app-passwords")
+    path = next(link for link in read(listed).links if link.endswith("/revoke"))
+    page = await browser.get(path)
+    assert f"This will stop working phone: read mail (IMAP). Last used by {THUNDERBIRD}" in words(page)
+    assert isinstance(await world.login(alice.name, password), Granted), "the page alone revokes nothing"
+    page = await browser.submit(page, path, **browser.proof(alice))
+    assert "Revoked." in words(page)
+    import asyncio
+
+    deadline = asyncio.get_running_loop().time() + 1
+    while isinstance(await world.login(alice.name, password), Granted):
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.02)
+
+
+async def test_all_are_revoked_at_once_and_nobody_elses(world: World, browser: Browser) -> None:
+    alice, bob = world.enrol("alice@mailitwize.be"), world.enrol("bob@mailitwize.be")
+    for person in (alice, alice, bob):
+        world.installation.enrolment.add_app_password(person.name, "phone")
+    await browser.come_in(alice)
+    theirs = world.installation.enrolment.app_passwords(bob.name)[0].id
+    assert (await browser.get(f"/account/app-passwords/{theirs}/revoke")).status_code == 404
+    assert (await browser.get(f"/account/app-passwords/{theirs}/waiting.json")).status_code == 404
+    page = await browser.get("/account/app-passwords/revoke-all")
+    assert "Revoke all 2 app passwords?" in words(page)
+    await browser.submit(page, "/account/app-passwords/revoke-all", **browser.proof(alice))
+    live = {
+        person.name: [each for each in world.installation.enrolment.app_passwords(person.name) if not each.revoked_at]
+        for person in (alice, bob)
+    }
+    assert not live[alice.name]
+    assert len(live[bob.name]) == 1
+
+
+async def test_recent_logins_show_refused_ones_too(world: World, browser: Browser) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    await world.login(alice.name, "wrong", "smtp", "198.51.100.7")
+    await browser.come_in(alice)
+    world.installation.activity.flush()
+    said = words(await browser.get("/account/logins"))
+    assert "refused send mail (SMTP)" in said
+    assert "198.51.100.7" in said
+    assert "let in this portal" in said
+
+
+async def test_apps_that_use_the_password_alone_are_listed_before_the_date_and_after(
+    world: World, browser: Browser
+) -> None:
+    alice = world.add("alice@mailitwize.be")
+    after, world.clock.now = world.clock.now, CUTOVER - timedelta(days=10)
+    await _use(world, alice, alice.password)
+    page = await browser.log_in(alice)
+    assert "What will stop working on that day These log in with your password alone" in words(page)
+    assert f"{THUNDERBIRD}, at" in words(page)
+    await browser.enrol(alice)
+    assert f"{THUNDERBIRD}, at" in words(await browser.get("/account"))
+    world.clock.now = after
+    await browser.come_in(alice)
+    assert "These stopped working" in words(await browser.get("/account"))
+
+
+async def test_the_mailbox_itself_is_no_other_address(world: World, browser: Browser) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    for typed, said in ((alice.name, "This is the mailbox itself"), ("nonsense", "This is not an e-mail address")):
+        page = await browser.get("/account/address")
+        page = await browser.submit(page, "/account/address", address=typed, **browser.proof(alice))
+        assert page.status_code == 422
+        assert said in words(page)
