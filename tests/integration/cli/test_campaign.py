@@ -1,0 +1,190 @@
+"""`mailauth campaign announce`: everybody who has not enrolled is written to, once, whatever happens in between."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from email import message_from_bytes
+from email.policy import default as modern
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from mailauth import wiring
+from mailauth.effects.configuration import loading
+from mailauth.effects.mails.writing import STEPS
+from mailauth.effects.store.tables import account, outbox
+from tests.integration.cli.conftest import NOW, CommandLine
+
+STORES = (
+    "https://play.google.com/store/apps/details?id=com.google.android.apps.authenticator2",
+    "https://apps.apple.com/app/google-authenticator/id388497605",
+    "https://play.google.com/store/apps/details?id=com.azure.authenticator",
+    "https://apps.apple.com/app/microsoft-authenticator/id983156458",
+)
+
+
+@pytest.fixture
+def crowd(mailauth: CommandLine) -> Callable[[int], None]:
+    """Give what adds many accounts at once, without passwords."""
+
+    def add(count: int) -> None:
+        rows = [{"name": f"user{n:04}@mailitwize.be", "epoch": 0, "created_at": NOW} for n in range(count)]
+        with closing(installation(mailauth)) as ours, ours.database.writing() as connection:
+            connection.execute(insert(account), rows)
+
+    return add
+
+
+def installation(mailauth: CommandLine) -> wiring.Installation:
+    return wiring.build(loading.load(mailauth.config))
+
+
+def recipients(mailauth: CommandLine) -> Counter[str]:
+    with closing(installation(mailauth)) as ours, ours.database.reading() as connection:
+        rows = connection.execute(select(outbox.c.recipient).where(outbox.c.kind == "announcement")).scalars()
+        return Counter(rows)
+
+
+def set_language(mailauth: CommandLine, name: str, language: str) -> None:
+    with closing(installation(mailauth)) as ours, ours.database.writing() as connection:
+        connection.execute(update(account).where(account.c.name == name).values(language=language))
+
+
+def read(path: Path) -> Any:
+    return message_from_bytes(path.read_bytes(), policy=modern)
+
+
+def test_only_who_is_neither_enrolled_nor_disabled_is_written_to(mailauth: CommandLine) -> None:
+    mailauth.enrol("enrolled")
+    for name in ("todo", "disabled", "begun"):
+        mailauth.run("account", "add", name, stdin="pw")
+    mailauth.run("account", "disable", "disabled")
+    mailauth.run("totp", "enrol", "begun")
+    assert "2 mails queued" in mailauth.run("campaign", "announce").stdout
+    assert recipients(mailauth) == {"todo@mailitwize.be": 1, "begun@mailitwize.be": 1}
+
+
+def test_each_account_is_written_to_once_however_often_it_is_announced(
+    mailauth: CommandLine, crowd: Callable[[int], None]
+) -> None:
+    crowd(3)
+    assert mailauth.json("campaign", "announce", "--account", "user0001")["queued"] == 1
+    second = mailauth.json("campaign", "announce")
+    assert (second["queued"], second["told_before"], second["unreachable"]) == (2, 1, [])
+    mailauth.run("account", "add", "late", stdin="pw")
+    third = mailauth.json("campaign", "announce")
+    assert (third["queued"], third["told_before"]) == (1, 3)
+    assert set(recipients(mailauth).values()) == {1}
+    assert len(recipients(mailauth)) == 4
+
+
+def test_account_that_was_sent_the_announcement_is_not_sent_it_again(mailauth: CommandLine) -> None:
+    """What is delivered is wiped, and remembered all the same."""
+    mailauth.run("account", "add", "alice", stdin="pw")
+    mailauth.run("campaign", "announce")
+    with closing(installation(mailauth)) as ours, ours.database.writing() as connection:
+        connection.execute(update(outbox).values(state="accepted", content=None, ended_at=NOW))
+    assert mailauth.json("campaign", "announce")["queued"] == 0
+
+
+def test_announcement_that_was_killed_half_way_is_finished_by_the_next(
+    mailauth: CommandLine, crowd: Callable[[int], None]
+) -> None:
+    total = 3000
+    crowd(total)
+    words = [sys.executable, "-m", "mailauth", "--config", str(mailauth.config), "campaign", "announce"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not (queued := len(recipients(mailauth))):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+        os.kill(process.pid, signal.SIGKILL)
+    queued = len(recipients(mailauth))
+    assert 0 < queued < total
+    assert queued % 100 == 0  # whole transactions
+    result = mailauth.json("campaign", "announce")
+    assert (result["queued"], result["told_before"]) == (total - queued, queued)
+    assert recipients(mailauth) == Counter(f"user{n:04}@mailitwize.be" for n in range(total))
+
+
+def test_dry_run_writes_mails_that_one_can_open_and_queues_none(
+    mailauth: CommandLine, crowd: Callable[[int], None], tmp_path: Path
+) -> None:
+    crowd(2)
+    folder = tmp_path / "not" / "there"
+    result = mailauth.json("campaign", "announce", "--dry-run", str(folder))
+    assert (result["written"], result["told_before"]) == (2, 0)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "user0000@mailitwize.be.eml",
+        "user0001@mailitwize.be.eml",
+    ]
+    assert read(folder / "user0001@mailitwize.be.eml")["To"] == "user0001@mailitwize.be"
+    assert recipients(mailauth) == {}
+
+
+def test_dry_run_writes_what_would_be_sent_now(mailauth: CommandLine, crowd: Callable[[int], None]) -> None:
+    crowd(2)
+    mailauth.run("campaign", "announce", "--account", "user0000")
+    folder = mailauth.config.parent / "mails"
+    mailauth.run("campaign", "announce", "--dry-run", str(folder))
+    assert [path.name for path in folder.iterdir()] == ["user0001@mailitwize.be.eml"]
+
+
+def test_folder_that_cannot_be_written_to_is_an_error_without_a_traceback(mailauth: CommandLine) -> None:
+    mailauth.run("account", "add", "alice", stdin="pw")
+    refused = mailauth.run("campaign", "announce", "--dry-run", "/proc/mails", code=1)
+    assert refused.stderr.startswith("mailauth: cannot write")
+
+
+def test_account_that_does_not_exist_is_refused_and_nobody_is_written_to(mailauth: CommandLine) -> None:
+    mailauth.run("account", "add", "alice", stdin="pw")
+    refused = mailauth.run("campaign", "announce", "--account", "alice", "--account", "nobody", code=1)
+    assert "there is no account nobody@mailitwize.be" in refused.stderr
+    assert recipients(mailauth) == {}
+
+
+@pytest.mark.parametrize(
+    ("language", "date"), [("en", "5 May 2025"), ("nl", "5 mei 2025"), ("fr", "5 mai 2025"), ("de", "5. Mai 2025")]
+)
+def test_announcement_says_what_why_how_and_where_to_get_help_in_the_accounts_language(
+    mailauth: CommandLine, language: str, date: str
+) -> None:
+    mailauth.run("account", "add", "alice", stdin="pw")
+    set_language(mailauth, "alice@mailitwize.be", language)
+    folder = mailauth.config.parent / "mails"
+    mailauth.run("campaign", "announce", "--dry-run", str(folder))
+    mail = read(folder / "alice@mailitwize.be.eml")
+    assert mail["Content-Language"] == language
+    text, html = (mail.get_body((kind,)).get_content() for kind in ("plain", "html"))
+    for alternative in (text, html):
+        assert date in alternative
+        assert "Google Authenticator" in alternative
+        assert "Microsoft Authenticator" in alternative
+        assert all(store in alternative for store in STORES)
+        assert "https://2fa.mailitwize.be/setup" in alternative
+        assert "support@mailitwize.be" in alternative
+    assert f'lang="{language}"' in html
+    assert [line[:2] for line in text.splitlines() if line[:1].isdigit()] == ["1.", "2.", "3.", "4.", "5."]
+
+
+def test_pictures_are_part_of_the_mail_and_each_has_words(mailauth: CommandLine) -> None:
+    """No picture is fetched from anywhere: it would tell who reads what when."""
+    mailauth.run("account", "add", "alice", stdin="pw")
+    folder = mailauth.config.parent / "mails"
+    mailauth.run("campaign", "announce", "--dry-run", str(folder))
+    mail = read(folder / "alice@mailitwize.be.eml")
+    pictures = [part for part in mail.walk() if part.get_content_type() == "image/png"]
+    html = mail.get_body(("html",)).get_content()
+    assert 'src="http' not in html
+    assert html.count("<img ") == len(pictures) <= len(STEPS)
+    for picture in pictures:
+        assert f'src="cid:{picture["Content-ID"].strip("<>")}" alt="' in html
+        assert picture.get_content().startswith(b"\x89PNG\r\n")
+    assert 'alt=""' not in html

@@ -1,0 +1,66 @@
+"""`mailauth outbox`: what waits and why, without what it says; and another try."""
+
+from contextlib import closing
+
+from sqlalchemy import update
+
+from mailauth import wiring
+from mailauth.effects.configuration import loading
+from mailauth.effects.store.tables import outbox
+from tests.integration.cli.conftest import CommandLine
+
+
+def fail(mailauth: CommandLine, mail_id: int) -> None:
+    """Have a mail not accepted, to be tried again much later."""
+    later = mailauth.clock().replace(year=2026)
+    with closing(wiring.build(loading.load(mailauth.config))) as ours, ours.database.writing() as connection:
+        changes = {"tries": 3, "next_at": later, "last_error": "450 full"}
+        connection.execute(update(outbox).where(outbox.c.id == mail_id).values(**changes))
+
+
+def test_mails_are_listed_with_why_they_wait_and_not_with_what_they_say(mailauth: CommandLine) -> None:
+    assert mailauth.run("outbox", "list").stdout == "no mails\n"
+    mailauth.enrol("alice")
+    codes = mailauth.json("recovery", "issue", "alice")["codes"]
+    listed = mailauth.json("outbox", "list")
+    assert [mail["kind"] for mail in listed] == ["authenticator-set", "recovery-codes"]
+    fail(mailauth, listed[1]["id"])
+    shown = mailauth.run("outbox", "list").stdout
+    assert "450 full" in shown
+    assert "alice@mailitwize.be" in shown
+    assert "2026-06-04" in shown
+    for words in (shown, str(listed)):
+        assert not any(code in words for code in codes)
+        assert "content" not in words
+
+
+def test_waiting_mail_is_due_again_at_a_word(mailauth: CommandLine) -> None:
+    mailauth.enrol("alice")
+    (mail,) = mailauth.json("outbox", "list")
+    fail(mailauth, mail["id"])
+    assert mailauth.json("outbox", "list")[0]["next_at"].startswith("2026")
+    assert mailauth.run("outbox", "retry", str(mail["id"])).stdout == "1 mail due now\n"
+    assert mailauth.json("outbox", "list")[0]["next_at"] == mailauth.clock().isoformat()
+
+
+def test_all_that_wait_are_due_again_at_a_word(mailauth: CommandLine) -> None:
+    mailauth.enrol("alice")
+    mailauth.enrol("bob")
+    for mail in mailauth.json("outbox", "list"):
+        fail(mailauth, mail["id"])
+    assert mailauth.run("outbox", "retry", "--all").stdout == "2 mails due now\n"
+    assert {mail["next_at"] for mail in mailauth.json("outbox", "list")} == {mailauth.clock().isoformat()}
+
+
+def test_mail_that_does_not_wait_cannot_be_tried_again(mailauth: CommandLine) -> None:
+    mailauth.enrol("alice")
+    with closing(wiring.build(loading.load(mailauth.config))) as ours, ours.database.writing() as connection:
+        connection.execute(update(outbox).values(state="accepted", content=None, ended_at=mailauth.clock()))
+    for number in ("1", "99"):
+        assert "is waiting; see: mailauth outbox list" in mailauth.run("outbox", "retry", number, code=1).stderr
+    assert mailauth.json("outbox", "list", "--waiting") == []
+
+
+def test_which_mails_to_try_again_has_to_be_said_one_way_or_the_other(mailauth: CommandLine) -> None:
+    mailauth.run("outbox", "retry", code=2)
+    mailauth.run("outbox", "retry", "1", "--all", code=2)
