@@ -5,7 +5,7 @@
 PYTHON      := .venv/bin/python
 C_SOURCES    = $(wildcard pam_module/*.c pam_module/*.h pam_module/*/*.c)
 # The suites of `make test`, in the order that finds a mistake soonest.
-SUITES       = $(wildcard tests/unit tests/property tests/integration tests/migration tests/stack)
+SUITES       = $(wildcard tests/unit tests/property tests/integration tests/migration tests/stack tests/portal)
 PYTEST_ARGS ?=
 # How many processes run them: one more than cores, since many tests wait for servers.
 TEST_JOBS   ?= $(shell expr $$(nproc) + 1)
