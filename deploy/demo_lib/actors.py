@@ -1,12 +1,13 @@
-"""Who acts in the demo: a phone, and mail clients for IMAP, POP3 and SMTP.
+"""Who acts in the demo: a phone, a browser, and mail clients for IMAP, POP3 and SMTP.
 
-Real programs all: oathtool, aioimaplib, curl, swaks. Each shows what it does and what
+Real programs all: oathtool, httpx, aioimaplib, curl, swaks. Each shows what it does and what
 the server answers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 import subprocess
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 from aioimaplib.aioimaplib import IMAP4, IMAP4ClientProtocol
 
 from .stage import client_says, run, server_says, shown
@@ -56,6 +58,47 @@ class Phone:
         moment = f"{datetime.fromtimestamp(self.last_step * STEP_S, UTC):%Y-%m-%d %H:%M:%S} UTC"
         command = ["oathtool", "--totp", "--base32", "--now", moment]
         return run([*command, self.key], show=[*command, "KEY"]).strip()
+
+
+class Browser:
+    """Somebody's browser on the portal, as far as reading pages and sending forms: it draws nothing."""
+
+    def __init__(self, portal: str) -> None:
+        self.client = httpx.Client(base_url=portal, timeout=TIMEOUT_S)
+        self.cookies: dict[str, str] = {}
+        self.page = ""
+
+    def open(self, path: str) -> str:
+        """Go to a page; its heading is shown and returned."""
+        client_says(f"GET {path}")
+        return self._ask("GET", path)
+
+    def send(self, path: str, **fields: str) -> str:
+        """Fill in a form of the page that is open, and send it."""
+        client_says(f"POST {path}   ({', '.join(name for name, value in fields.items() if value)})")
+        token = self.find(r'name="csrf" value="([^"]+)"')
+        return self._ask("POST", path, data={"csrf": token, **fields})
+
+    def find(self, pattern: str) -> str:
+        """What the page that is open says where the pattern has its parentheses; empty where it says nothing."""
+        found = re.search(pattern, self.page)
+        return html.unescape(found.group(1)) if found else ""
+
+    def _ask(self, method: str, path: str, **more: Any) -> str:
+        while True:
+            # Its cookies are for TLS alone, which a browser on this very machine may do without.
+            cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+            answer = self.client.request(method, path, headers={"Cookie": cookies}, **more)
+            for cookie in answer.headers.get_list("set-cookie"):
+                name, _, value = cookie.partition(";")[0].partition("=")
+                self.cookies[name] = value
+            if answer.status_code != httpx.codes.SEE_OTHER:
+                break
+            method, path, more = "GET", answer.headers["location"], {}
+        self.page = answer.text
+        heading = self.find(r"<h1[^>]*>([^<]+)</h1>").strip()
+        server_says(f"{answer.status_code} {path}: {heading}")
+        return heading
 
 
 class Imap(IMAP4):

@@ -25,9 +25,10 @@ from . import actors
 from .stage import StoryError, expect, heading, run, server_says, shown, tell
 
 SANDBOX = Path(__file__).resolve().parents[1] / "sandbox"
-ALICE, BOB = "alice@mailitwize.be", "bob@mailitwize.be"
-ALICE_PASSWORD, BOB_PASSWORD = "correct horse", "battery staple"
+ALICE, BOB, CAROL = "alice@mailitwize.be", "bob@mailitwize.be", "carol@mailitwize.be"
+ALICE_PASSWORD, BOB_PASSWORD, CAROL_PASSWORD = "correct horse", "battery staple", "paper clip"
 NOTICE_DAYS = 30
+RECOVERY_CODES = 10
 # Ahead of now, so that one login still fits in before: a restart takes about a second.
 CUTOVER_IN_S = 8
 ARRIVAL_TIMEOUT_S = 20
@@ -160,8 +161,36 @@ def the_date_passes(world: World) -> None:
     expect(world.imap(ALICE, world.app_password), "Alice's laptop noticed nothing")
 
 
+def announcement(world: World) -> None:
+    heading("The provider tells everybody, by mail, in their language, with pictures")
+    tell(world.mailauth("campaign", "announce"))
+    message = arrived(Path(world.facts["mail_out"]), f"X-RcptTo: {BOB}\n")
+    expect(message is not None, "it reached Bob, through a real Postfix")
+    for line in re.findall(r"^(?:From|To|Subject): .*$", message or "", re.MULTILINE):
+        tell(f"| {line}")
+
+
+def in_the_portal(world: World) -> None:
+    heading("Bob follows the link in that mail, and sets it up by himself in the portal")
+    browser = actors.Browser(world.facts["portal"])
+    browser.open("/setup")
+    tell("| " + browser.send("/login", account=BOB, password=BOB_PASSWORD, code=""))
+    browser.open("/setup/confirm")
+    browser.send("/setup/confirm", password=BOB_PASSWORD)
+    key = browser.find(r'id="key"[^>]* data-text="([A-Z2-7]+)"')
+    expect(key, "there is a QR code to scan, and the key for who can't")
+    phone = actors.Phone(key)
+    browser.send("/setup/scan", code=phone.code())
+    codes = re.findall(r"<li>((?:[a-km-np-z2-9]{4}-){3}[a-km-np-z2-9]{4})</li>", browser.page)
+    expect(len(codes) == RECOVERY_CODES, "the page shows his recovery codes, once")
+    expect(arrived(Path(world.facts["mail_out"]), codes[0]), "and they came by mail")
+    expect(world.imap(BOB, BOB_PASSWORD + phone.code()), "Bob is let in by password + code")
+    expect(world.imap(BOB, BOB_PASSWORD + codes[0]), "and by password + recovery code out of the mail")
+
+
 STORY = (
     accounts,
+    announcement,
     before_the_date,
     enrolment,
     password_and_code,
@@ -169,6 +198,7 @@ STORY = (
     app_password,
     submission,
     the_date_passes,
+    in_the_portal,
 )
 
 
@@ -176,6 +206,13 @@ def stay(world: World) -> None:
     """Keep everything up for somebody's own mail client, until Ctrl-C."""
     facts = world.facts
     heading("Now you: everything stays up until Ctrl-C")
+    world.mailauth("account", "add", CAROL, stdin=CAROL_PASSWORD + "\n")
+    tell("Open the portal as Carol, who has not set anything up yet:")
+    tell(f"portal       {facts['portal']}")
+    tell(f"account      {CAROL}")
+    tell(f"password     {CAROL_PASSWORD}, and no code yet")
+    tell("")
+    tell("Or read mail as Alice, with a mail app:")
     rows = [
         ("IMAP", facts["imap"]),
         ("POP3", facts["pop3"]),
@@ -191,7 +228,7 @@ def stay(world: World) -> None:
     tell(f"or instead   {world.app_password} (IMAP and SMTP)")
     tell(f"mailauth     {facts['mailauth']}")
     tell(f"logs         {facts['logs']}")
-    tell(f"mail sent    {facts['mail_out']}")
+    tell(f"all mails    {facts['mail_out']}")
     while True:
         signal.pause()
 
@@ -248,6 +285,9 @@ def story(directory: Path, began: float, *, staying: bool) -> None:
     print(f"\nEvery step did what it should, in {time.monotonic() - began:.0f} s.", flush=True)
     if staying:
         stay(world)
+    print(
+        "With a terminal (or `make demo DEMO_ARGS=--stay`) it stays up: for your mail app, and with a portal to open."
+    )
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def test_who_lost_the_phone_gets_back_in_and_replaces_it(come: Come, enrolled: A
     assert imap(sandbox, enrolled, enrolled.password + phone.code())
     assert imap(sandbox, enrolled, enrolled.password + codes[1]), "the codes that are left keep working"
     mailbox = Mailbox(sandbox, enrolled.name)
-    mailbox.wait_for_text("replaced")
+    mailbox.wait(lambda mail: "was replaced" in str(mail["Subject"]), "the replacement is told of")
     mailbox.wait(lambda mail: "recovery code" in str(mail["Subject"]).lower(), "the used code is told of")
 
 

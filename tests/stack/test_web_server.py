@@ -216,7 +216,7 @@ HOST = f"Host: {NAME}\r\n".encode()
     [
         (400, b"GET /login HTTP/1.1\r\nConnection: close\r\n\r\n"),
         (413, b"POST /login HTTP/1.1\r\n" + HOST + b"Connection: close\r\nContent-Length: 99999\r\n\r\n"),
-        (414, b"GET /" + b"x" * 40000 + b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"),
+        (414, b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"),
     ],
     ids=("no-host", "large-body", "long-address"),
 )
