@@ -146,6 +146,7 @@ class Enrolment:
                 raise NotEnrolled(f"{found.name} has no authenticator")
             factors.void_recovery_codes(connection, found.id, now)
             self._links.void_undoing(connection, found.id, now)
+            self._links.void_confirming(connection, found.id, now)
             accounts.raise_epoch(connection, found.id)
             if found.totp is not None:
                 self._notices.tell(connection, found.id, NoticeKind.AUTHENTICATOR_REMOVED, origin, now)
@@ -184,6 +185,11 @@ class Enrolment:
             digests = [ring.mac(Purpose.RECOVERY_CODE, found.name, folded, key_id=key_id) for key_id in ring.ids]
             row_id = factors.find_recovery_code(connection, found.id, digests)
             return row_id is not None and factors.spend_recovery_code(connection, row_id, found.epoch, now)
+
+    def enrolled_at(self, account: str) -> datetime | None:
+        """Return since when the account's authenticator is in force; None where it has none."""
+        with self._database.reading() as connection:
+            return factors.enrolled_at(connection, find(connection, account, self._default_domain).id)
 
     def recovery_codes_left(self, account: str) -> int:
         """Return how many recovery codes of an account still work."""

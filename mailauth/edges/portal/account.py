@@ -1,5 +1,6 @@
 """The account page, and what hangs directly on it: authenticator, recent logins, sessions."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from starlette.responses import Response
@@ -10,6 +11,8 @@ from mailauth.edges.portal.forms import ProofForm
 from mailauth.edges.portal.proving import asks_code, prove_again
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
+from mailauth.usecases.activity import LoginSeen
+from mailauth.vocabulary.model import Credential
 
 RECENT = 50
 RECENT_ON_ACCOUNT_PAGE = 3
@@ -28,6 +31,7 @@ async def show_account(visit: Visit) -> Response:
         app_password_count=sum(is_live(each, visit.now) for each in found),
         recent=recent[:RECENT_ON_ACCOUNT_PAGE],
         clients=await visit.portal.clients_with_password_alone(me),
+        is_unused=await _is_unused(visit, recent),
     )
 
 
@@ -62,6 +66,20 @@ async def sign_out_everywhere(visit: Visit) -> Response:
     await visit.run(lambda: sessions.close_all(me))
     visit.leave()
     return visit.go("/login?done=signed-out")
+
+
+async def _is_unused(visit: Visit, recent: Sequence[LoginSeen]) -> bool:
+    """Tell whether no code was used for long since the set-up: the app may have gone with an old phone."""
+    me, enrolment = visit.me, visit.installation.enrolment
+    if me.credential is Credential.PASSWORD_AND_CODE:
+        return False
+    enrolled_at = await visit.run(lambda: enrolment.enrolled_at(me.account))
+    if enrolled_at is None or visit.now - enrolled_at < UNUSED_AFTER:
+        return False
+    return not any(
+        seen.outcome == "granted" and seen.credential == Credential.PASSWORD_AND_CODE and seen.last_at > enrolled_at
+        for seen in recent
+    )
 
 
 def _authenticator_page(visit: Visit, form: ProofForm, status: int = 200) -> Response:

@@ -141,6 +141,12 @@ def pending(connection: Connection, account_id: int) -> PendingTotp | None:
     return None if row is None else PendingTotp(row.id, Sealed(row.key_id, row.sealed_seed), row.created_at)
 
 
+def enrolled_at(connection: Connection, account_id: int) -> datetime | None:
+    """Return since when the authenticator is in force; None where there is none."""
+    statement = select(totp.c.confirmed_at).where(totp.c.account_id == account_id, totp.c.state == "active")
+    return connection.execute(statement).scalar()
+
+
 def set_pending(connection: Connection, account_id: int, sealed: Sealed, now: datetime) -> None:
     """Store a new authenticator beside the active one, in place of any that was pending."""
     connection.execute(delete(totp).where(totp.c.account_id == account_id, totp.c.state == "pending"))

@@ -258,11 +258,29 @@ async def test_apps_that_use_the_password_alone_are_listed_before_the_date_and_a
     page = await browser.log_in(alice)
     assert "What will stop working on that day These log in with your password alone" in words(page)
     assert f"{THUNDERBIRD}, at" in words(page)
+    await browser.submit(page, "/logout")
     await browser.enrol(alice)
     assert f"{THUNDERBIRD}, at" in words(await browser.get("/account"))
+    await browser.submit(await browser.get("/account"), "/logout")
     world.clock.now = after
     await browser.come_in(alice)
     assert "These stopped working" in words(await browser.get("/account"))
+
+
+async def test_who_never_used_a_code_is_asked_after_four_weeks_whether_the_app_still_works(
+    world: World, browser: Browser, open_browser: BrowserMaker
+) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    _, codes = world.installation.enrolment.issue_recovery_codes(alice.name)
+    asked = "Does your authenticator app still work?"
+    world.clock.advance(days=27)
+    assert asked not in words(await open_browser().log_in(alice, codes[0]))
+    world.clock.advance(days=1)
+    assert asked in words(await open_browser().log_in(alice, codes[1]))
+    await browser.come_in(alice)
+    world.installation.activity.flush()
+    assert asked not in words(await browser.get("/account"))
+    assert asked not in words(await open_browser().log_in(alice, codes[2]))
 
 
 async def test_the_mailbox_itself_is_no_other_address(world: World, browser: Browser) -> None:

@@ -1,0 +1,165 @@
+"""The login page: one sentence for every refusal, the same limits and log as every door, and whom it speaks to how."""
+
+import pytest
+
+from mailauth.edges.portal import app as portal
+from mailauth.vocabulary.model import Denied
+from tests.integration.portal.browsing import Browser, form_to, read, words
+from tests.integration.portal.conftest import BrowserMaker
+from tests.world import World, WorldMaker
+
+
+def _refusals(world: World) -> dict[str, tuple[str, str, str]]:
+    alice = world.enrol("alice@mailitwize.be")
+    world.add("bob@mailitwize.be")
+    made = world.installation.enrolment.add_app_password(alice.name, "phone")
+    code = alice.code(world.clock())
+    return {
+        "unknown account": ("nobody@mailitwize.be", "correct horse", ""),
+        "no name at all": ("@", "correct horse", ""),
+        "wrong password": ("bob@mailitwize.be", "wrong", ""),
+        "right password without the code": (alice.name, alice.password, ""),
+        "right password, wrong code": (alice.name, alice.password, alice.code(world.clock(), 40)),
+        "wrong password, right code": (alice.name, "wrong", code),
+        "a recovery code of nobody": (alice.name, alice.password, "aaaa-aaaa-aaaa-aaaa"),
+        "an app password": (alice.name, made.password, ""),
+        "a code where none is set up": ("bob@mailitwize.be", "correct horse", "123456"),
+        "too long a password": ("bob@mailitwize.be", "x" * 600, ""),
+    }
+
+
+async def test_every_refusal_reads_the_same(world: World, browser: Browser) -> None:
+    """Requirements ENU1 and WEB5."""
+    said = {}
+    for why, (account, password, code) in _refusals(world).items():
+        page = await browser.submit(
+            await browser.get("/login"), "/login", account=account, password=password, code=code
+        )
+        assert page.status_code == 422
+        said[why] = words(page).replace(account, "")
+    assert len(set(said.values())) == 1, said
+    assert "The address, the password or the code is not right." in said["wrong password"]
+
+
+async def test_an_empty_field_is_told_by_name(browser: Browser) -> None:
+    page = await browser.submit(await browser.get("/login"), "/login", account="", password="")
+    assert page.status_code == 422
+    assert {"#account", "#password"} <= set(read(page).links)
+
+
+@pytest.mark.parametrize("spelling", ["{0} {1}", "{0}-{1}", " {0}{1} ", "{0}\u2009\u2011{1}"])
+async def test_spaces_and_dashes_in_a_code_are_taken(world: World, browser: Browser, spelling: str) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    code = alice.code(world.clock())
+    assert (await browser.log_in(alice, spelling.format(code[:3], code[3:]))).url.path == "/account"
+
+
+async def test_a_code_behind_the_password_works_here_too(world: World, browser: Browser) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    page = await browser.log_in(alice, "", alice.password + alice.code(world.clock()))
+    assert page.url.path == "/account"
+
+
+async def test_portal_and_imap_share_the_limits(make_world: WorldMaker) -> None:
+    """Requirement LIM4; who is throttled reads when to try again."""
+    world = make_world("limits.account_and_source_burst=3", "limits.account_and_source_interval_s=600")
+    alice = world.add("alice@mailitwize.be")
+    browser = Browser(portal.build(world.installation), world, "192.0.2.7")
+    for guess in ("one", "two", "three"):
+        assert isinstance(await world.login(alice.name, guess, "imap", "192.0.2.7"), Denied)
+    page = await browser.log_in(alice)
+    assert page.status_code == 422
+    assert "Too many tries. Try again in 10 minutes." in words(page)
+    world.clock.advance(minutes=10)
+    assert (await browser.log_in(alice)).url.path == "/setup"
+
+
+async def test_fields_say_what_they_are_for_password_managers_and_phones(browser: Browser) -> None:
+    inputs = {attrs["name"]: attrs for tag, attrs in read(await browser.get("/login")).tags if tag == "input"}
+    assert inputs["account"]["autocomplete"] == "username"
+    assert inputs["password"]["autocomplete"] == "current-password"
+    assert inputs["code"]["autocomplete"] == "one-time-code"
+    for name in ("account", "password", "code"):
+        assert (inputs[name]["autocapitalize"], inputs[name]["spellcheck"]) == ("off", "false")
+
+
+async def test_every_page_has_one_of_what_there_is_one_of(world: World, browser: Browser) -> None:
+    pages = [await browser.get(path) for path in ("/login", "/help", "/help/lost-phone", "/nothing")]
+    pages.append(await browser.enrol(world.add("alice@mailitwize.be")))
+    kinds = ("authenticator", "recovery-codes", "app-passwords", "app-passwords/new", "logins", "sessions", "address")
+    pages += [await browser.get(path) for path in ("/account", *(f"/account/{kind}" for kind in kinds))]
+    for page in pages:
+        tags = read(page).tags
+        names = [tag for tag, _ in tags]
+        assert names.count("main") == 1, page.url
+        assert names.count("h1") == 1, page.url
+        assert sum("primary" in attrs.get("class", "").split() for _, attrs in tags) <= 1, page.url
+        assert dict(tags)["html"]["lang"] == "en"
+        nav = [attrs["href"] for tag, attrs in tags if tag == "a"][1:4]
+        assert nav == ["/", "/help", "/help/lost-phone"], page.url
+        assert "the password alone does not open your mail" in page.text
+        assert 'datetime="2025-05-05T00:00:00+02:00"' in page.text
+
+
+async def test_help_for_a_lost_phone_is_readable_without_logging_in(browser: Browser) -> None:
+    page = await browser.get("/help/lost-phone")
+    assert page.status_code == 200
+    assert "You have a recovery code" in words(page)
+    assert "support@mailitwize.be" in words(page)
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("nl-BE,nl;q=0.9,en;q=0.8", "nl"),
+        ("fr;q=0.4, de;q=0.9", "de"),
+        ("ja", "en"),
+        ("", "en"),
+        (";;q=x,,-,*;q=2", "en"),
+    ],
+)
+async def test_the_browser_is_asked_for_the_language(open_browser: BrowserMaker, header: str, language: str) -> None:
+    page = await open_browser(**{"Accept-Language": header}).get("/login")
+    assert dict(read(page).tags)["html"]["lang"] == language
+
+
+async def test_a_chosen_language_is_kept_for_the_browser_and_the_account(
+    world: World, browser: Browser, open_browser: BrowserMaker
+) -> None:
+    page = await browser.submit(await browser.get("/help"), "/language", language="fr")
+    assert page.url.path == "/help"
+    assert dict(read(page).tags)["html"]["lang"] == "fr"
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    await browser.submit(await browser.get("/account"), "/language", language="de")
+    other = open_browser(**{"Accept-Language": "nl"})
+    page = await other.come_in(alice)
+    assert dict(read(page).tags)["html"]["lang"] == "de"
+
+
+@pytest.mark.parametrize(
+    "back", ["//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nX: y", "javascript:x", ""]
+)
+async def test_a_change_of_language_leads_nowhere_else(browser: Browser, back: str) -> None:
+    form = form_to(await browser.get("/login"), "/language")
+    response = await browser.post("/language", {**form.fields, "language": "nl", "back": back})
+    assert response.status_code == 303
+    assert response.headers["location"] == "/"
+
+
+async def test_the_colour_of_the_provider_is_readable(make_world: WorldMaker) -> None:
+    from mailauth.edges.portal.brand import DARK_BACKGROUND, LIGHT_BACKGROUND, contrast, readable, text_on
+
+    for colour in ("#000000", "#ffffff", "#ffcc00", "#1d5b8f", "#ff0000", "#7f7f7f", "#00ff88"):
+        assert contrast(text_on(colour), colour) >= 4.5
+        for background in (LIGHT_BACKGROUND, DARK_BACKGROUND):
+            assert contrast(readable(colour, background), background) >= 4.5
+    world = make_world('portal.colour="#ffcc00"')
+    browser = Browser(portal.build(world.installation), world)
+    sheet = await browser.get("/static/brand.css")
+    assert "--brand: #ffcc00; --on-brand: #000000" in sheet.text
+    assert sheet.headers["content-type"].startswith("text/css")
+
+
+async def test_a_monitor_is_told_that_it_works(browser: Browser) -> None:
+    assert (await browser.get("/healthz")).text == "ok\n"
