@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from sqlalchemy.exc import IntegrityError
 
@@ -74,20 +74,18 @@ class LoginSeen:
     last_at: datetime
 
 
-class _Key(NamedTuple):
-    account: AccountName
-    service: str
-    client: Address | None
-    agent: str
-    credential: str
-    reason: Reason
-    app_password_id: int
+_Key = tuple[AccountName, str, Address | None, str, str, Reason, int]
+"""Account, service, client, its own words, credential, reason, app password. Bare: one is made at each login."""
 
 
-class _Times(NamedTuple):
-    logins: int
-    first_at: datetime
-    last_at: datetime
+class _Times:
+    """How often something was seen, and when first and last. Changed in place, at each login."""
+
+    __slots__ = ("first_at", "last_at", "logins")
+
+    def __init__(self, now: datetime) -> None:
+        self.logins = 1
+        self.first_at = self.last_at = now
 
 
 class Activity:
@@ -104,18 +102,18 @@ class Activity:
         account = verdict.account
         if account is None:
             return
-        credential, app_password_id = "", 0
+        credential: str
         if isinstance(verdict, Granted):
             credential, app_password_id = verdict.credential, verdict.app_password_id or 0
-        key = _Key(
-            account, attempt.service, attempt.client, attempt.agent, credential, verdict.reason, app_password_id
-        )
-        waiting = self._waiting
-        times = waiting.get(key)
+        else:
+            credential, app_password_id = "", 0
+        key = (account, attempt.service, attempt.client, attempt.agent, credential, verdict.reason, app_password_id)
+        times = self._waiting.get(key)
         if times is not None:
-            waiting[key] = _Times(times.logins + 1, times.first_at, now)
-        elif len(waiting) < MAX_WAITING:
-            waiting[key] = _Times(1, now, now)
+            times.logins += 1
+            times.last_at = now
+        elif len(self._waiting) < MAX_WAITING:
+            self._waiting[key] = _Times(now)
         else:
             self._lost += 1
 
@@ -135,19 +133,21 @@ class Activity:
             except BaseException:
                 for key, times in seen:
                     later = self._waiting.get(key)
-                    more, last_at = (0, times.last_at) if later is None else (later.logins, later.last_at)
-                    self._waiting[key] = _Times(times.logins + more, times.first_at, last_at)
+                    if later is not None:
+                        times.logins += later.logins
+                        times.last_at = later.last_at
+                    self._waiting[key] = times
                 raise
             return len(seen)
 
     def _write_down(self, seen: Sequence[tuple[_Key, _Times]]) -> None:
         ids: dict[AccountName, int] = {}
         with self._database.reading() as connection:  # names that are no account's must not keep writers waiting
-            for name in {key.account for key, _ in seen}:
+            for name in {key[0] for key, _ in seen}:
                 account = accounts.load(connection, name)
                 if account is not None:
                     ids[name] = account.id
-        known = [(ids[key.account], StoredActivity(_kind(key), *times)) for key, times in seen if key.account in ids]
+        known = [(ids[key[0]], _stored(key, times)) for key, times in seen if key[0] in ids]
         if not known:
             return
         try:
@@ -175,10 +175,11 @@ class Activity:
         return last
 
 
-def _kind(key: _Key) -> Kind:
-    network = "" if key.client is None else network_of(key.client)
-    service = agent.words(key.service)[:32]
-    return Kind(service, network, agent.words(key.agent), key.credential, key.reason, key.app_password_id)
+def _stored(key: _Key, times: _Times) -> StoredActivity:
+    _, service, client, words, credential, reason, app_password_id = key
+    network = "" if client is None else network_of(client)
+    kind = Kind(agent.words(service)[:32], network, agent.words(words), credential, reason, app_password_id)
+    return StoredActivity(kind, times.logins, times.first_at, times.last_at)
 
 
 def _seen(stored: StoredActivity) -> LoginSeen:
