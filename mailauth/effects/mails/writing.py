@@ -84,8 +84,8 @@ class Mails:
         letterhead = self._letterhead
         is_ascii = recipient.isascii() and letterhead.sender.isascii()
         mail = EmailMessage(SMTP if is_ascii else SMTPUTF8)
-        mail["From"] = Address(letterhead.provider, addr_spec=letterhead.sender)
-        mail["To"] = Address(addr_spec=recipient)
+        mail["From"] = _address(letterhead.sender, letterhead.provider)
+        mail["To"] = _address(recipient)
         mail["Subject"] = subject
         mail["Date"] = notice.moment
         mail["Message-ID"] = message_id
@@ -168,6 +168,12 @@ class Mails:
             return {}
         paths = {step: self._pictures / language / f"{step}.png" for step in STEPS}
         return {step: path for step, path in paths.items() if path.is_file()}
+
+
+def _address(address: str, name: str = "") -> Address:
+    # Not by `addr_spec=`: what parses it takes no local part beyond ASCII. The address was checked when it was queued.
+    local, _, domain = address.rpartition("@")
+    return Address(name, local, domain)
 
 
 def _wrapped(words: str, indent: str = "") -> str:
