@@ -40,11 +40,22 @@ def announce(context: Context, names: tuple[str, ...], folder: Path | None, as_j
             result = ours.announce(only, done) if folder is None else ours.rehearse(folder, only, done)
     if as_json:
         counted = "queued" if folder is None else "written"
-        print_json({counted: result.queued, "told_before": result.told_before, "unreachable": result.unreachable})
+        print_json(
+            {
+                counted: result.queued,
+                "languages": dict(sorted(result.by_language.items())),
+                "told_before": result.told_before,
+                "unreachable": result.unreachable,
+            }
+        )
         return
     where = "queued" if folder is None else f"written to {folder}"
     before = f"; {result.told_before} had been told before" if result.told_before else ""
-    click.echo(f"{result.queued} mail{'s' if result.queued != 1 else ''} {where}{before}")
+    languages = ", ".join(f"{count} in {language}" for language, count in sorted(result.by_language.items()))
+    languages = f" ({languages})" if languages else ""
+    click.echo(f"{result.queued} mail{'s' if result.queued != 1 else ''} {where}{languages}{before}")
+    if folder is None and result.queued:
+        click.echo("`mailauth serve worker` delivers them; see: mailauth outbox list")
     if result.unreachable:
         click.echo(f"no mail can go to: {' '.join(result.unreachable)}", err=True)
 

@@ -174,6 +174,18 @@ def test_announcement_says_what_why_how_and_where_to_get_help_in_the_accounts_la
     assert [line[:2] for line in text.splitlines() if line[:1].isdigit()] == ["1.", "2.", "3.", "4.", "5."]
 
 
+@pytest.mark.parametrize("words", [(), ("--dry-run", "{folder}")])
+def test_run_says_how_many_mails_there_are_in_which_language(mailauth: CommandLine, words: tuple[str, ...]) -> None:
+    for name, language in (("alice", "nl"), ("bob", "nl"), ("carol", "fr")):
+        mailauth.run("account", "add", name, stdin="pw")
+        set_language(mailauth, f"{name}@mailitwize.be", language)
+    options = [word.format(folder=mailauth.config.parent / "mails") for word in words]
+    assert mailauth.json("campaign", "announce", "--account", "carol", *options)["languages"] == {"fr": 1}
+    said = mailauth.run("campaign", "announce", *options).stdout
+    assert "2 in nl" in said
+    assert ("mailauth serve worker" in said) is (not words)
+
+
 def test_pictures_are_part_of_the_mail_and_each_has_words(mailauth: CommandLine) -> None:
     """No picture is fetched from anywhere: it would tell who reads what when."""
     mailauth.run("account", "add", "alice", stdin="pw")
