@@ -12,6 +12,7 @@ from mailauth.effects.store import accounts, app_passwords, limiter
 from mailauth.effects.store.accounts import AccountSummary
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.limiter import Level
+from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.vocabulary.errors import AccountExists, AccountUnknown, InvalidValue
 from mailauth.vocabulary.model import Account, AccountName, Exemption
@@ -73,13 +74,13 @@ class Accounts:
 
     def set_password(self, name: str, password: Secret, *, revoke_app_passwords: bool) -> tuple[AccountName, int]:
         """Replace a password; app passwords live on unless said otherwise. Return the name and how many went."""
-        password_hash = self._hasher.hash(checked_password(password))
+        password_hash, now = self._hasher.hash(checked_password(password)), self._clock()
         with self._database.writing() as connection:
             account = find(connection, name, self._default_domain)
             accounts.set_password(connection, account.id, password_hash)
+            MailedLinks.void_confirming(connection, account.id, now)
             revoked: tuple[str, ...] = ()
             if revoke_app_passwords:
-                now = self._clock()
                 revoked = app_passwords.revoke(connection, account.id, None, now)
                 if revoked:
                     self._notices.tell(

@@ -62,3 +62,8 @@ class MailedLinks:
     def void_undoing(connection: Connection, account_id: int, now: datetime) -> None:
         """Let the links serve no more that would undo an enrolment which is gone."""
         mail_links.void(connection, account_id, LinkPurpose.UNDO_ENROLMENT, now)
+
+    @staticmethod
+    def void_confirming(connection: Connection, account_id: int, now: datetime) -> None:
+        """Let the links serve no more that would confirm an address: who asked for it may be out by now."""
+        mail_links.void(connection, account_id, LinkPurpose.CONFIRM_ADDRESS, now)

@@ -67,11 +67,8 @@ class OwnAccount:
 
     def remove_address(self, session: Session, origin: Origin) -> None:
         """Forget the recovery address; it is told so, as the mailbox is."""
-        now = self._clock()
         with self._database.writing() as connection:
-            mail_links.void(connection, session.account_id, LinkPurpose.CONFIRM_ADDRESS, now)
-            self._notices.tell(connection, session.account_id, NoticeKind.ADDRESS_CHANGED, origin, now, address="")
-            accounts.set_recovery_address(connection, session.account_id, None)
+            self._forget_address(connection, session.account_id, origin, self._clock())
 
     def open_link(self, token: str) -> MailLink | None:
         """Return what a link is for, without doing it; None for one that serves no more."""
@@ -99,13 +96,23 @@ class OwnAccount:
         self._notices.tell(connection, link.account_id, kind, origin, now, address=link.subject)
         accounts.set_recovery_address(connection, link.account_id, link.subject)
 
+    def _forget_address(self, connection: Connection, account_id: int, origin: Origin, now: datetime) -> None:
+        self._links.void_confirming(connection, account_id, now)
+        if accounts.recovery_address(connection, account_id) is not None:
+            self._notices.tell(connection, account_id, NoticeKind.ADDRESS_CHANGED, origin, now, address="")
+            accounts.set_recovery_address(connection, account_id, None)
+
     def _undo_enrolment(self, connection: Connection, link: StoredLink, origin: Origin, now: datetime) -> None:
-        """Take away what came with an enrolment: authenticator, codes, sessions, app passwords made since."""
+        """Take away what came with an enrolment: authenticator, codes, sessions, app passwords made since.
+
+        And the recovery address, which only who is enrolled can set: the next codes must not go to an intruder.
+        """
         since = datetime.fromtimestamp(int(link.subject), UTC)
         factors.remove_totp(connection, link.account_id)
         factors.void_recovery_codes(connection, link.account_id, now)
         app_passwords.revoke(connection, link.account_id, None, now, made_since=since)
         self._links.void_undoing(connection, link.account_id, now)
+        self._forget_address(connection, link.account_id, origin, now)
         portal_sessions.remove_all(connection, link.account_id)
         accounts.raise_epoch(connection, link.account_id)
         self._notices.tell(connection, link.account_id, NoticeKind.ENROLMENT_UNDONE, origin, now)

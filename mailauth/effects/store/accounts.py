@@ -102,6 +102,12 @@ def set_language(connection: Connection, account_id: int, language: str) -> None
     connection.execute(update(account).where(account.c.id == account_id).values(language=language))
 
 
+def recovery_address(connection: Connection, account_id: int) -> str | None:
+    """Return the other address for what is mailed to an account's owner, if there is one."""
+    statement = select(account.c.recovery_address).where(account.c.id == account_id)
+    return connection.execute(statement).scalar_one_or_none()
+
+
 def set_recovery_address(connection: Connection, account_id: int, address: str | None) -> None:
     """Replace the other address for what is mailed to an account's owner, or (None) take it away."""
     connection.execute(update(account).where(account.c.id == account_id).values(recovery_address=address))

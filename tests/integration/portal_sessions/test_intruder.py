@@ -1,0 +1,72 @@
+"""Somebody with a stolen password gets in first; what the owner does about it leaves them no way back to the codes."""
+
+from collections.abc import Callable
+
+import pytest
+
+from mailauth.vocabulary.secret import Secret
+from tests.integration.portal_sessions.people import FIREFOX, link_in, loaded, log_in, mails, set_up
+from tests.world import Person, World
+
+INTRUDER_S = "mallory@example.org"
+
+
+@pytest.fixture
+def undo(world: World) -> str:
+    """Give the link that undoes an enrolment, after which the intruder has another address confirmed."""
+    cookie = set_up(world, world.add("alice")).cookie
+    link = link_in(world)
+    own_account = world.installation.own_account
+    own_account.ask_for_address(loaded(world, cookie), INTRUDER_S, FIREFOX)
+    assert own_account.follow_link(link_in(world), FIREFOX) is not None
+    assert loaded(world, cookie).recovery_address == INTRUDER_S
+    return link
+
+
+def test_codes_after_an_undone_enrolment_go_to_the_mailbox_alone(world: World, undo: str) -> None:
+    # REC4
+    before = len(mails(world))
+    assert world.installation.own_account.follow_link(undo, FIREFOX) is not None
+    told = [(to, str(notice.kind)) for to, notice in mails(world)[before:]]
+    assert told == [
+        ("alice@mailitwize.be", "address-changed"),
+        (INTRUDER_S, "address-changed"),
+        ("alice@mailitwize.be", "enrolment-undone"),
+    ]
+    before = len(mails(world))
+    done = set_up(world, Person("alice@mailitwize.be", "correct horse"))
+    assert {to for to, _ in mails(world)[before:]} == {"alice@mailitwize.be"}
+    assert mails(world)[-1][1].facts["codes"] == list(done.codes)
+
+
+def change_password(world: World, _undo: str) -> object:
+    return world.installation.accounts.set_password("alice", Secret(b"changed"), revoke_app_passwords=False)
+
+
+def reset(world: World, _undo: str) -> object:
+    return world.installation.enrolment.reset("alice")
+
+
+def follow_undo(world: World, undo: str) -> object:
+    return world.installation.own_account.follow_link(undo, FIREFOX)
+
+
+@pytest.mark.parametrize("way_out", [change_password, reset, follow_undo])
+def test_address_that_waits_to_be_confirmed_is_none_any_more(
+    world: World, undo: str, way_out: Callable[[World, str], object]
+) -> None:
+    other = world.enrol("bob")
+    own_account = world.installation.own_account
+    own_account.ask_for_address(log_in(world, other), "bob@example.org", FIREFOX)
+    own_account.ask_for_address(log_in(world, Person("alice@mailitwize.be", "", b"x")), "second@example.org", FIREFOX)
+    token, bob_s = link_in(world), link_in(world, -2)
+    way_out(world, undo)
+    assert own_account.follow_link(token, FIREFOX) is None
+    assert own_account.follow_link(bob_s, FIREFOX) is not None, "nobody else's link is void"
+
+
+def test_new_password_leaves_the_link_that_undoes_the_enrolment(world: World, undo: str) -> None:
+    """Who changes the password first, as they should, can still undo what was bound to it."""
+    change_password(world, undo)
+    assert follow_undo(world, undo) is not None
+    assert world.installation.accounts.get("alice").totp is None
