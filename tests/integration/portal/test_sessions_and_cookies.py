@@ -45,6 +45,19 @@ async def test_the_value_changes_at_login_and_what_it_was_before_opens_nothing(
     assert not await _opens(open_browser, planted)
 
 
+async def test_a_second_login_ends_the_session_that_the_browser_had(
+    world: World, browser: Browser, open_browser: BrowserMaker
+) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    before = browser.cookie
+    typed = {"account": alice.name, "password": alice.password, "code": alice.code(world.clock())}
+    response = await browser.post("/login", {"csrf": _token(await browser.get("/account")), **typed})
+    assert response.status_code == 303
+    assert await _opens(open_browser, browser.cookie)
+    assert not await _opens(open_browser, before)
+
+
 async def test_a_chosen_value_never_becomes_a_session(world: World, browser: Browser) -> None:
     planted = "A" * 43
     browser.client.cookies.set(COOKIE, planted, domain="2fa.mailitwize.be")
