@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from mailauth.edges.portal.brand import Logo, style_sheet
 from mailauth.effects.languages import SOURCE
+from mailauth.effects.mails.writing import PICTURES
 
 FOLDER = Path(__file__).parent / "static"
 ROUTE = "/static/{name:path}"
@@ -22,11 +23,12 @@ Assets = Mapping[str, tuple[bytes, str]]
 """What is served, by name: the content and its media type."""
 
 
-def load(colour: str, logo: Logo | None) -> Assets:
-    """Return everything that is served under /static/."""
+def load(colour: str, logo: Logo | None, pictures: Path = PICTURES) -> Assets:
+    """Return everything that is served under /static/; `pictures/` holds those that the announcement shows too."""
     found = {
-        str(path.relative_to(FOLDER)): (path.read_bytes(), mimetypes.guess_type(path.name)[0] or "text/plain")
-        for path in FOLDER.rglob("*")
+        prefix + str(path.relative_to(folder)): (path.read_bytes(), mimetypes.guess_type(path.name)[0] or "text/plain")
+        for prefix, folder in (("", FOLDER), ("pictures/", pictures))
+        for path in folder.rglob("*")
         if path.is_file()
     }
     found["brand.css"] = style_sheet(colour).encode(), "text/css"
