@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from mailauth.effects.store import tables
+from mailauth.effects.store import mail_links, tables
 from mailauth.usecases.own_account import MailLink
 from mailauth.vocabulary.errors import InvalidValue, TooMany
 from mailauth.vocabulary.model import Denied, Granted
@@ -62,6 +62,16 @@ def test_link_serves_one_of_eight_threads(world: World) -> None:
     results = in_parallel(8, lambda: world.installation.own_account.follow_link(token, FIREFOX))
     assert sum(isinstance(result, MailLink) for result in results) == 1
     assert kinds(world) == ["confirm-address", "address-changed"]
+
+
+def test_link_is_used_by_compare_and_set(world: World) -> None:
+    """CON1: elsewhere than on SQLite another process may have used it after it was found."""
+    token = ask(world)
+    with world.installation.database.writing() as connection:
+        (link_id,) = connection.execute(select(tables.mail_link.c.id)).scalars()
+        assert mail_links.use(connection, link_id, world.clock())
+        assert not mail_links.use(connection, link_id, world.clock())
+    assert world.installation.own_account.follow_link(token, FIREFOX) is None
 
 
 @pytest.mark.parametrize(("purpose", "hours"), [("confirm", 24), ("undo", 72)])
@@ -177,6 +187,7 @@ async def test_undoing_takes_away_all_that_came_with_the_enrolment(world: World)
     world.clock.advance(hours=1)
     since = world.installation.enrolment.add_app_password("alice", "thief").password
     assert isinstance(await world.login("alice", since), Granted)
+    enrolled = world.installation.accounts.get("alice")
     assert world.installation.own_account.follow_link(token, FIREFOX) is not None
     assert world.installation.accounts.get("alice").totp is None
     assert world.installation.enrolment.recovery_codes_left("alice") == 0
@@ -186,6 +197,9 @@ async def test_undoing_takes_away_all_that_came_with_the_enrolment(world: World)
     assert isinstance(await world.login("alice", before), Granted)
     assert isinstance(await world.login("alice", alice.password + done.codes[0]), Denied)
     assert kinds(world)[-1] == "enrolment-undone"
+    assert world.installation.accounts.get("alice").epoch == enrolled.epoch + 1, "what is being decided is void"
+    with world.installation.database.reading() as connection:
+        assert connection.execute(select(tables.portal_session)).all() == []
 
 
 def test_undoing_still_works_after_the_authenticator_was_replaced(world: World) -> None:
