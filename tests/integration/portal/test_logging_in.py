@@ -133,6 +133,7 @@ async def test_a_chosen_language_is_kept_for_the_browser_and_the_account(
     await browser.come_in(alice)
     await browser.submit(await browser.get("/account"), "/language", language="de")
     other = open_browser(**{"Accept-Language": "nl"})
+    await other.submit(await other.get("/login"), "/language", language="fr")
     page = await other.come_in(alice)
     assert dict(read(page).tags)["html"]["lang"] == "de"
 
