@@ -39,6 +39,7 @@ class Tour:
         self.sandbox = sandbox
         self.account: Account = sandbox.account("canary-password of the tour")
         self.mailbox = Mailbox(sandbox, self.account.name)
+        self.elsewhere = f"elsewhere-{self.account.name.partition('@')[0]}@example.org"
         self.secrets: set[str] = {self.account.password}
 
     def pages(self) -> Iterator[str]:
@@ -141,9 +142,9 @@ class Tour:
     def _links(self) -> Iterator[str]:
         me = self.visitor
         me.open("/account/address")
-        self._prove(address="tour-elsewhere@example.org")
+        self._prove(address=self.elsewhere)
         yield "address asked for"
-        elsewhere = Mailbox(self.sandbox, "tour-elsewhere@example.org")
+        elsewhere = Mailbox(self.sandbox, self.elsewhere)
         for name, mailbox in (("confirm address", elsewhere), ("undo", self.mailbox)):
             mail = mailbox.wait_for_text("/link/")
             link = re.search(r"/link/[\w-]+", text_of(mail))
