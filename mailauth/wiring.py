@@ -69,11 +69,11 @@ class Installation:
     def close(self) -> None:
         """Let what runs end, write down what was seen, and close the database."""
         self.password_source.close()
-        try:
-            self.activity.flush()
-            self.login_notices.flush()
-        except StoreUnavailable as error:
-            log.warning("the last login activity was lost: %s", error)
+        for write_down in (self.activity.flush, self.login_notices.flush):
+            try:
+                write_down()
+            except StoreUnavailable as error:
+                log.warning("what was seen last of logins was lost: %s", error)
         self.database.close()
 
 

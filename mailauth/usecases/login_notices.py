@@ -6,6 +6,7 @@ the time of a reply says nothing of it. Counts are in memory, so that a restart 
 """
 
 import logging
+import threading
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -48,6 +49,7 @@ class LoginNotices:
         self._database = database
         self._notices = notices
         self._waiting: deque[_Seen] = deque(maxlen=MAX_WAITING)
+        self._flushing = threading.Lock()
         self._wrong_codes: OrderedDict[AccountName, deque[datetime]] = OrderedDict()
 
     def note(self, attempt: Attempt, denied: Denied, now: datetime) -> None:
@@ -60,10 +62,14 @@ class LoginNotices:
     def flush(self) -> int:
         """Queue what has to be told of what was noted; return how many mails. Raises StoreUnavailable."""
         count = 0
-        while self._waiting:
-            seen = self._waiting[0]
-            count += self._told(seen)
-            self._waiting.popleft()
+        with self._flushing:
+            while self._waiting:
+                seen = self._waiting.popleft()
+                try:
+                    count += self._told(seen)
+                except BaseException:
+                    self._waiting.appendleft(seen)
+                    raise
         return count
 
     def _told(self, seen: _Seen) -> int:
