@@ -24,6 +24,7 @@ import pytest
 
 from pam_module.harness.fake_server import Answer, Asked, FakeServer, Say, fail, ok
 from pam_module.harness.helper import build
+from tests.integration.serving import until
 
 CHECKPASSWORD = """
 passdb {{
@@ -128,6 +129,10 @@ class Dovecot:
 
     def log(self) -> str:
         return (self.dir / "dovecot.log").read_text()
+
+    def wait_for_line_with(self, text: str) -> None:
+        """Dovecot's processes log by a process of their own: a line may come after the reply it is about."""
+        until(lambda: text in self.log(), f"a line with {text!r} in Dovecot's log")
 
 
 def wait_until_accepting(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
@@ -238,7 +243,7 @@ def test_granted_logs_in_and_the_server_learns_the_client(dovecot: Dovecot) -> N
     assert imap.parameters["orig_user"] == "anna"
     assert imap.parameters["secured"] == ""
     assert pop3.parameters["service"] == "pop3"
-    assert "user=<anna@example.org>" in dovecot.log()
+    dovecot.wait_for_line_with("user=<anna@example.org>")
 
 
 def test_a_refusal_shows_its_text(dovecot: Dovecot) -> None:
@@ -282,7 +287,7 @@ def test_unavailable_is_a_temporary_failure(dovecot: Dovecot, say: Say) -> None:
 
 def test_a_daemon_that_is_away_is_a_temporary_failure_and_recovers(dovecot: Dovecot) -> None:
     assert dovecot.imap().startswith("a NO [UNAVAILABLE] ")
-    assert "mailauth-checkpassword: cannot connect to the socket: No such file" in dovecot.log()
+    dovecot.wait_for_line_with("mailauth-checkpassword: cannot connect to the socket: No such file")
     with answering(dovecot, ok("anna@example.org")):
         assert dovecot.imap().startswith("a OK ")
 
@@ -304,7 +309,7 @@ def test_the_canonical_name_is_the_mailbox(dovecot: Dovecot) -> None:
     with answering(dovecot, ok(name)):
         reply = dovecot.imap(user="O-Neil")
         assert reply.startswith("a OK "), reply + dovecot.log()[-3000:]
-    assert f"user=<{name}>" in dovecot.log()
+    dovecot.wait_for_line_with(f"user=<{name}>")
 
 
 def test_too_long_a_login_is_refused_before_the_helper(dovecot: Dovecot) -> None:
