@@ -16,7 +16,7 @@ from mailauth.effects.store.database import Database
 from mailauth.effects.store.mail_links import StoredLink
 from mailauth.usecases.mailed_links import LinkPurpose, MailedLinks
 from mailauth.usecases.notices import Notices
-from mailauth.usecases.portal_sessions import Session
+from mailauth.usecases.portal_sessions import Session, account_of
 from mailauth.vocabulary.errors import InvalidValue, TooMany
 from mailauth.vocabulary.model import AccountName
 from mailauth.vocabulary.notices import NoticeKind, Origin
@@ -52,10 +52,11 @@ class OwnAccount:
     def ask_for_address(self, session: Session, address: str, origin: Origin) -> None:
         """Mail a link to a new recovery address; it counts when the link was followed.
 
-        Raises InvalidValue for what is no address or is the mailbox itself, TooMany after five in a day.
+        Raises InvalidValue for what is no address or is the mailbox itself, TooMany after five in a day, SessionOver.
         """
         wanted, now = checked_address(address, session.account), self._clock()
         with self._database.writing() as connection:
+            account_of(connection, session)
             purpose = LinkPurpose.CONFIRM_ADDRESS
             asked = mail_links.count_since(connection, session.account_id, purpose, now - timedelta(days=1))
             if asked >= MAX_ASKED_A_DAY:
@@ -66,8 +67,9 @@ class OwnAccount:
             self._notices.tell(connection, session.account_id, kind, origin, now, address=wanted, link=link)
 
     def remove_address(self, session: Session, origin: Origin) -> None:
-        """Forget the recovery address; it is told so, as the mailbox is."""
+        """Forget the recovery address; it is told so, as the mailbox is. Raises SessionOver."""
         with self._database.writing() as connection:
+            account_of(connection, session)
             self._forget_address(connection, session.account_id, origin, self._clock())
 
     def open_link(self, token: str) -> MailLink | None:

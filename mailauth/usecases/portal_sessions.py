@@ -26,7 +26,7 @@ from mailauth.effects.store import portal_sessions as store
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.portal_sessions import NewSession, StoredSession
 from mailauth.vocabulary.errors import AccountUnknown, NotProved, SessionOver
-from mailauth.vocabulary.model import AccountName, Credential
+from mailauth.vocabulary.model import Account, AccountName, Credential
 from mailauth.vocabulary.notices import Origin
 
 COOKIE_BYTES = 32
@@ -90,9 +90,10 @@ class PortalSessions:
         self._clock = clock
         self._draw = draw
 
-    def open(self, account: AccountName, credential: Credential, origin: Origin) -> str:
+    def open(self, account: AccountName, credential: Credential, origin: Origin, language: str | None = None) -> str:
         """Open a session for who has just logged in; return its cookie's value.
 
+        `language`: of the page that they logged in on. Their mails are in it, until they choose one.
         Raises AccountUnknown where the account is gone or disabled by now, and NotProved where what was given does
         not suffice for it: an enrolled account takes both factors (requirement WEB5), and nothing but the password
         stands in for them elsewhere.
@@ -115,6 +116,8 @@ class PortalSessions:
                 last_seen_at=now,
             )
             store.add(connection, new)
+            if language is not None:
+                accounts.suggest_language(connection, found.id, language)
         return cookie
 
     def load(self, cookie: str) -> Session | None:
@@ -214,6 +217,17 @@ class PortalSessions:
     def _digests(self, cookie: str) -> list[bytes]:
         ring = self._keyring
         return [ring.mac(Purpose.PORTAL_SESSION, cookie, key_id=key_id) for key_id in ring.ids]
+
+
+def account_of(connection: Connection, session: Session) -> Account:
+    """Return a session's account, for a change that is being made in it.
+
+    Raises SessionOver where the account is not what it was when the session was loaded: undone, disabled, removed.
+    """
+    found = accounts.load(connection, session.account)
+    if found is None or found.disabled or (found.id, found.epoch) != (session.account_id, session.epoch):
+        raise SessionOver(f"{session.account} has changed since this session was loaded")
+    return found
 
 
 def _session(found: StoredSession, now: datetime) -> Session:

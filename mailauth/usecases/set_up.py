@@ -21,7 +21,7 @@ from mailauth.effects.store.database import Database
 from mailauth.effects.store.portal_sessions import Pending
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
-from mailauth.usecases.portal_sessions import PortalSessions, Session
+from mailauth.usecases.portal_sessions import PortalSessions, Session, account_of
 from mailauth.vocabulary.errors import NothingToConfirm, SessionOver
 from mailauth.vocabulary.model import Account, Credential
 from mailauth.vocabulary.notices import NoticeKind, Origin
@@ -105,7 +105,7 @@ class SetUp:
         """
         now = self._clock()
         with self._database.writing() as connection:
-            self._account(connection, session)
+            account_of(connection, session)
             before = store.pending(connection, session.id)
             if before is None or _is_over(before, now):
                 sealed = self._keyring.seal(Purpose.PENDING_SEED, _place(session), self._draw(otp.SEED_BYTES))
@@ -142,7 +142,7 @@ class SetUp:
         typed, now = code.reveal().replace(b" ", b"").replace(b"-", b"").strip(), self._clock()
         with self._database.writing() as connection:
             try:
-                account = self._account(connection, session)
+                account = account_of(connection, session)
             except SessionOver:
                 if self._was_spent(connection, session, typed, now):
                     return CodeUsed()
@@ -191,13 +191,6 @@ class SetUp:
             connection, account.id, NoticeKind.RECOVERY_CODES, origin, now, codes=list(shown), first=True
         )
         return SetUpDone(cookie, shown, is_replacement=False)
-
-    def _account(self, connection: Connection, session: Session) -> Account:
-        """Return the session's account. Raises SessionOver where it is not what it was when that was loaded."""
-        found = accounts.load(connection, session.account)
-        if found is None or found.disabled or (found.id, found.epoch) != (session.account_id, session.epoch):
-            raise SessionOver(f"{session.account} has changed since this session was loaded")
-        return found
 
     def _was_spent(self, connection: Connection, session: Session, code: bytes, now: datetime) -> bool:
         """Tell whether a code is the one that the authenticator in force was proved with, or an older one of it."""

@@ -6,7 +6,9 @@ pages link to, send to or load, as the same person and as a stranger, and asks f
 
 from __future__ import annotations
 
+import http.client
 import re
+import socket
 from urllib.parse import urljoin, urlsplit
 
 import pytest
@@ -119,6 +121,22 @@ def test_every_response_has_the_headers_and_no_secret_stays_anywhere(come: Come,
     visitor.page.close()
     until(lambda: "/link/{token}" in logged(sandbox), "the visits are logged")
     assert not [secret for secret in secrets if secret in logged(sandbox)]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"GET /\x00 HTTP/1.1\r\n\r\n", b"x" * 70_000],
+)
+def test_what_is_no_request_is_refused_with_the_headers_as_well(sandbox: Sandbox, said: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", sandbox.portal_port), timeout=20) as client:
+        client.sendall(said)
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        assert answer.status == 400
+        headers = {name.lower(): content for name, content in answer.getheaders()}
+        assert not lacking(headers, "")
+        assert int(headers["content-length"]) == len(answer.read())
+        assert client.recv(1) == b""
 
 
 def logged(sandbox: Sandbox) -> str:

@@ -10,10 +10,13 @@ import logging
 import socket
 from collections.abc import Iterator
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mailauth.edges import process
 from mailauth.edges.portal import app
+from mailauth.edges.portal.guard import HEADERS
 from mailauth.effects.configuration.values import endpoint
 from mailauth.effects.log_lines import FIELDS
 from mailauth.vocabulary.errors import MailauthError
@@ -41,6 +44,23 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Protocol(H11Protocol):
+    """uvicorn's HTTP, with our headers on what it answers by itself to bytes that are no request."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse, in words of our own, and close."""
+        text = b"This is no HTTP request.\n"
+        headers = {
+            "Content-Type": "text/plain; charset=utf-8",
+            "Content-Length": str(len(text)),
+            "Connection": "close",
+        }
+        response = h11.Response(status_code=400, reason=b"Bad Request", headers=list({**headers, **HEADERS}.items()))
+        for event in (response, h11.Data(data=text), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
 async def run(installation: Installation, stop: asyncio.Event) -> None:
     """Serve the pages until `stop` is set; then finish what is under way, and return.
 
@@ -52,7 +72,7 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
     server = _Server(
         uvicorn.Config(
             portal,
-            http="h11",
+            http=_Protocol,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -97,11 +97,11 @@ class Visit:
 
     async def enter(self, account: AccountName, credential: Credential) -> None:
         """Begin a session; the cookie's value changes, and what it was before opens nothing any more."""
-        sessions, before = self.installation.sessions, self.cookie
+        sessions, before, language = self.installation.sessions, self.cookie, self.language
 
         def enter() -> str:
             sessions.close(before)
-            return sessions.open(account, credential, self.origin)
+            return sessions.open(account, credential, self.origin, language)
 
         await self.hold(await self.run(enter))
 

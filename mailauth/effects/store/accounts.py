@@ -102,6 +102,12 @@ def set_language(connection: Connection, account_id: int, language: str) -> None
     connection.execute(update(account).where(account.c.id == account_id).values(language=language))
 
 
+def suggest_language(connection: Connection, account_id: int, language: str) -> None:
+    """Note a language for an account that has none yet."""
+    has_none = (account.c.id == account_id) & account.c.language.is_(None)
+    connection.execute(update(account).where(has_none).values(language=language))
+
+
 def recovery_address(connection: Connection, account_id: int) -> str | None:
     """Return the other address for what is mailed to an account's owner, if there is one."""
     statement = select(account.c.recovery_address).where(account.c.id == account_id)

@@ -1,8 +1,10 @@
 """The login page: one sentence for every refusal, the same limits and log as every door, and whom it speaks to how."""
 
 import pytest
+from sqlalchemy import select
 
 from mailauth.edges.portal import app as portal
+from mailauth.effects.store.tables import outbox
 from mailauth.vocabulary.model import Denied
 from tests.integration.portal.browsing import Browser, form_to, read, words
 from tests.integration.portal.conftest import BrowserMaker
@@ -136,6 +138,14 @@ async def test_a_chosen_language_is_kept_for_the_browser_and_the_account(
     await other.submit(await other.get("/login"), "/language", language="fr")
     page = await other.come_in(alice)
     assert dict(read(page).tags)["html"]["lang"] == "de"
+
+
+async def test_who_chose_no_language_gets_mails_in_that_of_the_page(world: World, open_browser: BrowserMaker) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    await open_browser(**{"Accept-Language": "nl-BE,nl;q=0.9"}).come_in(alice)
+    world.installation.enrolment.add_app_password("alice@mailitwize.be", "telephone")
+    with world.installation.database.reading() as connection:
+        assert connection.execute(select(outbox.c.language)).scalars().all()[-1] == "nl"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from mailauth.vocabulary.errors import SessionOver
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal_sessions.people import FIREFOX, link_in, loaded, log_in, mails, set_up
 from tests.world import Person, World
@@ -70,3 +71,16 @@ def test_new_password_leaves_the_link_that_undoes_the_enrolment(world: World, un
     change_password(world, undo)
     assert follow_undo(world, undo) is not None
     assert world.installation.accounts.get("alice").totp is None
+
+
+def test_change_under_way_while_the_owner_undoes_it_all_comes_too_late(world: World, undo: str) -> None:
+    """The intruder's page has loaded its session; by the time it changes the address, that is over."""
+    own_account = world.installation.own_account
+    session = log_in(world, Person("alice@mailitwize.be", "", b"x"))
+    follow_undo(world, undo)
+    before = len(mails(world))
+    with pytest.raises(SessionOver):
+        own_account.ask_for_address(session, "second@example.org", FIREFOX)
+    with pytest.raises(SessionOver):
+        own_account.remove_address(session, FIREFOX)
+    assert len(mails(world)) == before

@@ -8,8 +8,9 @@ from sqlalchemy import select
 
 from mailauth.effects.store import mail_links, tables
 from mailauth.usecases.own_account import MailLink
+from mailauth.usecases.portal_sessions import Session
 from mailauth.vocabulary.errors import InvalidValue, TooMany
-from mailauth.vocabulary.model import Denied, Granted
+from mailauth.vocabulary.model import AccountName, Credential, Denied, Granted
 from tests.integration.portal_sessions.people import (
     FIREFOX,
     in_parallel,
@@ -254,3 +255,16 @@ def test_language_that_was_chosen_is_kept_and_mails_are_written_in_it(world: Wor
     world.installation.enrolment.add_app_password("alice", "telephone")
     with world.installation.database.reading() as connection:
         assert connection.execute(select(tables.outbox.c.language)).scalar_one() == "nl"
+
+
+def test_language_of_the_page_is_that_of_the_mails_until_one_is_chosen(world: World) -> None:
+    alice = world.add("alice")
+    sessions, own_account = world.installation.sessions, world.installation.own_account
+
+    def log_in_on_a_page(language: str) -> Session:
+        return loaded(world, sessions.open(AccountName(alice.name), Credential.PASSWORD, FIREFOX, language))
+
+    assert log_in_on_a_page("fr").language == "fr"
+    assert log_in_on_a_page("de").language == "fr"
+    own_account.set_language(log_in_on_a_page("de"), "nl")
+    assert log_in_on_a_page("de").language == "nl"

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.stack import sandboxes
+from tests.stack import sandboxes, web_mail
 from tests.stack.doors import IN, Door
 from tests.stack.every_door.ways import EXIM, POSTFIX_ON_SASLAUTHD, Way
 from tests.stack.logins.conftest import CHEAP_HASHES
@@ -93,7 +93,7 @@ class Played:
 
 @contextmanager
 def playing(way: Way, directory: Path) -> Iterator[Played]:
-    with sandboxes.running(directory, *way.options(), *CHEAP_HASHES, "--set", FAR) as sandbox:
+    with sandboxes.running(directory, *way.options(), *CHEAP_HASHES, *web_mail.SETTINGS, "--set", FAR) as sandbox:
         site = Site(sandbox, SetUp(way.dovecot, way.postfix))
         try:
             yield _play(way, site)

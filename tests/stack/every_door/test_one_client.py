@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.integration.talking import INTRODUCTION, Talk, auth
+from tests.stack import web_mail
 from tests.stack.bursts import Try, over_imap, sources
 from tests.stack.clients import ELSEWHERE, HOME
 from tests.stack.doors import IN, Door
 from tests.stack.every_door.playing import Played, owner_with_code
-from tests.stack.every_door.ways import EXIM, POSTFIX_ON_SASLAUTHD, Way, ways
+from tests.stack.every_door.ways import EXIM, POSTFIX_ON_SASLAUTHD, Way, address_of_exim, ways
 
 AT_ONCE = 6
 LATER = 3
@@ -52,6 +53,24 @@ def test_several_connections_pass_by_one_door_and_none_from_elsewhere(played: Pl
     assert found == [IN] * LATER, site.log_of(owner.name)
     assert door.login(site, owner.name, typed, ELSEWHERE) == door.refusal()
     assert door.login(site, owner.name, typed) == IN
+
+
+def of_web_mail(way: Way) -> list[Door]:
+    """By Dovecot, and by each server that sends."""
+    imap, *_ = way.of_dovecot
+    sending = web_mail.over_smtp(way.of_postfix, lambda sandbox: sandbox.postfix_submission)
+    exim = web_mail.over_smtp(EXIM, address_of_exim)
+    return [imap, *[sending] * (way.of_postfix != POSTFIX_ON_SASLAUTHD), *[exim] * way.exim]
+
+
+@pytest.mark.parametrize(
+    ("played", "door"),
+    [pytest.param(way, door, id=f"{way}-{door.name}") for way in ways() for door in of_web_mail(way)],
+    indirect=["played"],
+)
+def test_a_web_mail_host_logs_in_at_every_click(played: Played, door: Door) -> None:
+    web_mail.check_a_day(played.site, door)
+    web_mail.check_a_break(played.site, door)
 
 
 @pytest.mark.parametrize("played", [way for way in ways() if way.exim], indirect=True, ids=str)

@@ -76,9 +76,13 @@ def _on_pam(door: Door) -> Door:
     return replace(door, refused=words, unavailable=words)
 
 
-def _exim(sandbox: Sandbox, *login: str) -> Login:
+def address_of_exim(sandbox: Sandbox) -> clients.Address:
     host, port = json.loads((sandbox.dir / "sandbox.json").read_text())["exim"]
-    return clients.swaks((host, port), *login)
+    return host, port
+
+
+def _exim(sandbox: Sandbox, *login: str) -> Login:
+    return clients.swaks(address_of_exim(sandbox), *login)
 
 
 REFUSED_BY_PAM = {

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.stack import sandboxes
+from tests.stack import sandboxes, web_mail
 from tests.stack.people import SetUp, Site, set_ups
 
 CHEAP_HASHES = ("--set", "password.argon2.time_cost=1", "--set", "password.argon2.memory_kib=64")
@@ -21,11 +21,11 @@ CHEAP_HASHES = ("--set", "password.argon2.time_cost=1", "--set", "password.argon
 
 @pytest.fixture(scope="session")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[SetUp, Site]]:
-    """All sites, enforcing since a date long past, with the login memory as shipped."""
+    """All sites, enforcing since a date long past, with the login memory as shipped, a web mail host added."""
     directories = {set_up: tmp_path_factory.mktemp("site") for set_up in set_ups()}
 
     def start(set_up: SetUp) -> Site:
-        options = ("--dovecot", set_up.dovecot, "--postfix", set_up.postfix, *CHEAP_HASHES)
+        options = ("--dovecot", set_up.dovecot, "--postfix", set_up.postfix, *CHEAP_HASHES, *web_mail.SETTINGS)
         sandbox = sandboxes.up(directories[set_up], *options)
         stack.callback(lambda: ended.append(pool.submit(sandbox.down)))
         site = Site(sandbox, set_up)

@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.integration.talking import Talk
-from tests.stack import clients, doors
+from tests.stack import clients, doors, web_mail
 from tests.stack.clients import ELSEWHERE, HOME
 from tests.stack.doors import IMAP, IN, POSTFIX, SIEVE, SUBMISSION
 from tests.stack.people import Site, on_each_dovecot, on_the_first
 
 CONNECTIONS_AT_ONCE = 6
+POSTFIX_BY_SMTPLIB = web_mail.over_smtp(POSTFIX, lambda sandbox: sandbox.postfix_submission)
 
 
 def test_thunderbirds_connections_and_its_smtp_pass_on_one_typed_secret(site: Site) -> None:
@@ -104,3 +105,9 @@ def test_a_disabled_account_is_not_remembered(site: Site) -> None:
     assert IMAP.login(site, owner.name, typed) == IN
     owner.disable()
     assert IMAP.login(site, owner.name, typed) == IMAP.refusal()
+
+
+@pytest.mark.parametrize("door", [IMAP, POSTFIX_BY_SMTPLIB], ids=lambda door: door.name)
+def test_a_web_mail_host_logs_in_at_every_click(site: Site, door: doors.Door) -> None:
+    web_mail.check_a_day(site, door)
+    web_mail.check_a_break(site, door)
