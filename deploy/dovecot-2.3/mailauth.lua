@@ -1,5 +1,5 @@
 local SOCKET_PATH = "/run/mailauth/auth.sock" -- where mailauth listens
-local DEADLINE_S = 10 -- for one login, everything included; mailauth's own is shorter
+local DEADLINE_S = 10 -- for an answer, and for a connection; mailauth's own is shorter
 
 -- Dovecot 2.3 and 2.4: the Lua passdb that asks mailauth.
 --
@@ -26,17 +26,18 @@ local base64 = require("mime.core").b64
 local new_stream = type(unix) == "table" and unix.stream or unix
 
 local MAX_REPLY_BYTES = 16384 -- mailauth's own cap on a line
+local MAX_ID = 0x7fffffff
+local UNCHANGED = {} -- what Dovecot is told of a user who keeps the name they gave
 
--- What is asked of Dovecot, all at once: for each question it first collects everything that
--- it knows of a request. By the name of the field that only that version has.
+-- What is asked of Dovecot: all that mailauth decides or logs by, and all at once, for at each
+-- question it first collects everything that it knows of a request. By the name of the field
+-- that only that version has.
 local TEMPLATES = {
-  service = "service=%{service}\tlip=%{lip}\trip=%{rip}\tlport=%{lport}\trport=%{rport}" -- 2.3
-    .. "\tsecured=%L{secured}\tsession=%{session}\tlocal_name=%{local_name}\tuser=%{user}",
-  protocol = "service=%{protocol}\tlip=%{local_ip}\trip=%{remote_ip}\tlport=%{local_port}\trport=%{remote_port}" -- 2.4
-    .. "\tsecured=%{secured | lower}\tsession=%{session}\tlocal_name=%{local_name}\tuser=%{user}",
+  service = "service=%{service}\trip=%{rip}\tsecured=%L{secured}\tsession=%{session}\tuser=%{user}", -- 2.3
+  protocol = "service=%{protocol}\trip=%{remote_ip}\tsecured=%{secured | lower}\tsession=%{session}\tuser=%{user}", -- 2.4
 }
 local NAME_AND_FIELD = "([%w_]+)=%%L?{([%w_]+)" -- of each of them
-local WITHOUT_CONTROLS = "^(" .. ("[^%c]*"):rep(8, "\t") .. ")\tuser=([^%c]*)$"
+local WITHOUT_CONTROLS = "^(" .. ("[^%c]*"):rep(4, "\t") .. ")\tuser=([^%c]*)$"
 
 local ESCAPES = { ["\0"] = "\0010", ["\1"] = "\0011", ["\t"] = "\001t", ["\r"] = "\001r", ["\n"] = "\001n" }
 local UNESCAPES = { ["0"] = "\0", ["1"] = "\1", t = "\t", r = "\r", n = "\n" }
@@ -79,63 +80,19 @@ local function describe(request)
   return table.concat(parameters, "\t"), request.user
 end
 
-local function connect(deadline)
-  local fresh, problem = new_stream()
-  if not fresh then
-    return problem
-  end
-  fresh:settimeout(math.max(0, deadline - gettime()))
-  local connected
-  connected, problem = fresh:connect(SOCKET_PATH)
-  if not connected then
-    fresh:close()
-    return problem
-  end
-  connection = fresh
-  return nil
-end
-
--- Send the attempt on the kept connection, or once more on a new one if that failed: a Unix
--- socket takes nothing once its other end is closed, so there is no need to look first.
--- Returns nil, or what went wrong; and whether the greeting is still to be read.
-local function send(line, deadline)
-  if connection then
-    connection:settimeout(math.max(0, deadline - gettime()))
-    local sent, problem = connection:send(line)
-    if sent then
-      return nil, false
-    end
-    disconnect()
-    if problem == "timeout" then
-      return "it takes nothing", false
-    end
-  end
-  local problem = connect(deadline)
-  if problem then
-    return problem, false
-  end
-  -- mailauth takes a client's lines before the client has read the greeting.
-  local hello = "VERSION\t1\t1\nCPID\t" .. math.random(1, 2 ^ 31 - 1) .. "\n"
-  local sent
-  sent, problem = connection:send(hello .. line)
-  return not sent and problem or nil, true
-end
-
-local function receive_line(deadline)
-  connection:settimeout(math.max(0, deadline - gettime()))
+local function receive_line()
   local line, problem = connection:receive("*l")
-  if not line then
-    return nil, problem
-  elseif #line > MAX_REPLY_BYTES then
+  if line and #line > MAX_REPLY_BYTES then
     return nil, "a line too long"
   end
-  return line
+  return line, problem
 end
 
 local function skip_greeting(deadline)
   local line, problem
   repeat
-    line, problem = receive_line(deadline)
+    connection:settimeout(math.max(0, deadline - gettime()))
+    line, problem = receive_line()
     if not line then
       return problem
     end
@@ -147,14 +104,63 @@ local function skip_greeting(deadline)
   return nil
 end
 
--- Returns the reply's fields as a table, `verdict` first among them; or nil and a problem.
-local function parse(line, id, user)
-  if line == "OK\t" .. id .. "\tuser=" .. user then -- nearly all, and quicker than below
-    return { verdict = "OK", user = user }
+-- Connect, introduce ourselves, send the attempt and only then read the greeting, for which
+-- mailauth does not wait: all by one deadline. Returns nil, or what went wrong.
+local function send_on_a_new_connection(line)
+  local deadline = gettime() + DEADLINE_S
+  local done, problem
+  connection, problem = new_stream()
+  if not connection then
+    return problem
   end
+  connection:settimeout(DEADLINE_S)
+  done, problem = connection:connect(SOCKET_PATH)
+  if not done then
+    return problem
+  end
+  local hello = "VERSION\t1\t1\nCPID\t" .. math.random(1, MAX_ID) .. "\n"
+  done, problem = connection:send(hello .. line)
+  if not done then
+    return problem
+  end
+  problem = skip_greeting(deadline)
+  connection:settimeout(DEADLINE_S) -- for each answer from now on
+  return problem
+end
+
+-- Send the attempt on the kept connection, or once more on a new one if that failed: a Unix
+-- socket takes nothing once its other end is closed, so there is no need to look first.
+-- Returns nil, or what went wrong.
+local function send(line)
+  if connection then
+    local sent, problem = connection:send(line)
+    if sent then
+      return nil
+    end
+    disconnect()
+    if problem == "timeout" then
+      return "it takes nothing"
+    end
+  end
+  return send_on_a_new_connection(line)
+end
+
+-- Returns mailauth's answer to an attempt, a line; or nil and what went wrong.
+local function ask(id, parameters, user, password)
+  local response = base64("\0" .. user .. "\0" .. password)
+  local problem = send("AUTH\t" .. id .. "\tPLAIN\t" .. parameters .. "\tmailauth=1\tresp=" .. response .. "\n")
+  local answer
+  if not problem then
+    answer, problem = receive_line()
+  end
+  return answer, problem
+end
+
+-- Returns an answer's fields as a table, `verdict` first among them; or nil and a problem.
+local function parse(answer, id)
   local fields = {}
   local position = 0
-  for word in (line .. "\t"):gmatch("([^\t]*)\t") do
+  for word in (answer .. "\t"):gmatch("([^\t]*)\t") do
     position = position + 1
     if position == 1 then
       fields.verdict = word
@@ -171,45 +177,34 @@ local function parse(line, id, user)
   end
   if position < 2 or (fields.verdict ~= "OK" and fields.verdict ~= "FAIL") then
     return nil, "its answer makes no sense"
+  elseif fields.verdict == "OK" and not fields.user then
+    return nil, "it let in nobody by name"
   end
   return fields
 end
 
-local function ask(parameters, user, password)
-  local deadline = gettime() + DEADLINE_S
-  last_id = last_id % (2 ^ 31 - 1) + 1
-  local id = string.format("%d", last_id)
-  local response = base64("\0" .. user .. "\0" .. password)
-  local line = "AUTH\t" .. id .. "\tPLAIN\t" .. parameters .. "\tmailauth=1\tresp=" .. response .. "\n"
-  local problem, greeting = send(line, deadline)
-  if not problem and greeting then
-    problem = skip_greeting(deadline)
-  end
-  local reply, fields
-  if not problem then
-    reply, problem = receive_line(deadline)
-  end
-  if reply then
-    fields, problem = parse(reply, id, user)
-  end
-  if not fields then
-    disconnect()
-  end
-  return fields, problem
+-- Without an answer that can be relied on, nobody knows what this connection says next.
+local function unavailable(problem)
+  disconnect()
+  return dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, "mailauth at " .. SOCKET_PATH .. ": " .. problem
 end
 
 function auth_password_verify(request, password)
   local parameters, user = describe(request)
-  local fields, problem = ask(parameters, user, password)
+  last_id = last_id % MAX_ID + 1
+  local id = tostring(last_id)
+  local answer, problem = ask(id, parameters, user, password)
+  if not answer then
+    return unavailable(problem)
+  elseif answer == "OK\t" .. id .. "\tuser=" .. user then
+    return dovecot.auth.PASSDB_RESULT_OK, UNCHANGED -- nearly all, and quicker than below
+  end
+  local fields
+  fields, problem = parse(answer, id)
   if not fields then
-    return dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, "mailauth at " .. SOCKET_PATH .. ": " .. problem
+    return unavailable(problem)
   elseif fields.verdict == "OK" then
-    if not fields.user then
-      disconnect()
-      return dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, "mailauth let in nobody by name"
-    end
-    -- The same name over again would only be work for Dovecot.
-    return dovecot.auth.PASSDB_RESULT_OK, fields.user ~= user and { user = fields.user } or {}
+    return dovecot.auth.PASSDB_RESULT_OK, { user = fields.user }
   elseif fields.code == "temp_fail" then
     return dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, "mailauth: temporary failure"
   elseif fields.reason then
