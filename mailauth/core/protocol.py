@@ -127,7 +127,8 @@ class Conversation:
                 event = self._line(line)
                 if event is not None:
                     events.append(event)
-            _check_length(self._buffer)
+            if len(self._buffer) > MAX_LINE_BYTES:
+                raise _too_long()
         except ProtocolViolation as violation:
             self._is_broken = True
             self._buffer = b""
@@ -136,7 +137,8 @@ class Conversation:
         return events
 
     def _line(self, line: bytes) -> Event | None:
-        _check_length(line)
+        if len(line) > MAX_LINE_BYTES:
+            raise _too_long()
         command, _, rest = line.partition(b"\t")
         if command == b"AUTH":
             return self._auth(rest)
@@ -171,7 +173,7 @@ class Conversation:
         request_id = self._new_id(id_text)
         mechanism_bytes, has_parameters, pairs = head.partition(b"\t")
         parameters = _parameters(pairs) if has_parameters else {}
-        mechanism = _MECHANISMS.get(mechanism_bytes.upper())
+        mechanism = _MECHANISMS.get(mechanism_bytes) or _MECHANISMS.get(mechanism_bytes.upper())
         if mechanism is None:
             return Malformed(request_id, "", "unknown mechanism", parameters)
         # Exim sends LOGIN with an empty `resp=`; an empty initial response is none.
@@ -281,21 +283,25 @@ def unescape(value: bytes) -> bytes:
     return _ESCAPED.sub(meaning, value)
 
 
-def _check_length(line: bytes) -> None:
-    if len(line) > MAX_LINE_BYTES:
-        raise ProtocolViolation(f"a line of more than {MAX_LINE_BYTES} bytes")
+def _too_long() -> ProtocolViolation:
+    return ProtocolViolation(f"a line of more than {MAX_LINE_BYTES} bytes")
 
 
 def _parameters(pairs: bytes) -> dict[str, str]:
     # Parameters are for policy and log, so odd bytes are kept visible instead of ending the connection.
     text = pairs.decode("utf-8", "backslashreplace")
-    split = [pair.partition("=") for pair in text.split("\t")]
+    split = text.split("\t")
     if len(split) > MAX_PARAMETERS:
         raise ProtocolViolation(f"a request of more than {MAX_PARAMETERS} parameters")
-    if "\x01" in text:
-        split = [(key, has_value, unescape(value.encode()).decode()) for key, has_value, value in split]
-    # A bare key (`secured`, `nologin`) says yes.
-    return {key: value if has_value else "yes" for key, has_value, value in split}
+    is_escaped = "\x01" in text
+    parameters = {}
+    for pair in split:
+        key, has_value, value = pair.partition("=")
+        if is_escaped:
+            value = unescape(value.encode()).decode()
+        # A bare key (`secured`, `nologin`) says yes.
+        parameters[key] = value if has_value else "yes"
+    return parameters
 
 
 def _parse_id(text: bytes) -> int:
@@ -313,7 +319,7 @@ def _plain(request_id: int, decoded: bytes, parameters: dict[str, str]) -> Login
     name = _text(name_bytes)
     if name is None:
         return Malformed(request_id, "", "name is not UTF-8", parameters)
-    if authorisation not in (b"", name_bytes):
+    if authorisation and authorisation != name_bytes:
         return Malformed(request_id, name, "logging in as somebody else is not supported", parameters)
     return Login(request_id, "PLAIN", name, Secret(password), parameters)
 

@@ -5,12 +5,22 @@ passwords into the wrong field.
 """
 
 import logging
-from functools import lru_cache, partial
-from typing import assert_never
+from collections.abc import Mapping
+from functools import lru_cache
 
 from mailauth.effects import log_lines
 from mailauth.effects.log_lines import pair
-from mailauth.vocabulary.model import Address, Attempt, Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.model import (
+    AccountName,
+    Address,
+    Attempt,
+    Credential,
+    Denied,
+    Granted,
+    Reason,
+    Unavailable,
+    Verdict,
+)
 
 _log = logging.getLogger("mailauth.attempt")
 """Its level decides whether attempts are logged; the lines themselves do not go through it."""
@@ -20,46 +30,36 @@ def record(attempt: Attempt, verdict: Verdict, peer: str, milliseconds: float) -
     """Log an attempt and its verdict. `peer` says which process asked."""
     if not _log.isEnabledFor(logging.INFO):
         return
-    log_lines.write("login", partial(_words, attempt, verdict, peer, milliseconds))
+    log_lines.write("login", _words, attempt, verdict, peer, milliseconds)
 
 
 def _words(attempt: Attempt, verdict: Verdict, peer: str, milliseconds: float) -> str:
     account = verdict.account
-    who = f"name_bytes={len(attempt.name.encode('utf-8', 'replace'))}" if account is None else pair("account", account)
-    credential = f" credential={verdict.credential}" if isinstance(verdict, Granted) else ""
-    source = _source(attempt.service, attempt.client)
+    credential = verdict.credential if isinstance(verdict, Granted) else None
+    decided = _decided(_WORDS[type(verdict)], verdict.reason, account, credential)
+    name = f" name_bytes={len(attempt.name.encode('utf-8', 'replace'))}" if account is None else ""
+    source, manner = _circumstances(attempt.service, attempt.client, attempt.mechanism, attempt.secured, peer)
     session = f" {pair('session', attempt.session)}" if attempt.session else ""
-    manner = _manner(attempt.mechanism, attempt.secured, peer)
-    return (
-        f"verdict={_word(verdict)} reason={verdict.reason} {who}{credential}{source}{session}{manner} "
-        f"ms={milliseconds:.1f}"
-    )
+    return f"{decided}{name}{source}{session}{manner} ms={milliseconds:.1f}"
 
 
-# Pairs that are the same for many attempts, each after a space.
+# What is the same for many attempts is worded once.
 
 
 @lru_cache(maxsize=2048)
-def _source(service: str, client: Address | None) -> str:
-    return _pairs({"service": service, "client": client})
+def _decided(word: str, reason: Reason, account: AccountName | None, credential: Credential | None) -> str:
+    return f"verdict={word} reason={reason}{_pairs({'account': account, 'credential': credential})}"
 
 
 @lru_cache(maxsize=2048)
-def _manner(mechanism: str, secured: str, peer: str) -> str:
-    return _pairs({"mechanism": mechanism, "secured": secured, "peer": peer})
+def _circumstances(service: str, client: Address | None, mechanism: str, secured: str, peer: str) -> tuple[str, str]:
+    """Return the pairs before the session and those behind it, each after a space."""
+    source, manner = {"service": service, "client": client}, {"mechanism": mechanism, "secured": secured, "peer": peer}
+    return _pairs(source), _pairs(manner)
 
 
-def _pairs(fields: dict[str, object]) -> str:
+def _pairs(fields: Mapping[str, object]) -> str:
     return "".join(f" {pair(key, str(content))}" for key, content in fields.items() if content not in ("", None))
 
 
-def _word(verdict: Verdict) -> str:
-    match verdict:
-        case Granted():
-            return "granted"
-        case Denied():
-            return "denied"
-        case Unavailable():
-            return "unavailable"
-        case _:
-            assert_never(verdict)
+_WORDS: dict[type[Verdict], str] = {Granted: "granted", Denied: "denied", Unavailable: "unavailable"}

@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import os
 import stat
+import struct
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +33,7 @@ MAX_ID_CHARACTERS = 32
 _SHA256_BLOCK_BYTES = 64
 """FIPS 180-4 s1; RFC 2104's B."""
 _HEADER = "mailauth-key-file 1"
+_length = struct.Struct(">I").pack
 
 
 class Purpose(StrEnum):
@@ -191,7 +193,7 @@ def _joined(*parts: str | bytes) -> bytes:
     joined = b""
     for part in parts:
         encoded = part.encode() if isinstance(part, str) else part
-        joined += len(encoded).to_bytes(4, "big") + encoded
+        joined += _length(len(encoded)) + encoded
     return joined
 
 

@@ -30,23 +30,22 @@ class _Output:
 
     def __init__(self) -> None:
         self.stream: TextIO = sys.stderr
-        self._waiting: list[Callable[[], str]] = []
+        self._waiting: list[tuple[Callable[..., str], tuple[object, ...]]] = []
         self._flush_is_due_on: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
 
-    def write(self, line: Callable[[], str], *, at_once: bool) -> None:
-        """Write a line, and those that wait before it; or let it wait for the end of the event loop's turn.
+    def add(self, words: Callable[..., str], *arguments: object) -> None:
+        """Let a line wait for the end of the event loop's turn, or write it where there is no loop.
 
         It is worded when it is written: several in a row find their code in the processor's cache.
         """
-        self._waiting.append(line)
+        self._waiting.append((words, arguments))
         try:
-            loop = None if at_once else asyncio.get_running_loop()
+            loop = asyncio.get_running_loop()
         except RuntimeError:  # this thread has no event loop
-            loop = None
-        if loop is None:
             self.flush()
-        elif loop is not self._flush_is_due_on:
+            return
+        if loop is not self._flush_is_due_on:
             loop.call_soon(self.flush)
             self._flush_is_due_on = loop
 
@@ -60,7 +59,7 @@ class _Output:
             if lines:
                 # A log that cannot be written (a full disk, a closed pipe) cannot be complained about either.
                 with contextlib.suppress(OSError, ValueError):
-                    self.stream.write("\n".join([line() for line in lines]) + "\n")
+                    self.stream.write("\n".join([words(*arguments) for words, arguments in lines]) + "\n")
                     self.stream.flush()
 
 
@@ -86,8 +85,9 @@ class LineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         try:
-            line = self.format(record)
-            _output.write(lambda: line, at_once=record.levelno >= logging.WARNING)
+            _output.add(str, self.format(record))
+            if record.levelno >= logging.WARNING:
+                _output.flush()
         except Exception:
             self.handleError(record)  # logging's own way: a broken log call must not end a login
 
@@ -107,14 +107,13 @@ def set_up(level: str, stream: TextIO = sys.stderr) -> None:
     logging.captureWarnings(True)
 
 
-def write(event: str, pairs: Callable[[], str]) -> None:
+def write(event: str, pairs: Callable[..., str], *arguments: object) -> None:
     """Write a line of level `info` around `logging`, whose records cost too much where there is one a login.
 
-    `pairs` gives the pairs, joined by single spaces and made by `pair`, or plain words by construction; it must
-    not fail.
+    `pairs`, called with the arguments, gives the pairs, joined by single spaces and made by `pair`, or plain words
+    by construction; it must not fail.
     """
-    moment = time.time()
-    _output.write(lambda: f"{_moment(moment)} info {event} {pairs()}", at_once=False)
+    _output.add(_info_line, time.time(), event, pairs, arguments)
 
 
 def pair(key: str, content: str) -> str:
@@ -127,11 +126,15 @@ def value(content: str) -> str:
     return content if _PLAIN.fullmatch(content) else json.dumps(content)
 
 
+def _info_line(moment: float, event: str, pairs: Callable[..., str], arguments: tuple[object, ...]) -> str:
+    return f"{_moment(moment)} info {event} {pairs(*arguments)}"
+
+
 def _moment(created: float) -> str:
-    second = int(created)
-    return f"{_second(second)}.{int((created - second) * 1000):03d}Z"
+    return _millisecond(int(created * 1000))
 
 
-@lru_cache(maxsize=2)
-def _second(second: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+@lru_cache(maxsize=16)
+def _millisecond(since_epoch: int) -> str:
+    second, millisecond = divmod(since_epoch, 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{millisecond:03d}Z"

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from mailauth.core import otp
@@ -22,6 +23,7 @@ from tests.bench.progress import say
 from tests.bench.servers import CannotMeasure, Server
 
 AT_A_TIME = (1, 10, 50)
+LOOPS = ("asyncio", "uvloop")
 ROUNDS = 3
 ACCOUNTS = 10_000
 REGULARS = 100
@@ -137,11 +139,11 @@ def _rows(
         measure: Callable[[Server], Round],
         start: Callable[[], AbstractContextManager[Server]],
         *,
-        asks_mailauth: bool = False,
+        asks: Server | None = None,
     ) -> Row:
         try:
-            server = running.enter_context(start())
-            return Row(key, title, measure(server), asks_mailauth, needs_warm_up=measure is fast)
+            server = replace(running.enter_context(start()), asks=asks)
+            return Row(key, title, measure(server), asks is ours, needs_warm_up=measure is fast)
         except CannotMeasure as error:
             return Row(key, title, None, missing=str(error))
 
@@ -152,8 +154,8 @@ def _rows(
         lambda at_a_time: driver.run(ours, everybody, at_a_time, seconds=plan.fast_s, once=True),
         asks_mailauth=True,
     )
-    yield other("bare-asyncio", "bare asyncio server, no look-up", fast, lambda: servers.bare(directory, "asyncio"))
-    yield other("bare-uvloop", "bare uvloop server, no look-up", fast, lambda: servers.bare(directory, "uvloop"))
+    for loop in LOOPS:
+        yield other(f"bare-{loop}", f"bare {loop} server, no look-up", fast, partial(servers.bare, directory, loop))
     plain = directory / "passwd-file"
     plain.write_text("".join(f"{p.name}:{{PLAIN}}{p.app_password}\n" for p in people.people))
     yield other(
@@ -170,22 +172,24 @@ def _rows(
         "Dovecot checkpassword, mailauth-checkpassword",
         fast,
         lambda: _dovecot(directory / "helper", lambda d: servers.checkpassword_passdb(d, people.socket)),
-        asks_mailauth=True,
+        asks=ours,
     )
     yield other(
         "checkpassword-python",
         "Dovecot checkpassword, python3 -S -E, standard library",
         slow,
         lambda: _dovecot(directory / "python", lambda d: servers.stdlib_helper_passdb(d, people.socket)),
-        asks_mailauth=True,
+        asks=ours,
     )
     yield other(
         "lua",
         "Dovecot Lua passdb, mailauth.lua",
         fast,
         lambda: _dovecot(directory / "lua", lambda d: servers.lua_passdb(d, people.socket)),
-        asks_mailauth=True,
+        asks=ours,
     )
+    for loop in LOOPS:
+        yield _lua_on_a_bare_server(directory / f"lua-bare-{loop}", loop, fast, running)
     yield other(
         "lua-ok",
         "Dovecot Lua passdb that says OK",
@@ -197,9 +201,21 @@ def _rows(
         "Dovecot PAM, pam_mailauth",
         fast,
         lambda: _dovecot_on_pam(directory / "pam", servers.pam_services(directory / "pam", people.socket)),
-        asks_mailauth=True,
+        asks=ours,
     )
     yield _google_authenticator(directory / "google", plan, driver, people.people[:REGULARS], running)
+
+
+def _lua_on_a_bare_server(directory: Path, loop: str, measure: Callable[[Server], Round], running: ExitStack) -> Row:
+    """The most that mailauth.lua can reach with a server of this kind: it parses, looks nothing up, logs nothing."""
+    key, title = f"lua-bare-{loop}", f"Dovecot Lua passdb, mailauth.lua on the bare {loop} server"
+    try:
+        directory.mkdir(exist_ok=True)
+        asked = running.enter_context(servers.bare(directory, loop))
+        server = running.enter_context(_dovecot(directory, lambda d: servers.lua_passdb(d, asked.socket)))
+        return Row(key, title, measure(replace(server, asks=asked)), needs_warm_up=True)
+    except CannotMeasure as error:
+        return Row(key, title, None, missing=str(error))
 
 
 @contextmanager

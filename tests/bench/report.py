@@ -29,6 +29,8 @@ MARKS = (
     Mark("code", "hash", 0.85, "password + code / the hash alone"),
     Mark("checkpassword", "checkpassword-python", 8.0, "mailauth-checkpassword / Python helper"),
     Mark("lua", "lua-ok", 0.55, "mailauth.lua / Lua passdb that says OK"),
+    Mark("lua-bare-asyncio", "lua-ok", None, "mailauth.lua on a bare asyncio server / the same"),
+    Mark("lua-bare-uvloop", "lua-ok", None, "mailauth.lua on a bare uvloop server / the same"),
     Mark("lua", "pam-google", 15.0, "mailauth.lua / PAM google-authenticator"),
     Mark("pam", "pam-google", 2.5, "pam_mailauth / PAM google-authenticator"),
 )
@@ -82,7 +84,8 @@ def text(outcome: Outcome) -> str:
     )
     notes = [
         f"Medians of the rounds; successes only. p50, p99 and CPU a login: at {JUDGED_AT} at a time.",
-        f"CPU is that of a server with all its processes; the driver takes {_driver_us(outcome):.0f} us besides.",
+        "CPU is that of a server with all its processes, and of whom it asks; "
+        f"the driver takes {_driver_us(outcome):.0f} us besides.",
         *(f"Left out: {row.title}: {row.missing}" for row in outcome.rows if row.missing),
     ]
     marks = tabulate(

@@ -70,15 +70,17 @@ class CannotMeasure(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers on a socket."""
+    """A server that answers on a socket; `asks` is the one that it asks at each login, if any."""
 
     socket: Path
     pid: int
     log: Path
+    asks: "Server | None" = None
 
     def cpu_s(self) -> float:
-        """Return the CPU time that it and all its processes have used, ended ones included."""
-        return sum(_cpu_ticks(pid) for pid in _tree(self.pid)) / _TICKS
+        """Return the CPU time that it, all its processes (ended ones included) and whom it asks have used."""
+        asked_s = 0.0 if self.asks is None else self.asks.cpu_s()
+        return sum(_cpu_ticks(pid) for pid in _tree(self.pid)) / _TICKS + asked_s
 
     def memory_mb(self) -> float:
         """Return its resident memory in MB."""

@@ -112,7 +112,8 @@ class AuthConnection(asyncio.Protocol):
         """Take what the peer sent."""
         self._last_heard = time.monotonic()
         conversation = self._conversation
-        owed_before, introduced_before = conversation.owes_bytes, conversation.is_introduced
+        owed_before = conversation.owes_bytes
+        introduced_before = owed_before and conversation.is_introduced
         out: list[bytes] = []
         for event in conversation.feed(data):
             if not self._handle(event, out):
