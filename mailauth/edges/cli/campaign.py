@@ -31,7 +31,8 @@ def announce(context: Context, names: tuple[str, ...], folder: Path | None, as_j
     """Announce two-factor authentication to every account that is neither enrolled nor disabled.
 
     Each account gets it once, however often this is run, and also where a run was interrupted: run it again and it
-    goes on. The mails are queued; `mailauth serve worker` sends them.
+    goes on. After another cutover.date they are written to anew, for what they were told is no longer true. The mails
+    are queued; `mailauth serve worker` sends them.
     """
     with context.installation() as installation:
         ours = installation.campaign
