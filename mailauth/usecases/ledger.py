@@ -26,6 +26,7 @@ from mailauth.effects.store import accounts, factors
 from mailauth.effects.store import limiter as buckets
 from mailauth.effects.store import login_memory as memories
 from mailauth.effects.store.database import Database
+from mailauth.usecases import releases
 from mailauth.usecases.known_wrong import KnownWrong
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.releases import Release, Releases
@@ -170,19 +171,31 @@ class Ledger:
                 if account is not None and has_proved and not admitted.is_fresh_source:
                     buckets.set_passed(connection, account.id, admitted.source.network, now)
                 if account is not None and isinstance(effect, engine.SpendRecoveryCode):
-                    self._tell_of_use(connection, admitted.attempt, account, now)
+                    self._tell_of_use(connection, admitted, account, effect, now)
                 if account is not None and isinstance(effect, engine.SpendStep):
                     memory = admitted.memory
                     memories.remember(connection, account.id, memory.digest, memory.string_digest, memory.profile, now)
                 return replace(granted, release=self._release_token(admitted, effect, now))
         return self._deny(admitted, engine.lost_race(granted), now)
 
-    def _tell_of_use(self, connection: Connection, attempt: Attempt, account: Account, now: datetime) -> None:
-        """Tell the owner that a recovery code is spent, in the transaction that spends it (requirement REC2)."""
+    def _tell_of_use(
+        self,
+        connection: Connection,
+        admitted: Admitted,
+        account: Account,
+        spent: engine.SpendRecoveryCode,
+        now: datetime,
+    ) -> None:
+        """Tell the owner that a recovery code is spent, in the transaction that spends it (requirement REC2).
+
+        Where it may be given back, the mail waits until it can't be any more.
+        """
+        attempt, kind = admitted.attempt, NoticeKind.RECOVERY_CODE_USED
         origin = Origin(attempt.service, attempt.client, attempt.agent)
         left = factors.recovery_codes_left(connection, account.id)
+        key, due_at = (None, now) if admitted.password_is_ours else (_use_of(spent, now), now + releases.LIFE)
         try:
-            self._notices.tell(connection, account.id, NoticeKind.RECOVERY_CODE_USED, origin, now, left=left)
+            self._notices.tell(connection, account.id, kind, origin, now, once_key=key, due_at=due_at, left=left)
         except InvalidValue as error:  # a name that is no mail address must not be locked out for that
             log.warning("an owner cannot be told that a recovery code was used: %s", error)
 
@@ -212,7 +225,9 @@ class Ledger:
         if release is None or account is None or release.account_id != account.id:
             return None
         with self._database.writing() as connection:
-            _unspend(connection, release.effect, release.spent_at)
+            is_unspent = _unspend(connection, release.effect, release.spent_at)
+            if is_unspent and isinstance(release.effect, engine.SpendRecoveryCode):
+                self._notices.withdraw(connection, _use_of(release.effect, release.spent_at))
             memories.forget(connection, release.memory_digest)
             if release.familiar_network is not None:
                 buckets.unset_passed(connection, release.account_id, release.familiar_network)
@@ -296,14 +311,19 @@ def _spend(connection: Connection, effect: engine.Effect, now: datetime) -> bool
             assert_never(effect)
 
 
-def _unspend(connection: Connection, effect: engine.Effect, spent_at: datetime) -> None:
+def _unspend(connection: Connection, effect: engine.Effect, spent_at: datetime) -> bool:
     match effect:
         case engine.SpendStep():
-            factors.unspend_step(connection, effect.totp_id, effect.step, effect.epoch)
+            return factors.unspend_step(connection, effect.totp_id, effect.step, effect.epoch)
         case engine.SpendRecoveryCode():
-            factors.unspend_recovery_code(connection, effect.row_id, effect.epoch, spent_at)
+            return factors.unspend_recovery_code(connection, effect.row_id, effect.epoch, spent_at)
         case _:
             assert_never(effect)
+
+
+def _use_of(spent: engine.SpendRecoveryCode, now: datetime) -> str:
+    """Return the key of the notice about one use of a recovery code."""
+    return f"recovery-code-used {spent.row_id} {now.isoformat()}"
 
 
 def _guess(if_enrolled: splitter.Presented) -> Guess:

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mailauth.core.services import PORTAL
 from mailauth.effects.store import accounts
@@ -89,7 +89,7 @@ class LoginNotices:
         facts = {"count": len(times), "since": times[0].astimezone(UTC).isoformat()}
         return self._tell(seen, NoticeKind.RIGHT_PASSWORD_WRONG_CODE, facts)
 
-    def _tell(self, seen: _Seen, kind: NoticeKind, facts: Mapping[str, object]) -> int:
+    def _tell(self, seen: _Seen, kind: NoticeKind, facts: Mapping[str, Any]) -> int:
         with self._database.writing() as connection:
             account = accounts.load(connection, seen.account)
             if account is None:

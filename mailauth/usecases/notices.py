@@ -21,6 +21,8 @@ _TO_MAILBOX_ONLY = frozenset(
     {NoticeKind.RIGHT_PASSWORD_WRONG_CODE, NoticeKind.PASSWORD_ALONE_REFUSED, NoticeKind.ANNOUNCEMENT}
 )
 """About logins, not about changes of what the account holds."""
+_AT_MAILBOX, _AT_RECOVERY_ADDRESS = "", " recovery-address"
+"""Where a mail goes, as it stands behind the key that it is queued under once."""
 _ID_BYTES = 16
 
 
@@ -48,6 +50,7 @@ class Notices:
         now: datetime,
         *,
         once_key: str | None = None,
+        due_at: datetime | None = None,
         **facts: Any,
     ) -> int:
         """Queue what an owner is to be told, in the caller's transaction; return how many mails that are.
@@ -58,7 +61,8 @@ class Notices:
         that goes). Codes go to the recovery address alone where there is one; the mailbox is told without them.
         CONFIRM_ADDRESS goes to its fact `address` and nowhere else.
 
-        Where something with the same `once_key` was queued before, nothing happens. An account that does not exist
+        Where something with the same `once_key` was queued before, nothing happens; until `due_at` it waits, and may
+        be withdrawn by that key. An account that does not exist
         is told nothing. Raises InvalidValue for an address that no mail can go to.
         """
         to = outbox.addressee(connection, account_id)
@@ -66,7 +70,7 @@ class Notices:
             return 0
         count = 0
         for place, recipient, its_facts in _recipients(kind, to, facts):
-            key = None if once_key is None else f"{once_key}{place}"
+            key = None if once_key is None else once_key + place
             notice = {
                 "account": to.account,
                 "service": origin.service,
@@ -86,9 +90,14 @@ class Notices:
                     content=self._keyring.seal(Purpose.OUTBOX, message_id, content),
                     created_at=now,
                     once_key=key,
+                    due_at=due_at,
                 ),
             )
         return count
+
+    def withdraw(self, connection: Connection, once_key: str) -> None:
+        """Take back what was queued under a key and has not become due: it turned out not to be so."""
+        outbox.withdraw(connection, [once_key + place for place in (_AT_MAILBOX, _AT_RECOVERY_ADDRESS)])
 
     def opened(self, mail: LeasedMail) -> Notice:
         """Return what a queued mail says. Raises SealBroken, KeyUnusable."""
@@ -107,8 +116,8 @@ class Notices:
 def _recipients(kind: NoticeKind, to: Addressee, facts: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     """Return place, address and facts of each mail; the place tells apart what one once_key stands for."""
     if kind is NoticeKind.CONFIRM_ADDRESS:
-        return [("", facts["address"], facts)]
+        return [(_AT_MAILBOX, facts["address"], facts)]
     if to.recovery_address is None or kind in _TO_MAILBOX_ONLY:
-        return [("", to.account, facts)]
+        return [(_AT_MAILBOX, to.account, facts)]
     for_mailbox = {**facts, "codes": []} if "codes" in facts else facts
-    return [("", to.account, for_mailbox), (" recovery-address", to.recovery_address, facts)]
+    return [(_AT_MAILBOX, to.account, for_mailbox), (_AT_RECOVERY_ADDRESS, to.recovery_address, facts)]

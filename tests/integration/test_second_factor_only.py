@@ -1,7 +1,9 @@
 """Asked for the second factor alone, mailauth says where it is in the string and leaves the password to others."""
 
 import pytest
+from sqlalchemy import func, select
 
+from mailauth.effects.store.tables import outbox
 from mailauth.vocabulary.model import Attempt, Credential, Denied, Granted, Reason, Unavailable, Verdict
 from mailauth.vocabulary.secret import Secret
 from tests.world import World, WorldMaker
@@ -105,6 +107,48 @@ async def test_recovery_code_is_given_back_too(world: World) -> None:
     assert isinstance(await ask(world, "alice", "correct horse" + codes[0]), Denied)
     await world.installation.verifier.give_back("alice", token)
     assert isinstance(await ask(world, "alice", "correct horse" + codes[0]), Granted)
+
+
+def due(world: World) -> int:
+    """Return how many mails a worker would take now."""
+    with world.installation.database.reading() as connection:
+        return connection.execute(select(func.count()).where(outbox.c.next_at <= world.clock())).scalar_one()
+
+
+async def test_owner_hears_of_a_recovery_code_once_it_cannot_be_given_back(world: World) -> None:
+    world.enrol("alice")
+    _, codes = world.installation.enrolment.issue_recovery_codes("alice")
+    before = due(world)
+    await granted_token(world, "alice", "correct horse" + codes[0])
+    world.clock.advance(seconds=59)
+    assert due(world) == before
+    world.clock.advance(seconds=1)
+    assert due(world) == before + 1
+
+
+async def test_owner_hears_nothing_of_a_recovery_code_that_was_given_back(world: World) -> None:
+    world.enrol("alice")
+    _, codes = world.installation.enrolment.issue_recovery_codes("alice")
+    before = due(world)
+    token = await granted_token(world, "alice", "wrong horse" + codes[0])
+    await world.installation.verifier.give_back("alice", token)
+    world.clock.advance(minutes=2)
+    assert due(world) == before
+    await granted_token(world, "alice", "correct horse" + codes[0])  # the same code, and this time it stays spent
+    world.clock.advance(minutes=2)
+    assert due(world) == before + 1
+
+
+async def test_owner_hears_of_a_recovery_code_that_could_not_be_given_back(world: World) -> None:
+    world.enrol("alice")
+    _, codes = world.installation.enrolment.issue_recovery_codes("alice")
+    token = await granted_token(world, "alice", "wrong horse" + codes[0])
+    world.installation.enrolment.issue_recovery_codes("alice")
+    world.clock.advance(seconds=1)
+    before = due(world)
+    await world.installation.verifier.give_back("alice", token)
+    world.clock.advance(seconds=59)
+    assert due(world) == before + 1
 
 
 async def test_giving_back_never_unspends_an_older_step(world: World) -> None:

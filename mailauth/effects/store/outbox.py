@@ -5,6 +5,7 @@ same statement that says so. Who delivers a row leases it first, by compare-and-
 send one at once; a lease that ran out (its worker was killed) is anybody's again.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ class Addressee(NamedTuple):
 
 
 class NewMail(NamedTuple):
-    """A mail to be delivered. `once_key`: there is never a second one with the same."""
+    """A mail to be delivered, at once or from `due_at` on. `once_key`: there is never a second one with the same."""
 
     message_id: str
     recipient: str
@@ -41,6 +42,7 @@ class NewMail(NamedTuple):
     content: Sealed
     created_at: datetime
     once_key: str | None = None
+    due_at: datetime | None = None
 
 
 class LeasedMail(NamedTuple):
@@ -80,7 +82,7 @@ def addressee(connection: Connection, account_id: int) -> Addressee | None:
 
 
 def enqueue(connection: Connection, mail: NewMail) -> bool:
-    """Add a mail, due at once; False, and nothing added, where there was one with its once_key.
+    """Add a mail; False, and nothing added, where there was one with its once_key.
 
     Raises InvalidValue for a recipient that is no address (requirement MAIL2).
     """
@@ -94,7 +96,7 @@ def enqueue(connection: Connection, mail: NewMail) -> bool:
         "key_id": mail.content.key_id,
         "state": WAITING,
         "created_at": mail.created_at,
-        "next_at": mail.created_at,
+        "next_at": mail.due_at or mail.created_at,
     }
     if mail.once_key is None:
         connection.execute(insert(outbox).values(row))
@@ -108,6 +110,12 @@ def enqueue(connection: Connection, mail: NewMail) -> bool:
     except IntegrityError:
         return False
     return True
+
+
+def withdraw(connection: Connection, once_keys: Collection[str]) -> None:
+    """Remove mails that have not been tried yet."""
+    is_untouched = (outbox.c.state == WAITING) & (outbox.c.tries == 0)
+    connection.execute(delete(outbox).where(outbox.c.once_key.in_(once_keys), is_untouched))
 
 
 def is_due(connection: Connection, now: datetime) -> bool:
