@@ -101,9 +101,9 @@ class Talk:
         return lines
 
     def introduced(self) -> Self:
-        """Do the handshake."""
-        self.greeting()
+        """Do the handshake. Dovecot 2.4 waits for the client's half before it greets; nobody else minds."""
         self.send(INTRODUCTION)
+        self.greeting()
         return self
 
     def login(self, name: str | bytes, secret: str | bytes, number: int = 1, **parameters: object) -> bytes:

@@ -61,6 +61,18 @@ def test_two_tabs_show_one_secret_and_do_not_confuse_it(visitor: Visitor, newcom
     assert imap(sandbox, newcomer, newcomer.password + phone.code())
 
 
+def test_who_clicks_twice_sends_one_form(visitor: Visitor, newcomer: Account) -> None:
+    """Two would put a code that is spent by now into the place of the recovery codes."""
+    begin(visitor, newcomer)
+    is_held_back = visitor.page.evaluate(
+        """() => {
+            const form = document.querySelector("main form[action='/setup/scan']");
+            return [1, 2].map(() => !form.dispatchEvent(new SubmitEvent("submit", { cancelable: true })));
+        }"""
+    )
+    assert is_held_back == [False, True]
+
+
 def test_leaving_half_way_changes_nothing(come: Come, newcomer: Account, sandbox: Sandbox) -> None:
     before = newcomer.sandbox.command("account", "show", newcomer.name, "--json")
     visitor = come()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 
-from tests.integration.talking import INTRODUCTION, Talk, auth
+from tests.integration.talking import Talk, auth
 from tests.stack.clients import HOME
 from tests.stack.people import Owner, Site, until
 
@@ -31,9 +31,7 @@ def check(site: Site, *, hands_on_the_session: bool) -> None:
         "s\x01",
         "\x7f\x1b[31m",
     ]
-    with Talk(site.sandbox.dovecot_auth_socket) as talk:
-        talk.send(INTRODUCTION)
-        talk.greeting()
+    with Talk(site.sandbox.dovecot_auth_socket).introduced() as talk:
         for number, field in enumerate(fields, start=1):
             reply = _ask(talk, number, owner, secret, field)
             assert reply.startswith(f"OK\t{number}\t".encode()), (field, reply)

@@ -52,7 +52,8 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
     try:
         for listener in listeners:
             accept = functools.partial(connection, listener.allowed_uids)
-            servers.append(await loop.create_unix_server(accept, sock=listener.socket, backlog=listening.BACKLOG))
+            # Not `create_unix_server`: from Python 3.13 on it removes the file at the end, which may be systemd's.
+            servers.append(await loop.create_server(accept, sock=listener.socket, backlog=listening.BACKLOG))
             _log.info("listening", extra={FIELDS: {"socket": listener.path}})
         process.ready()
         await _sweep_until(stop, connections)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.talking import INTRODUCTION, Talk, auth
+from tests.integration.talking import Talk, auth
 from tests.stack import web_mail
 from tests.stack.bursts import Try, over_imap, sources
 from tests.stack.clients import ELSEWHERE, HOME
@@ -123,9 +123,7 @@ def test_dovecots_socket_says_fail_to_whoever_asks_as_postfix_does(played: Playe
         (other.name, other.password),
         ("nobody@mailitwize.be", "correct horse"),
     ]
-    with Talk(site.sandbox.dovecot_auth_socket) as talk:
-        talk.send(INTRODUCTION)  # Dovecot 2.4 waits for it before it greets
-        talk.greeting()
+    with Talk(site.sandbox.dovecot_auth_socket).introduced() as talk:
         for number, (name, secret) in enumerate(refused, start=1):
             line = auth(number, name, secret, service="smtp", client=HOME)
             talk.send(line.replace(b"\tresp=", b"\tnologin\tresp="))
