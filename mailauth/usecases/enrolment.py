@@ -20,10 +20,11 @@ from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.store import accounts, app_passwords, factors, portal_sessions
 from mailauth.effects.store.app_passwords import NewAppPassword
 from mailauth.effects.store.database import Database
+from mailauth.usecases import recovery_address
 from mailauth.usecases.accounts import find
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
-from mailauth.usecases.portal_sessions import Session
+from mailauth.usecases.portal_sessions import Session, account_of
 from mailauth.vocabulary.errors import InvalidValue, NotEnrolled, NothingToConfirm, SessionOver, TooMany
 from mailauth.vocabulary.model import Account, AccountName, AppPassword, Network
 from mailauth.vocabulary.notices import ADMINISTRATOR, NoticeKind, Origin
@@ -138,7 +139,10 @@ class Enrolment:
         return Confirmed(found.name)
 
     def reset(self, account: str, origin: Origin = ADMINISTRATOR, in_session: Session | None = None) -> AccountName:
-        """Take an account's authenticator and recovery codes away, for a fresh enrolment. Raises NotEnrolled."""
+        """Take an account's authenticator and recovery codes away, for a fresh enrolment. Raises NotEnrolled.
+
+        And its recovery address: somebody else may have set it, and the next codes would go there.
+        """
         now = self._clock()
         with self._database.writing() as connection:
             found = self._found(connection, account, in_session)
@@ -146,7 +150,7 @@ class Enrolment:
                 raise NotEnrolled(f"{found.name} has no authenticator")
             factors.void_recovery_codes(connection, found.id, now)
             self._links.void_undoing(connection, found.id, now)
-            self._links.void_confirming(connection, found.id, now)
+            recovery_address.forget(connection, self._notices, found.id, origin, now)
             accounts.raise_epoch(connection, found.id)
             if found.totp is not None:
                 self._notices.tell(connection, found.id, NoticeKind.AUTHENTICATOR_REMOVED, origin, now)
@@ -166,6 +170,7 @@ class Enrolment:
                 )
             digests = [self._keyring.mac(Purpose.RECOVERY_CODE, found.name, code) for code in codes]
             now = self._clock()
+            self._links.void_confirming(connection, found.id, now)
             factors.issue_recovery_codes(connection, found.id, self._keyring.current_id, digests, now)
             accounts.raise_epoch(connection, found.id)
             self._notices.tell(
@@ -184,7 +189,7 @@ class Enrolment:
             found = find(connection, account, self._default_domain)
             digests = [ring.mac(Purpose.RECOVERY_CODE, found.name, folded, key_id=key_id) for key_id in ring.ids]
             row_id = factors.find_recovery_code(connection, found.id, digests)
-            return row_id is not None and factors.spend_recovery_code(connection, row_id, found.epoch, now)
+            return row_id is not None and factors.spend_recovery_code(connection, found.id, row_id, found.epoch, now)
 
     def enrolled_at(self, account: str) -> datetime | None:
         """Return since when the account's authenticator is in force; None where it has none."""
@@ -204,6 +209,7 @@ class Enrolment:
         networks: tuple[Network, ...] = (),
         expires_at: datetime | None = None,
         origin: Origin = ADMINISTRATOR,
+        in_session: Session | None = None,
     ) -> MadeAppPassword:
         """Make an app password for a device. Raises InvalidValue, or TooMany at the cap."""
         name = name.strip()
@@ -214,7 +220,7 @@ class Enrolment:
         if expires_at is not None and expires_at <= now:
             raise InvalidValue("the expiry lies in the past")
         with self._database.writing() as connection:
-            found = find(connection, account, self._default_domain)
+            found = self._found_as_seen(connection, account, in_session)
             if app_passwords.count_live(connection, found.id) >= app_password.CAP_PER_ACCOUNT:
                 raise TooMany(
                     f"{found.name} has {app_password.CAP_PER_ACCOUNT} app passwords, which is the most; "
@@ -254,11 +260,17 @@ class Enrolment:
         with self._database.reading() as connection:
             return app_passwords.of_account(connection, find(connection, account, self._default_domain).id)
 
-    def revoke_app_password(self, account: str, app_password_id: int | None, origin: Origin = ADMINISTRATOR) -> int:
+    def revoke_app_password(
+        self,
+        account: str,
+        app_password_id: int | None,
+        origin: Origin = ADMINISTRATOR,
+        in_session: Session | None = None,
+    ) -> int:
         """Revoke one app password of an account, or (None) all of them. Raises InvalidValue where none is live."""
         now = self._clock()
         with self._database.writing() as connection:
-            found = find(connection, account, self._default_domain)
+            found = self._found_as_seen(connection, account, in_session)
             revoked = app_passwords.revoke(connection, found.id, app_password_id, now)
             if revoked:
                 self._notices.tell(
@@ -269,12 +281,18 @@ class Enrolment:
             raise InvalidValue(f"{found.name} has {which}; see: mailauth app-password list {found.name}")
         return len(revoked)
 
+    def _found_as_seen(self, connection: Connection, account: str, in_session: Session | None) -> Account:
+        """Return an account whose other sessions outlive the change; SessionOver where this one is over."""
+        if in_session is None:
+            return find(connection, account, self._default_domain)
+        return account_of(connection, in_session)
+
     def _found(self, connection: Connection, account: str, in_session: Session | None) -> Account:
         """Return the account that is about to change, once, and let the session outlive that in which it is done."""
         found = find(connection, account, self._default_domain)
         if in_session is not None and (
             found.id != in_session.account_id
-            or not portal_sessions.renew(connection, in_session.id, in_session.epoch, epoch=in_session.epoch + 1)
+            or not portal_sessions.renew(connection, in_session.digest, in_session.epoch, epoch=in_session.epoch + 1)
         ):
             raise SessionOver(f"a session of {in_session.account} is over")
         return found

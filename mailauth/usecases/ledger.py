@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from mailauth.core import engine, limiter, login_memory, splitter
 from mailauth.core.limiter import Bucket, Guess, Kind, Limits, Source
 from mailauth.core.login_memory import Profile, Profiles
+from mailauth.core.services import PORTAL
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.log_lines import FIELDS
 from mailauth.effects.store import accounts, factors
@@ -50,11 +51,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Under which digests, and how, this very login would be remembered; for no time where its client is unknown."""
+    """Under which digests, and how, this very login would be remembered; for no time where its client is unknown.
+
+    `serves`: it may pass by what is remembered. In the portal nobody comes in by that; a session that is open is what
+    binds the string to one browser there, which a network does not.
+    """
 
     digest: bytes
     string_digest: bytes
     profile: Profile
+    serves: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +267,7 @@ class Ledger:
 
     def _use(self, connection: Connection, memory: Memory, account: Account | None, now: datetime) -> bool:
         epoch = None if account is None else account.epoch
-        return memories.use(connection, memory.digest, memory.profile, now, epoch)
+        return memory.serves and memories.use(connection, memory.digest, memory.profile, now, epoch)
 
     def _memory(self, attempt: Attempt, subject: AccountName, account: Account | None) -> Memory:
         secret = attempt.secret.reveal()
@@ -277,6 +283,7 @@ class Ledger:
             digest=self._keyring.mac(Purpose.LOGIN_MEMORY, *bound_to, service_class, network, secret),
             string_digest=self._keyring.mac(Purpose.ACCEPTED_STRING, *bound_to, secret),
             profile=profile,
+            serves=attempt.proves_again or service_class != PORTAL,
         )
 
     def _wrong_digest(self, subject: AccountName, account: Account | None, secret: bytes) -> bytes:
@@ -304,9 +311,9 @@ _PASSWORD_ALONE_IN_PORTAL = frozenset({Reason.TO_ENROL, Reason.PASSWORD_CONFIRME
 def _spend(connection: Connection, effect: engine.Effect, now: datetime) -> bool:
     match effect:
         case engine.SpendStep():
-            return factors.spend_step(connection, effect.totp_id, effect.step, effect.epoch)
+            return factors.spend_step(connection, effect.account_id, effect.totp_id, effect.step, effect.epoch)
         case engine.SpendRecoveryCode():
-            return factors.spend_recovery_code(connection, effect.row_id, effect.epoch, now)
+            return factors.spend_recovery_code(connection, effect.account_id, effect.row_id, effect.epoch, now)
         case _:
             assert_never(effect)
 
@@ -314,9 +321,9 @@ def _spend(connection: Connection, effect: engine.Effect, now: datetime) -> bool
 def _unspend(connection: Connection, effect: engine.Effect, spent_at: datetime) -> bool:
     match effect:
         case engine.SpendStep():
-            return factors.unspend_step(connection, effect.totp_id, effect.step, effect.epoch)
+            return factors.unspend_step(connection, effect.account_id, effect.totp_id, effect.step, effect.epoch)
         case engine.SpendRecoveryCode():
-            return factors.unspend_recovery_code(connection, effect.row_id, effect.epoch, spent_at)
+            return factors.unspend_recovery_code(connection, effect.account_id, effect.row_id, effect.epoch, spent_at)
         case _:
             assert_never(effect)
 

@@ -14,6 +14,7 @@ from mailauth.core.clock import Clock
 from mailauth.effects.store import accounts, app_passwords, factors, mail_links, portal_sessions
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.mail_links import StoredLink
+from mailauth.usecases import recovery_address
 from mailauth.usecases.mailed_links import LinkPurpose, MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.portal_sessions import Session, account_of
@@ -70,7 +71,7 @@ class OwnAccount:
         """Forget the recovery address; it is told so, as the mailbox is. Raises SessionOver."""
         with self._database.writing() as connection:
             account_of(connection, session)
-            self._forget_address(connection, session.account_id, origin, self._clock())
+            recovery_address.forget(connection, self._notices, session.account_id, origin, self._clock())
 
     def open_link(self, token: str) -> MailLink | None:
         """Return what a link is for, without doing it; None for one that serves no more."""
@@ -98,12 +99,6 @@ class OwnAccount:
         self._notices.tell(connection, link.account_id, kind, origin, now, address=link.subject)
         accounts.set_recovery_address(connection, link.account_id, link.subject)
 
-    def _forget_address(self, connection: Connection, account_id: int, origin: Origin, now: datetime) -> None:
-        self._links.void_confirming(connection, account_id, now)
-        if accounts.recovery_address(connection, account_id) is not None:
-            self._notices.tell(connection, account_id, NoticeKind.ADDRESS_CHANGED, origin, now, address="")
-            accounts.set_recovery_address(connection, account_id, None)
-
     def _undo_enrolment(self, connection: Connection, link: StoredLink, origin: Origin, now: datetime) -> None:
         """Take away what came with an enrolment: authenticator, codes, sessions, app passwords made since.
 
@@ -114,7 +109,7 @@ class OwnAccount:
         factors.void_recovery_codes(connection, link.account_id, now)
         app_passwords.revoke(connection, link.account_id, None, now, made_since=since)
         self._links.void_undoing(connection, link.account_id, now)
-        self._forget_address(connection, link.account_id, origin, now)
+        recovery_address.forget(connection, self._notices, link.account_id, origin, now)
         portal_sessions.remove_all(connection, link.account_id)
         accounts.raise_epoch(connection, link.account_id)
         self._notices.tell(connection, link.account_id, NoticeKind.ENROLMENT_UNDONE, origin, now)

@@ -25,6 +25,7 @@ from mailauth.effects.store import accounts
 from mailauth.effects.store import portal_sessions as store
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.portal_sessions import NewSession, StoredSession
+from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.vocabulary.errors import AccountUnknown, NotProved, SessionOver
 from mailauth.vocabulary.model import Account, AccountName, Credential
 from mailauth.vocabulary.notices import Origin
@@ -43,10 +44,12 @@ _BOTH_FACTORS = frozenset({Credential.PASSWORD_AND_CODE, Credential.PASSWORD_AND
 class Session:
     """Somebody who is logged in to the portal, and what their account is and holds at this moment.
 
-    `proved_at`: when `credential` was given last. `id` stays the same where the cookie is renewed.
+    `proved_at`: when `credential` was given last. `id` stays the same where the cookie is renewed; `digest`, the
+    cookie's, does not, and is what every change is bound to: a database may give an id again.
     """
 
     id: int
+    digest: bytes
     account_id: int
     account: AccountName
     epoch: int
@@ -134,7 +137,7 @@ class PortalSessions:
             return None
         if now - found.last_seen_at >= TOUCH_EVERY:
             with self._database.writing(durable=False) as connection:
-                store.touch(connection, found.id, now)
+                store.touch(connection, found.digest, now)
         return _session(found, now)
 
     def renew(self, session: Session, credential: Credential, origin: Origin) -> str:
@@ -148,7 +151,7 @@ class PortalSessions:
         if credential in _BOTH_FACTORS or not session.is_enrolled:
             values |= {"credential": credential, "proved_at": now}
         with self._database.writing() as connection:
-            if not store.renew(connection, session.id, session.epoch, **values):
+            if not store.renew(connection, session.digest, session.epoch, **values):
                 raise SessionOver(f"a session of {session.account} is over")
         return cookie
 
@@ -164,7 +167,7 @@ class PortalSessions:
         values: dict[str, Any] = {"digest": self._digest(cookie), "epoch": session.epoch + 1, "last_seen_at": now}
         if credential is not None:
             values |= {"credential": credential, "proved_at": now}
-        if not store.renew(connection, session.id, session.epoch, **values):
+        if not store.renew(connection, session.digest, session.epoch, **values):
             raise SessionOver(f"a session of {session.account} is over")
         store.remove_all(connection, session.account_id, but=session.id)
         return cookie
@@ -176,8 +179,12 @@ class PortalSessions:
                 store.remove(connection, self._digests(cookie))
 
     def close_all(self, session: Session) -> int:
-        """End every session of the account, this one as well; return how many there were."""
+        """End every session of the account, this one as well; return how many there were.
+
+        Nor does a link serve any more that somebody asked for in one of them, to have an address confirmed.
+        """
         with self._database.writing() as connection:
+            MailedLinks.void_confirming(connection, session.account_id, self._clock())
             return store.remove_all(connection, session.account_id)
 
     def all(self, session: Session) -> tuple[SessionSummary, ...]:
@@ -233,6 +240,7 @@ def account_of(connection: Connection, session: Session) -> Account:
 def _session(found: StoredSession, now: datetime) -> Session:
     return Session(
         id=found.id,
+        digest=found.digest,
         account_id=found.account_id,
         account=found.account,
         epoch=found.epoch,

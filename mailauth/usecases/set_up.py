@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from mailauth.core import alphabet, otp, recovery
+from mailauth.core import alphabet, limiter, otp, recovery
 from mailauth.core.clock import Clock
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.store import accounts, factors
+from mailauth.effects.store import limiter as buckets
 from mailauth.effects.store import portal_sessions as store
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.portal_sessions import Pending
@@ -106,13 +107,13 @@ class SetUp:
         now = self._clock()
         with self._database.writing() as connection:
             account_of(connection, session)
-            before = store.pending(connection, session.id)
+            before = store.pending(connection, session.digest)
             if before is None or _is_over(before, now):
                 sealed = self._keyring.seal(Purpose.PENDING_SEED, _place(session), self._draw(otp.SEED_BYTES))
                 old = None if before is None else before.sealed
                 # Where another tab was quicker, its seed is the one that waits.
-                store.set_pending(connection, session.id, sealed, now, instead_of=old)
-                before = store.pending(connection, session.id)
+                store.set_pending(connection, session.digest, sealed, now, instead_of=old)
+                before = store.pending(connection, session.digest)
         if before is None:
             raise SessionOver(f"a session of {session.account} is over")
         return self._shown(session, before)
@@ -120,15 +121,15 @@ class SetUp:
     def pending(self, session: Session) -> PendingSetUp | None:
         """Return what waits in the session for a code, or None."""
         with self._database.reading() as connection:
-            found = store.pending(connection, session.id)
+            found = store.pending(connection, session.digest)
         return None if found is None or _is_over(found, self._clock()) else self._shown(session, found)
 
     def cancel(self, session: Session) -> None:
         """Forget what waits in the session, if anything does."""
         with self._database.writing() as connection:
-            found = store.pending(connection, session.id)
+            found = store.pending(connection, session.digest)
             if found is not None:
-                store.take_pending(connection, session.id, found.sealed)
+                store.take_pending(connection, session.digest, found.sealed)
 
     def confirm(
         self, session: Session, code: Secret, origin: Origin
@@ -147,7 +148,7 @@ class SetUp:
                 if self._was_spent(connection, session, typed, now):
                     return CodeUsed()
                 raise
-            waiting = store.pending(connection, session.id)
+            waiting = store.pending(connection, session.digest)
             if waiting is None or _is_over(waiting, now):
                 raise NothingToConfirm(f"no set-up of {session.account} waits for a code; begin one first")
             tries = _tries(waiting, now)
@@ -156,9 +157,9 @@ class SetUp:
             seed = self._keyring.unseal(Purpose.PENDING_SEED, _place(session), waiting.sealed)
             match = otp.match(seed, typed, now, last_step=0)
             if match is None:
-                store.count_try(connection, session.id, tries + 1, now)
+                store.count_try(connection, session.digest, tries + 1, now)
                 return WrongCode(otp.drift(seed, typed, now))
-            if not store.take_pending(connection, session.id, waiting.sealed):
+            if not store.take_pending(connection, session.digest, waiting.sealed):
                 return CodeUsed()
             return self._put_in_force(connection, session, account, seed, match.step, origin, now)
 
@@ -176,6 +177,9 @@ class SetUp:
         cookie = self._sessions.carry_over(connection, session, now, Credential.PASSWORD_AND_CODE)
         if not accounts.raise_epoch_from(connection, account.id, session.epoch):
             raise SessionOver(f"{session.account} was changed while its set-up was confirmed")
+        if origin.client is not None:  # both factors were right here: strangers elsewhere are not to lock it out
+            buckets.set_passed(connection, account.id, limiter.source_of(origin.client, ()).network, now)
+        self._links.void_confirming(connection, account.id, now)
         sealed = self._keyring.seal(Purpose.TOTP_SEED, account.name, seed)
         factors.put_in_force(connection, account.id, sealed, step, now)
         if is_replacement:

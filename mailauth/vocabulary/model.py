@@ -24,6 +24,7 @@ class Attempt(NamedTuple):
 
     `second_factor_only`: somebody else checks the password (PAM modules behind ours), and is told where it ends.
     `password_only`: the portal has seen the second factor, or there is none yet; the secret is the password alone.
+    `proves_again`: the portal asks this of who has an open session there, and has given both factors for it.
     `agent`: what the client says it is, in a few words, for the owner to recognise it by.
     """
 
@@ -37,6 +38,7 @@ class Attempt(NamedTuple):
     second_factor_only: bool = False
     password_only: bool = False
     agent: str = ""
+    proves_again: bool = False
 
 
 class Credential(StrEnum):

@@ -52,7 +52,7 @@ async def make(visit: Visit) -> Response:
     try:
         made = await visit.run(
             lambda: enrolment.add_app_password(
-                me.account, name, form.chosen_services(), form.chosen_networks(), expires_at, origin=visit.origin
+                me.account, name, form.chosen_services(), form.chosen_networks(), expires_at, visit.origin, me
             )
         )
     except TooMany:
@@ -108,7 +108,7 @@ async def revoke(visit: Visit) -> Response:
         return await _revoke_page(visit, form, 422)
     me, enrolment = visit.me, visit.installation.enrolment
     try:
-        await visit.run(lambda: enrolment.revoke_app_password(me.account, which, visit.origin))
+        await visit.run(lambda: enrolment.revoke_app_password(me.account, which, visit.origin, me))
     except InvalidValue:  # somebody was quicker; it is revoked, which is what was asked for
         return visit.go("/account/app-passwords")
     return visit.go("/account/app-passwords?done=revoked")

@@ -56,7 +56,7 @@ def asks_code(visit: Visit) -> bool:
 
 
 async def _prove_again(visit: Visit, form: PortalForm, secret: Secret, *, password_only: bool) -> bool:
-    attempt = Attempt(visit.me.account, secret, SERVICE, password_only=password_only)
+    attempt = Attempt(visit.me.account, secret, SERVICE, password_only=password_only, proves_again=True)
     granted = await _verify(visit, form, attempt)
     if granted is None:
         return False

@@ -23,9 +23,11 @@ class PendingTotp(NamedTuple):
 
 
 def _unchanged(owner: ColumnElement[int]) -> ColumnElement[bool]:
+    """The row is still the account's own, a database may give an id again, and that is as it was seen."""
     return exists(
         select(account.c.id).where(
             account.c.id == owner,
+            account.c.id == bindparam("owner"),
             account.c.epoch == bindparam("seen_epoch"),
             account.c.disabled_at.is_(None),
         )
@@ -85,27 +87,29 @@ _FIND_RECOVERY_CODE = select(recovery_code.c.id).where(
 )
 
 
-def spend_step(connection: Connection, totp_id: int, step: int, epoch: int) -> bool:
+def spend_step(connection: Connection, account_id: int, totp_id: int, step: int, epoch: int) -> bool:
     """Raise an active authenticator's last step; False where it was as high already, or the account changed."""
-    values = {"row_id": totp_id, "step": step, "seen_epoch": epoch}
+    values = {"owner": account_id, "row_id": totp_id, "step": step, "seen_epoch": epoch}
     return connection.execute(_SPEND_STEP, values).rowcount == 1
 
 
-def spend_recovery_code(connection: Connection, row_id: int, epoch: int, now: datetime) -> bool:
+def spend_recovery_code(connection: Connection, account_id: int, row_id: int, epoch: int, now: datetime) -> bool:
     """Mark a recovery code as spent; False where it was already, or the account changed."""
-    values = {"row_id": row_id, "seen_epoch": epoch, "now": now}
+    values = {"owner": account_id, "row_id": row_id, "seen_epoch": epoch, "now": now}
     return connection.execute(_SPEND_RECOVERY_CODE, values).rowcount == 1
 
 
-def unspend_step(connection: Connection, totp_id: int, step: int, epoch: int) -> bool:
+def unspend_step(connection: Connection, account_id: int, totp_id: int, step: int, epoch: int) -> bool:
     """Undo `spend_step`; False where another step was spent since, or the account changed."""
-    values = {"row_id": totp_id, "step": step, "seen_epoch": epoch}
+    values = {"owner": account_id, "row_id": totp_id, "step": step, "seen_epoch": epoch}
     return connection.execute(_UNSPEND_STEP, values).rowcount == 1
 
 
-def unspend_recovery_code(connection: Connection, row_id: int, epoch: int, spent_at: datetime) -> bool:
+def unspend_recovery_code(
+    connection: Connection, account_id: int, row_id: int, epoch: int, spent_at: datetime
+) -> bool:
     """Undo `spend_recovery_code`; False where the set was voided since, or the account changed."""
-    values = {"row_id": row_id, "seen_epoch": epoch, "spent": spent_at}
+    values = {"owner": account_id, "row_id": row_id, "seen_epoch": epoch, "spent": spent_at}
     return connection.execute(_UNSPEND_RECOVERY_CODE, values).rowcount == 1
 
 

@@ -35,6 +35,7 @@ class StoredSession(NamedTuple):
     """A session whose account has not changed since, with what the account is and holds now."""
 
     id: int
+    digest: bytes
     account_id: int
     account: AccountName
     epoch: int
@@ -72,6 +73,7 @@ _CODES_LEFT = (
 _GOOD = (
     select(
         portal_session.c.id,
+        portal_session.c.digest,
         portal_session.c.account_id,
         account.c.name,
         account.c.epoch,
@@ -123,17 +125,17 @@ def add(connection: Connection, new: NewSession) -> None:
     connection.execute(insert(portal_session).values(**new._asdict(), pending_tries=0))
 
 
-def touch(connection: Connection, session_id: int, now: datetime) -> None:
+def touch(connection: Connection, digest: bytes, now: datetime) -> None:
     """Note that a session was used."""
-    connection.execute(update(portal_session).where(portal_session.c.id == session_id).values(last_seen_at=now))
+    connection.execute(update(portal_session).where(portal_session.c.digest == digest).values(last_seen_at=now))
 
 
-def renew(connection: Connection, session_id: int, seen_epoch: int, **values: Any) -> bool:
+def renew(connection: Connection, seen_digest: bytes, seen_epoch: int, **values: Any) -> bool:
     """Change a session's columns (its digest, its epoch, what was proved); False where it is no longer good."""
     changed = connection.execute(
         update(portal_session)
         .where(
-            portal_session.c.id == session_id,
+            portal_session.c.digest == seen_digest,
             portal_session.c.epoch == seen_epoch,
             exists(
                 select(account.c.id).where(
@@ -161,7 +163,7 @@ def remove_all(connection: Connection, account_id: int, *, but: int | None = Non
     return connection.execute(statement).rowcount
 
 
-def pending(connection: Connection, session_id: int) -> Pending | None:
+def pending(connection: Connection, digest: bytes) -> Pending | None:
     """Return the authenticator that waits in a session, however long it has waited."""
     row = connection.execute(
         select(
@@ -170,7 +172,7 @@ def pending(connection: Connection, session_id: int) -> Pending | None:
             portal_session.c.pending_at,
             portal_session.c.pending_tries,
             portal_session.c.pending_tried_at,
-        ).where(portal_session.c.id == session_id)
+        ).where(portal_session.c.digest == digest)
     ).one_or_none()
     if row is None or row.pending_seed is None:
         return None
@@ -179,32 +181,32 @@ def pending(connection: Connection, session_id: int) -> Pending | None:
 
 
 def set_pending(
-    connection: Connection, session_id: int, sealed: Sealed, now: datetime, *, instead_of: Sealed | None
+    connection: Connection, digest: bytes, sealed: Sealed, now: datetime, *, instead_of: Sealed | None
 ) -> bool:
     """Let an authenticator wait in a session, provided that what waits there is still what was seen."""
     seen = portal_session.c.pending_seed
     changed = connection.execute(
         update(portal_session)
-        .where(portal_session.c.id == session_id, seen.is_(None) if instead_of is None else seen == instead_of.blob)
+        .where(portal_session.c.digest == digest, seen.is_(None) if instead_of is None else seen == instead_of.blob)
         .values(pending_seed=sealed.blob, pending_key_id=sealed.key_id, pending_at=now)
     )
     return changed.rowcount == 1
 
 
-def count_try(connection: Connection, session_id: int, tries: int, now: datetime) -> None:
+def count_try(connection: Connection, digest: bytes, tries: int, now: datetime) -> None:
     """Note how many wrong codes were typed in a session by now."""
     connection.execute(
         update(portal_session)
-        .where(portal_session.c.id == session_id)
+        .where(portal_session.c.digest == digest)
         .values(pending_tries=tries, pending_tried_at=now)
     )
 
 
-def take_pending(connection: Connection, session_id: int, sealed: Sealed) -> bool:
+def take_pending(connection: Connection, digest: bytes, sealed: Sealed) -> bool:
     """Take an authenticator out of its session; False where another request did so before."""
     changed = connection.execute(
         update(portal_session)
-        .where(portal_session.c.id == session_id, portal_session.c.pending_seed == sealed.blob)
+        .where(portal_session.c.digest == digest, portal_session.c.pending_seed == sealed.blob)
         .values(pending_seed=None, pending_key_id=None, pending_at=None)
     )
     return changed.rowcount == 1
@@ -226,6 +228,7 @@ def purge(connection: Connection, seen_before: datetime, created_before: datetim
 def _session(row: Any) -> StoredSession:
     return StoredSession(
         id=row.id,
+        digest=row.digest,
         account_id=row.account_id,
         account=AccountName(row.name),
         epoch=row.epoch,

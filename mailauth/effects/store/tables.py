@@ -193,6 +193,7 @@ portal_session = Table(
     Column("pending_at", Moment),
     Column("pending_tries", BigInteger, nullable=False, server_default="0"),
     Column("pending_tried_at", Moment),
+    sqlite_autoincrement=True,
 )
 
 mail_link = Table(
@@ -208,6 +209,7 @@ mail_link = Table(
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False, index=True),
     Column("used_at", Moment),
+    sqlite_autoincrement=True,
 )
 
 outbox = Table(
@@ -231,6 +233,7 @@ outbox = Table(
     Column("leased_until", Moment),
     Column("ended_at", Moment),
     Column("last_error", String(300), nullable=False, server_default=""),
+    sqlite_autoincrement=True,
 )
 
 login_activity = Table(

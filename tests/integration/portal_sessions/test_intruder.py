@@ -48,11 +48,26 @@ def reset(world: World, _undo: str) -> object:
     return world.installation.enrolment.reset("alice")
 
 
+def make_new_codes(world: World, _undo: str) -> object:
+    return world.installation.enrolment.issue_recovery_codes("alice")
+
+
+def replace_authenticator(world: World, _undo: str) -> object:
+    alice = Person("alice@mailitwize.be", "", b"x")
+    return set_up(world, alice, log_in(world, alice))
+
+
+def sign_out_everywhere(world: World, _undo: str) -> object:
+    return world.installation.sessions.close_all(log_in(world, Person("alice@mailitwize.be", "", b"x")))
+
+
 def follow_undo(world: World, undo: str) -> object:
     return world.installation.own_account.follow_link(undo, FIREFOX)
 
 
-@pytest.mark.parametrize("way_out", [change_password, reset, follow_undo])
+@pytest.mark.parametrize(
+    "way_out", [change_password, reset, make_new_codes, replace_authenticator, sign_out_everywhere, follow_undo]
+)
 def test_address_that_waits_to_be_confirmed_is_none_any_more(
     world: World, undo: str, way_out: Callable[[World, str], object]
 ) -> None:
@@ -83,4 +98,20 @@ def test_change_under_way_while_the_owner_undoes_it_all_comes_too_late(world: Wo
         own_account.ask_for_address(session, "second@example.org", FIREFOX)
     with pytest.raises(SessionOver):
         own_account.remove_address(session, FIREFOX)
+    with pytest.raises(SessionOver):
+        world.installation.enrolment.add_app_password("alice", "telephone", origin=FIREFOX, in_session=session)
+    with pytest.raises(SessionOver):
+        world.installation.enrolment.revoke_app_password("alice", None, FIREFOX, session)
     assert len(mails(world)) == before
+
+
+def test_reset_takes_the_address_away_that_the_intruder_set(world: World, undo: str) -> None:
+    # REC4
+    before = len(mails(world))
+    reset(world, undo)
+    told = [(to, str(notice.kind)) for to, notice in mails(world)[before:]]
+    assert ("alice@mailitwize.be", "address-changed") in told
+    assert (INTRUDER_S, "address-changed") in told
+    before = len(mails(world))
+    set_up(world, Person("alice@mailitwize.be", "correct horse"))
+    assert {to for to, _ in mails(world)[before:]} == {"alice@mailitwize.be"}

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from mailauth.core import otp
-from mailauth.effects.store import accounts, factors, tables
+from mailauth.effects.store import accounts, factors, limiter, tables
 from mailauth.usecases import set_up as set_ups
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.portal_sessions import PortalSessions, Session
@@ -324,3 +324,12 @@ def test_what_waits_is_sealed_in_the_database(world: World) -> None:
     for file in world.directory.glob("mailauth.db*"):
         assert seed_of(pending) not in file.read_bytes()
         assert pending.secret.encode() not in file.read_bytes()
+
+
+def test_network_of_the_set_up_is_familiar_from_then_on(world: World) -> None:
+    """Who has just proved both factors there is not to be locked out by what strangers try elsewhere."""
+    set_up(world, world.add("alice"))
+    alice = world.installation.accounts.get("alice")
+    with world.installation.database.reading() as connection:
+        assert limiter.last_passed(connection, alice.id, "192.0.2.7") == world.clock()
+        assert limiter.last_passed(connection, alice.id, "192.0.2.8") is None

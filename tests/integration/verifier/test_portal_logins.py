@@ -205,3 +205,20 @@ async def test_throttled_login_waits_for_the_fullest_of_its_buckets(make_world: 
     assert isinstance(throttled, Unavailable)
     assert throttled.retry_after_s is not None
     assert 890 < throttled.retry_after_s <= 900
+
+
+async def test_spent_code_opens_the_portal_to_nobody_and_proves_it_again_in_an_open_session(
+    make_world: WorldMaker,
+) -> None:
+    """A network is not a person: who has seen the code, and sits behind the same address, stays outside."""
+    world = make_world("login_memory.life_s=600")
+    alice = world.enrol("alice")
+    secret = "correct horse" + alice.code(world.clock())
+    assert isinstance(await world.login("alice", secret, "portal"), Granted)
+    refused = await world.login("alice", secret, "portal")
+    assert isinstance(refused, Denied)
+    assert refused.reason is Reason.CODE_REPLAYED_BY_SAME_CLIENT
+    attempt = Attempt("alice", Secret(secret.encode()), "portal", ip_address("192.0.2.7"), proves_again=True)
+    assert isinstance(await world.installation.verifier.verify(attempt), Granted)
+    elsewhere = attempt._replace(client=ip_address("192.0.2.8"))
+    assert isinstance(await world.installation.verifier.verify(elsewhere), Denied)

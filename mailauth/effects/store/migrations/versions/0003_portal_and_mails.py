@@ -38,6 +38,7 @@ def upgrade() -> None:
         _owned("portal_session"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_portal_session")),
         sa.UniqueConstraint("digest", name=op.f("uq_portal_session_digest")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_portal_session_account_id"), "portal_session", ["account_id"], unique=False)
     op.create_table(
@@ -53,6 +54,7 @@ def upgrade() -> None:
         _owned("mail_link"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_link")),
         sa.UniqueConstraint("digest", name=op.f("uq_mail_link_digest")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_mail_link_account_id"), "mail_link", ["account_id"], unique=False)
     op.create_index(op.f("ix_mail_link_expires_at"), "mail_link", ["expires_at"], unique=False)
@@ -76,6 +78,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
         sa.UniqueConstraint("message_id", name=op.f("uq_outbox_message_id")),
         sa.UniqueConstraint("once_key", name=op.f("uq_outbox_once_key")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_outbox_next_at"), "outbox", ["next_at"], unique=False)
     op.create_table(

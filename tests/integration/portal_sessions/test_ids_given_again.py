@@ -1,0 +1,82 @@
+"""An id that a database gives again is not what it was: whoever held it before changes nothing of who has it now."""
+
+import pytest
+from sqlalchemy import select, update
+
+from mailauth.effects.store import factors
+from mailauth.effects.store.tables import portal_session, totp
+from mailauth.usecases.portal_sessions import Session
+from mailauth.vocabulary.errors import SessionOver
+from tests.integration.portal_sessions.people import BOTH, FIREFOX, loaded, log_in, mails
+from tests.world import World
+
+
+def test_id_of_a_session_that_ended_is_not_given_again(world: World) -> None:
+    alice, bob = world.enrol("alice"), world.enrol("bob")
+    sessions = world.installation.sessions
+    cookie = sessions.open(log_in(world, alice).account, BOTH, FIREFOX)
+    ended = loaded(world, cookie).id
+    sessions.close(cookie)
+    assert log_in(world, bob).id > ended
+
+
+@pytest.fixture
+def ended(world: World) -> Session:
+    """Give a session of Mallory's that has ended, whose id a session of Alice's has by now."""
+    mallory, alice = world.enrol("mallory"), world.enrol("alice")
+    sessions = world.installation.sessions
+    cookie = sessions.open(log_in(world, mallory).account, BOTH, FIREFOX)
+    session = loaded(world, cookie)
+    sessions.close(cookie)
+    alice_s = log_in(world, alice)
+    assert session.epoch == alice_s.epoch
+    with world.installation.database.writing() as connection:
+        moved = update(portal_session).where(portal_session.c.id == alice_s.id).values(id=session.id)
+        assert connection.execute(moved).rowcount == 1
+    return session
+
+
+def test_session_that_ended_is_renewed_into_nobody_elses(world: World, ended: Session) -> None:
+    installation = world.installation
+    with installation.database.reading() as connection:
+        before = connection.execute(select(portal_session)).all()
+    with pytest.raises(SessionOver):
+        installation.sessions.renew(ended, BOTH, FIREFOX)
+    with pytest.raises(SessionOver):
+        installation.set_up.begin(ended)
+    with pytest.raises(SessionOver):
+        installation.enrolment.issue_recovery_codes("mallory", FIREFOX, ended)
+    with installation.database.reading() as connection:
+        assert connection.execute(select(portal_session)).all() == before
+    assert installation.set_up.pending(ended) is None
+
+
+def test_code_is_spent_in_the_authenticator_of_its_own_account_alone(world: World) -> None:
+    world.enrol("alice")
+    world.enrol("bob")
+    accounts = world.installation.accounts
+    alice, bob = accounts.get("alice"), accounts.get("bob")
+    assert alice.totp is not None
+    step = alice.totp.last_step + 1
+    with world.installation.database.writing() as connection:
+        assert not factors.spend_step(connection, bob.id, alice.totp.id, step, bob.epoch)
+        assert factors.spend_step(connection, alice.id, alice.totp.id, step, alice.epoch)
+        assert not factors.unspend_step(connection, bob.id, alice.totp.id, step, bob.epoch)
+        steps = {
+            row.account_id: row.last_step for row in connection.execute(select(totp.c.account_id, totp.c.last_step))
+        }
+    assert steps[alice.id] == step
+
+
+def test_recovery_code_is_spent_for_its_own_account_alone(world: World) -> None:
+    for name in ("alice", "bob"):
+        world.enrol(name)
+        world.installation.enrolment.issue_recovery_codes(name)
+    accounts = world.installation.accounts
+    alice, bob = accounts.get("alice"), accounts.get("bob")
+    with world.installation.database.writing() as connection:
+        for row_id in range(1, 11):  # Alice's
+            assert not factors.spend_recovery_code(connection, bob.id, row_id, bob.epoch, world.clock())
+        assert factors.recovery_codes_left(connection, alice.id) == 10
+        assert factors.spend_recovery_code(connection, alice.id, 1, alice.epoch, world.clock())
+    assert mails(world)
