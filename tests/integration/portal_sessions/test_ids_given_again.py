@@ -64,8 +64,6 @@ def test_code_is_spent_in_the_authenticator_of_its_own_account_alone(world: Worl
         assert not factors.unspend_step(connection, bob.id, alice.totp.id, step, bob.epoch)
         spent = connection.execute(select(totp.c.account_id, totp.c.last_step))
         steps = {row.account_id: row.last_step for row in spent}
-            row.account_id: row.last_step for row in connection.execute(select(totp.c.account_id, totp.c.last_step))
-        }
     assert steps[alice.id] == step
 
 
