@@ -31,8 +31,10 @@ async def page(portal: "Portal", request: Request, status: int) -> Response:
     response = portal.pages.show("error.html", visit, status=shown, code=shown)
     if shown in (429, 503):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    if shown == 403:
-        visit.take_along(response)  # the token of the page's own forms belongs to this cookie
+    if shown == 403 and visit.came_with_cookie:
+        # The token of the page's own forms belongs to this cookie. Where none came, another site may have sent the
+        # form, and a new one would take the place of the visitor's own: whoever lost it gets one by GET.
+        visit.take_along(response)
     return response
 
 

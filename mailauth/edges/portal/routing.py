@@ -46,6 +46,8 @@ def page(path: str, whom: For, *, get: Page | None = None, post: Page | None = N
         if request.method == "POST":
             visit.form = await _form(request)
             if not _has_right_token(visit):
+                if not visit.came_with_cookie:
+                    raise HTTPException(403)  # see errors.py: no cookie is set, and without one no fresh form works
                 visit.is_stale, answer = True, _fresh(get)
         elsewhere = _where_instead(visit, whom)
         if elsewhere and visit.is_stale:

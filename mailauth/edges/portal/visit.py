@@ -56,6 +56,11 @@ class Visit:
     is_stale: bool = False
 
     @property
+    def came_with_cookie(self) -> bool:
+        """Tell whether the browser sent a session cookie; with another site's POST it sends none (SameSite=Lax)."""
+        return SESSION_COOKIE in self.request.cookies
+
+    @property
     def me(self) -> Session:
         """The session of a page that is shown to nobody without one."""
         if self.session is None:

@@ -92,6 +92,32 @@ async def test_a_forged_form_is_refused_by_every_page_and_changes_nothing(
         assert browser.cookie == cookie, path
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}, {}],
+    ids=["another site", "null origin", "no origin"],
+)
+async def test_a_forged_form_leaves_the_visitors_cookie_alone(
+    app: Starlette, browser: Browser, headers: dict[str, str]
+) -> None:
+    """Another site's form comes without our cookie (SameSite=Lax); one set in the answer would end the session."""
+    for path in paths(app, "POST"):
+        browser.client.cookies.clear()
+        response = await browser.client.post(path, data=FIELDS, headers=headers)
+        assert response.status_code == 403, path
+        assert "set-cookie" not in response.headers, path
+
+
+async def test_who_lost_the_cookie_logs_in_on_the_next_try(world: World, browser: Browser) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    page = await browser.get("/login")
+    browser.client.cookies.clear()
+    refused = await browser.submit(page, "/login", account=alice.name, password=alice.password)
+    assert refused.status_code == 403
+    assert "Open the page again" in refused.text
+    await browser.come_in(alice)
+
+
 async def test_the_same_forms_are_taken_with_token_and_origin(world: World, app: Starlette, browser: Browser) -> None:
     """The counterpart: what is refused above is refused for its token or origin alone."""
     await _enrolled(world, browser)
