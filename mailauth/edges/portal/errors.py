@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_S = 30
 
-_KNOWN = frozenset({400, 403, 404, 405, 413, 429, 500, 503})
+_KNOWN = frozenset({400, 403, 404, 405, 413, 415, 429, 500, 503})
 
 
 async def page(portal: "Portal", request: Request, status: int) -> Response:
