@@ -4,7 +4,7 @@ The password stands in the answer to the request that made it, and nowhere else;
 the profile of an Apple device.
 """
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -41,13 +41,13 @@ async def show_new(visit: Visit) -> Response:
 async def make(visit: Visit) -> Response:
     """Make one, and show it."""
     form = AppPasswordForm(visit.form, visit.translations, asks_code=asks_code(visit))
-    expires_at = None
-    if form.validate():
-        expires_at = form.chosen_expiry(visit.portal.pages.zone)
-        if expires_at is not None and not visit.now < expires_at < visit.now + LONGEST_EXPIRY:
+    if form.validate() and form.expires.data is not None:
+        today = _today(visit)
+        if not today <= form.expires.data < today + LONGEST_EXPIRY:
             form.expires.errors = [visit.gettext("Choose a day from today on, or leave it empty.")]
     if form.errors or form.expires.errors or not await prove_again(visit, form):
         return _new_page(visit, form, 422)
+    expires_at = form.chosen_expiry(visit.portal.pages.zone)
     me, enrolment, name = visit.me, visit.installation.enrolment, (form.name.data or "").strip()
     try:
         made = await visit.run(
@@ -137,10 +137,13 @@ async def _one(visit: Visit) -> AppPassword:
 
 
 def _new_page(visit: Visit, form: AppPasswordForm, status: int = 200) -> Response:
-    today = visit.now.astimezone(visit.portal.pages.zone).date()
     return visit.portal.pages.show(
-        "new_app_password.html", visit, status, form=form, services=tuple(SERVICES), today=today
+        "new_app_password.html", visit, status, form=form, services=tuple(SERVICES), today=_today(visit)
     )
+
+
+def _today(visit: Visit) -> date:
+    return visit.now.astimezone(visit.portal.pages.zone).date()
 
 
 def _made_page(visit: Visit, made: MadeAppPassword) -> Response:
@@ -161,8 +164,8 @@ routes = [
     page("/account/app-passwords", For.ENROLLED, get=show_all),
     page("/account/app-passwords/new", For.ENROLLED, get=show_new, post=make),
     page("/account/app-passwords/revoke-all", For.ENROLLED, get=show_revoke, post=revoke),
-    page("/account/app-passwords/{id:int}/revoke", For.ENROLLED, get=show_revoke, post=revoke),
-    page("/account/app-passwords/{id:int}/profile", For.ENROLLED, post=give_profile),
-    page("/account/app-passwords/{id:int}/waiting", For.ENROLLED, get=show_waiting),
-    page("/account/app-passwords/{id:int}/waiting.json", For.ENROLLED, get=look_for_login),
+    page("/account/app-passwords/{id:row_id}/revoke", For.ENROLLED, get=show_revoke, post=revoke),
+    page("/account/app-passwords/{id:row_id}/profile", For.ENROLLED, post=give_profile),
+    page("/account/app-passwords/{id:row_id}/waiting", For.ENROLLED, get=show_waiting),
+    page("/account/app-passwords/{id:row_id}/waiting.json", For.ENROLLED, get=look_for_login),
 ]

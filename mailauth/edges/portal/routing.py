@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 from enum import Enum
 
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -28,6 +29,15 @@ MAX_FIELDS = 60
 
 _FORM_TYPE = re.compile(r'application/x-www-form-urlencoded\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
 """The one encoding that our forms have. Others name their charset, and Python decodes by some in quadratic time."""
+
+
+class _RowIdConvertor(IntegerConvertor):
+    """`{id:row_id}` in a path: a number that a row can have. Python reads no number of 5,000 digits."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("row_id", _RowIdConvertor())
 
 
 class For(Enum):

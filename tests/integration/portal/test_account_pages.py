@@ -189,6 +189,8 @@ async def test_what_an_app_password_may_do_can_be_limited(world: World, browser:
     for typed, said in (
         ({"networks": "everywhere"}, "This is not a network"),
         ({"expires": "2025-01-01"}, "Choose a day from today on"),
+        ({"expires": "0001-01-01"}, "Choose a day from today on"),
+        ({"expires": "9999-12-31"}, "Choose a day from today on"),
         ({"services": ""}, ""),
         ({"name": ""}, "Give it a name"),
         ({"name": "x" * 61}, "at most 60 characters"),
@@ -217,6 +219,13 @@ async def test_what_will_stop_working_is_said_first_and_then_it_does(world: Worl
     while isinstance(await world.login(alice.name, password), Granted):
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("digits", [18, 19, 5000])
+async def test_number_that_no_app_password_has_is_not_found(world: World, browser: Browser, digits: int) -> None:
+    await browser.come_in(world.enrol("alice@mailitwize.be"))
+    for page in ("revoke", "waiting", "waiting.json"):
+        assert (await browser.get(f"/account/app-passwords/{'9' * digits}/{page}")).status_code == 404
 
 
 async def test_all_are_revoked_at_once_and_nobody_elses(world: World, browser: Browser) -> None:

@@ -31,7 +31,7 @@ def paths(app: Starlette, method: str) -> list[str]:
         if isinstance(route, Route) and method in (route.methods or ()) and not route.path.startswith("/static/")
     ]
     assert len(found) > 10
-    return [path.replace("{id:int}", "1").replace("{token}", "t" * 43) for path in found]
+    return [path.replace("{id:row_id}", "1").replace("{token}", "t" * 43) for path in found]
 
 
 def everything(world: World) -> dict[str, list[tuple[object, ...]]]:
