@@ -206,17 +206,31 @@ def test_app_password_made_says_which_and_what_it_opens() -> None:
     for words in both(
         write(NoticeKind.APP_PASSWORD_MADE, facts={"name": "Phone", "services": ["imap", "submission"]})
     ):
-        assert "Name: Phone" in words
+        assert 'Name: "Phone"' in words
         assert "Opens: reading mail (IMAP), sending mail (SMTP)" in words
 
 
-def test_names_that_people_gave_cannot_break_out_of_the_html() -> None:
-    name = '<img src="https://evil.example/x.png">&"\''
-    mail = write(NoticeKind.APP_PASSWORD_MADE, facts={"name": name, "services": []})
-    assert name in text_of(mail)
-    page = Page(html_of(mail))
-    assert name in page.words
-    assert "img" not in [tag for tag, _ in page.tags]
+@pytest.mark.parametrize("kind", [NoticeKind.APP_PASSWORD_MADE, NoticeKind.APP_PASSWORD_REVOKED])
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Anna's iPhone 15.2", "Anna's iPhone 15.2"),
+        ("l\u2019ordinateur", "l\u2019ordinateur"),
+        ('<img src="https://evil.example/x.png">&"\'', "img src https evil example x png '"),
+        (
+            "blocked! Unlock within 24 h: https://evil.example/unlock",
+            "blocked Unlock within 24 h https evil example unlock",
+        ),
+        ('" was blocked. Write to help@evil.example', "was blocked Write to help evil example"),
+        ("📱", ""),
+    ],
+)
+def test_name_of_a_device_is_a_quotation_without_a_link(kind: NoticeKind, name: str, shown: str) -> None:
+    mail = write(kind, facts={"name": name, "names": [name], "services": []})
+    for words in both(mail):
+        assert f'"{shown}"' in words
+        assert "evil.example" not in words
+    assert "img" not in [tag for tag, _ in Page(html_of(mail)).tags]
 
 
 @pytest.mark.parametrize("agent", ["Go to https://evil.example/now", "see evil.example", "a\r\nBcc: b@evil.example"])

@@ -1,13 +1,14 @@
 """Who did something from where, in words for the owner of the account; and nothing more than that.
 
-What a client said about itself stands in mails that people trust, so nothing in it may read as a sentence with a link.
+What a client said about itself, and what somebody called a device, stands in mails that people trust, so nothing in it
+may read as a sentence of ours, or with a link.
 """
 
 import re
 from gettext import NullTranslations
 
-_MAX_AGENT_CHARACTERS = 60
-_NOT_PLAIN = re.compile(r"[^\w .,()+-]|(?<!\d)\.|\.(?!\d)")
+_MAX_CHARACTERS = 60
+_NOT_PLAIN = re.compile(r"[^\w .,()'\u2019+-]|(?<!\d)\.|\.(?!\d)")
 """Mail programs make a link of whatever looks like a host name; a dot stays between digits, as in a version."""
 
 
@@ -43,6 +44,11 @@ def origin_words(service: str, client: str, agent: str, provider: str, translati
     return ", ".join(filter(None, (service_words(service, translations), plain(agent), address)))
 
 
+def device_words(name: str) -> str:
+    """Return what somebody called a device, as a quotation."""
+    return f'"{plain(name)}"'
+
+
 def plain(text: str) -> str:
-    """Return what a client said, as words without meaning to any program, on one line."""
-    return " ".join(_NOT_PLAIN.sub(" ", text).split())[:_MAX_AGENT_CHARACTERS]
+    """Return what others said, as words without meaning to any program, on one line."""
+    return " ".join(_NOT_PLAIN.sub(" ", text).split())[:_MAX_CHARACTERS]

@@ -132,6 +132,10 @@ class Mails:
         }
         if "services" in facts:
             facts["services"] = origins.services_words(facts["services"], translations)
+        if "name" in facts:
+            facts["name"] = origins.device_words(facts["name"])
+        if "names" in facts:
+            facts["names"] = [origins.device_words(name) for name in facts["names"]]
         if "since" in facts:
             facts["since"] = self._spoken(datetime.fromisoformat(facts["since"]), language)
         return facts
