@@ -10,7 +10,7 @@ from mailauth.edges.portal.forms import AddressForm, ProofForm
 from mailauth.edges.portal.proving import asks_code, prove_again
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
-from mailauth.vocabulary.errors import InvalidValue, TooMany
+from mailauth.vocabulary.errors import InvalidValue, SessionOver, TooMany
 
 
 async def show_address(visit: Visit) -> Response:
@@ -64,7 +64,10 @@ async def follow_link(visit: Visit) -> Response:
     own_account, token = visit.installation.own_account, visit.request.path_params["token"]
     link = await visit.run(lambda: own_account.follow_link(token, visit.origin))
     if link is not None and visit.session is not None:
-        await visit.hold(visit.cookie)  # what was done may have ended it
+        try:
+            await visit.hold(visit.cookie)
+        except SessionOver:  # what was done has ended it
+            visit.session = None
     return visit.portal.pages.show("link_done.html", visit, 200 if link else 404, link=link)
 
 

@@ -4,6 +4,7 @@ The codes stand in the answer to the very request that made them, and nowhere el
 to make a file of, or to be shown again beside a mistake; nothing of that is kept either.
 """
 
+import contextlib
 import re
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from mailauth.edges.portal.forms import ProofForm, SavedCodeForm, without_separa
 from mailauth.edges.portal.proving import asks_code, prove_again
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
+from mailauth.vocabulary.errors import Overloaded, SessionOver, StoreUnavailable
 from mailauth.vocabulary.secret import Secret
 
 
@@ -30,12 +32,16 @@ async def issue(visit: Visit) -> Response:
         return _page(visit, form, 422)
     me, enrolment = visit.me, visit.installation.enrolment
     _, codes = await visit.run(lambda: enrolment.issue_recovery_codes(me.account, visit.origin, me))
-    await visit.hold(visit.cookie)
-    return show_new(visit, codes, is_first=False)
+    return await show_new(visit, visit.cookie, codes, is_first=False)
 
 
-def show_new(visit: Visit, codes: tuple[str, ...], *, is_first: bool) -> Response:
-    """Show new codes, in the answer to the request that made them."""
+async def show_new(visit: Visit, cookie: str, codes: tuple[str, ...], *, is_first: bool) -> Response:
+    """Show new codes, in the answer to the request that made them, and go on with the session of a cookie.
+
+    They are in force by now and shown nowhere else, so they are shown also where the session ended meanwhile.
+    """
+    with contextlib.suppress(SessionOver, StoreUnavailable, Overloaded):
+        await visit.hold(cookie)
     return _new_page(visit, SavedCodeForm(None, visit.translations), codes, is_first=is_first)
 
 

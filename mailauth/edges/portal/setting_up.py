@@ -76,10 +76,10 @@ async def scan(visit: Visit) -> Response:
         except NothingToConfirm:
             return visit.go("/setup/confirm")
         if isinstance(result, SetUpDone):
+            if not result.is_replacement:
+                return await recovery_codes.show_new(visit, result.cookie, result.codes, is_first=True)
             await visit.hold(result.cookie)
-            if result.is_replacement:
-                return visit.go("/account/authenticator?done=replaced")
-            return recovery_codes.show_new(visit, result.codes, is_first=True)
+            return visit.go("/account/authenticator?done=replaced")
         form.code.errors = [_what_is_wrong(visit, result)]
     pending = await _pending(visit)
     if pending is None:

@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from mailauth.edges.portal.clients import address_of, agent_of
 from mailauth.effects.languages import LANGUAGES
 from mailauth.usecases.portal_sessions import PortalSessions, Session
+from mailauth.vocabulary.errors import SessionOver
 from mailauth.vocabulary.model import AccountName, Address, Credential
 from mailauth.vocabulary.notices import Origin
 from mailauth.wiring import Installation
@@ -116,9 +117,12 @@ class Visit:
         await self.hold(await self.run(lambda: sessions.renew(me, credential, self.origin)))
 
     async def hold(self, cookie: str) -> None:
-        """Go on with a session that a use case has opened."""
+        """Go on with a session that a use case has opened. Raises SessionOver where it has ended since."""
         self.cookie = cookie
-        self.session = await self.run(lambda: self.installation.sessions.load(cookie))
+        session = await self.run(lambda: self.installation.sessions.load(cookie))
+        if session is None:
+            raise SessionOver("a session ended while a page was made")
+        self.session = session
 
     def leave(self) -> None:
         """Go on as a stranger, under a new cookie."""

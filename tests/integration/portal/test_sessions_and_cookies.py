@@ -1,8 +1,13 @@
 """Requirement WEB2: cookies that no script and no other site gets hold of, and values that do not outlive a login."""
 
 import pytest
+from sqlalchemy import delete
 
-from tests.integration.portal.browsing import COOKIE, Browser, words
+from mailauth.effects.store.tables import portal_session
+from mailauth.usecases.enrolment import Enrolment
+from mailauth.usecases.portal_sessions import PortalSessions
+from mailauth.usecases.set_up import SetUp
+from tests.integration.portal.browsing import COOKIE, Browser, codes_on, form_to, words
 from tests.integration.portal.conftest import BrowserMaker
 from tests.world import World
 
@@ -142,6 +147,58 @@ async def test_logging_out_ends_the_session_not_just_the_cookie(
     before = browser.cookie
     await browser.submit(await browser.get("/account"), "/logout")
     assert not await _opens(open_browser, before)
+
+
+def _ends_sessions_after(world: World, monkeypatch: pytest.MonkeyPatch, owner: type, method: str) -> None:
+    """Let a method of a use case be followed at once by the end of all sessions, as by another tab's request."""
+    real = getattr(owner, method)
+
+    def then_ends(*args: object, **named: object) -> object:
+        result = real(*args, **named)
+        with world.installation.database.writing() as connection:
+            connection.execute(delete(portal_session))
+        return result
+
+    monkeypatch.setattr(owner, method, then_ends)
+
+
+async def test_of_two_proofs_at_once_the_late_one_is_sent_to_the_login(
+    world: World, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tabs, or two clicks: the cookie of one of them is renewed by the other."""
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    page = await browser.get("/account/recovery-codes")
+    _ends_sessions_after(world, monkeypatch, PortalSessions, "renew")
+    answer = await browser.post(
+        "/account/recovery-codes", {**form_to(page, "/account/recovery-codes").fields, **browser.proof(alice)}
+    )
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+async def test_new_codes_are_shown_though_their_session_has_ended(
+    world: World, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old ones are void by then, and no other page shows the new ones."""
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    page = await browser.get("/account/recovery-codes")
+    _ends_sessions_after(world, monkeypatch, Enrolment, "issue_recovery_codes")
+    page = await browser.submit(page, "/account/recovery-codes", **browser.proof(alice))
+    assert page.status_code == 200
+    assert len(codes_on(page)) == 10
+    assert (await browser.get("/account")).url.path == "/login"
+
+
+async def test_first_codes_are_shown_though_their_session_has_ended(
+    world: World, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = world.add("alice@mailitwize.be")
+    page = await browser.begin_set_up(alice)
+    _ends_sessions_after(world, monkeypatch, SetUp, "confirm")
+    page = await browser.submit(page, "/setup/scan", code=alice.code(world.clock()))
+    assert page.status_code == 200
+    assert len(codes_on(page)) == 10
 
 
 async def _opens(open_browser: BrowserMaker, cookie: str | None) -> bool:
