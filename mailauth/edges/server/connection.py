@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, assert_never, cast
 
 from mailauth.core import protocol
 from mailauth.core.protocol import Broken, Cancelled, Conversation, Login, Malformed, Say
+from mailauth.core.services import PORTAL
 from mailauth.effects import attempt_log
 from mailauth.effects.log_lines import FIELDS
 from mailauth.usecases.verifier import Verifier
@@ -176,6 +177,9 @@ class AuthConnection(asyncio.Protocol):
             return self._begin(login, self._give_back(login), out)
         started = time.perf_counter()
         attempt = _attempt(login)
+        if attempt.service == PORTAL:
+            # The portal is no client of a socket, and lets in by a password alone whoever has yet to enrol.
+            return self._handle(Malformed(login.id, login.name, "a login to the portal", login.parameters), out)
         verdict = self._context.verifier.verify_at_once(attempt)
         if verdict is None:
             return self._begin(login, self._decide(login, attempt, started), out)

@@ -118,6 +118,20 @@ def test_request_that_cannot_be_read_gets_the_same_text(site: Site, server: Serv
             assert talk.line() == expected
 
 
+@pytest.mark.parametrize("parameter", ["service=portal", "service=Portal", "protocol=portal"])
+def test_login_to_the_portal_does_not_come_by_a_socket(site: Site, server: Server, parameter: str) -> None:
+    """There, a password alone lets in whoever has yet to enrol; that is for our own pages."""
+    alice, bob = site.person(), site.person(enrolled=False)
+    with site.talk() as talk:
+        for number, (name, secret) in enumerate([(alice.name, secret_of(alice)), (bob.name, bob.password)]):
+            request = f"AUTH\t{number}\tPLAIN\t{parameter}\trip=192.0.2.7\tresp=".encode()
+            talk.send(request + plain(name, secret) + b"\n")
+            assert talk.line() == b"FAIL\t%d\tuser=%s\treason=%s" % (number, name.encode(), TEXT)
+        # Neither secret was looked at, so that this code is not spent.
+        assert granted(talk.login(alice.name, secret_of(alice)))
+    server.wait_for(f"reason=request-malformed name_bytes={len(bob.name)} service=portal")
+
+
 def test_link_stands_within_the_first_eighty_characters(site: Site, server: Server) -> None:
     assert TEXT.index(b"https://") + len(b"https://www.mailitwize.be/2fa") <= 80
 
