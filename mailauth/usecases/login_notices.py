@@ -2,7 +2,7 @@
 
 Either somebody has the password and lacks the code (requirement FAC2), or a mail app of the owner's still sends the
 password alone; the owner is told which, with what to do. Noted on the event loop, told by a thread a moment later:
-the time of a reply says nothing of it. Counts are in memory, so that a restart forgets those of the last hour.
+the time of a reply says nothing of it. Counts are in memory, so that a restart forgets those of the last day.
 """
 
 import logging
@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 
 WRONG_CODES = 3
 """How many wrong codes with the right password, within `WITHIN`, are no typing mistake any more."""
-WITHIN = timedelta(hours=1)
+WITHIN = timedelta(hours=24)
+"""Long, since who has the password and patience spreads the tries: two an hour would be 48 a day, never told."""
 MAX_ACCOUNTS = 4096
 """How many accounts are counted for at once; those that were quiet longest go first."""
 MAX_WAITING = 1000

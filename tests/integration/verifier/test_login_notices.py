@@ -102,11 +102,20 @@ async def test_third_wrong_code_with_the_right_password_is_told_once_a_day(world
     assert len(told(world)) == 2
 
 
-async def test_wrong_codes_over_a_day_are_typing_mistakes(world: World) -> None:
+async def test_wrong_codes_by_somebody_patient_are_told(world: World) -> None:
+    """FAC2: repeatedly, however far apart within a day."""
+    alice = world.enrol("alice")
+    for number in range(3):
+        await ask_wrong(world, alice, number)
+        world.clock.advance(hours=11, minutes=59)
+    assert kinds(world) == ["right-password-wrong-code"]
+
+
+async def test_wrong_code_now_and_then_is_a_typing_mistake(world: World) -> None:
     alice = world.enrol("alice")
     for number in range(6):
         await ask_wrong(world, alice, number)
-        world.clock.advance(minutes=31)
+        world.clock.advance(hours=12, minutes=1)
     assert told(world) == []
 
 
