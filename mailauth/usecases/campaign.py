@@ -5,8 +5,10 @@ way is finished by another one, and no run tells anybody twice. Works on threads
 """
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
@@ -103,24 +105,29 @@ class Campaign:
     ) -> Announced:
         """Write the mails that `announce` would queue into a folder, `alice@example.org.eml`, and queue none.
 
-        Raises CannotWriteMails.
+        What is there under these names is replaced. Raises CannotWriteMails.
         """
         done = Announced()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for batch in self._batches(only):
-                with self._database.reading() as connection:
-                    due = [each for each in batch if not outbox.is_remembered(connection, self._once_key(each))]
-                done.told_before += len(batch) - len(due)
-                for account in due:
-                    language = self._languages.negotiate(None, account.language)
-                    mail = self._mails.write(self._notice(account), language, account.name, f"<{account.name}>")
-                    (folder / f"{account.name}.eml").write_bytes(mail.as_bytes())
-                    done.by_language[language] += 1
-                advanced(len(batch))
+            with _own_folder(folder) as folder_fd:
+                self._write_all(folder_fd, only, done, advanced)
         except OSError as error:
             raise CannotWriteMails(f"cannot write into {folder}: {error.strerror}") from error
         return done
+
+    def _write_all(
+        self, folder_fd: int, only: tuple[int, ...] | None, done: Announced, advanced: Callable[[int], object]
+    ) -> None:
+        for batch in self._batches(only):
+            with self._database.reading() as connection:
+                due = [each for each in batch if not outbox.is_remembered(connection, self._once_key(each))]
+            done.told_before += len(batch) - len(due)
+            for account in due:
+                language = self._languages.negotiate(None, account.language)
+                mail = self._mails.write(self._notice(account), language, account.name, f"<{account.name}>")
+                _write_anew(folder_fd, f"{account.name}.eml", mail.as_bytes())
+                done.by_language[language] += 1
+            advanced(len(batch))
 
     def _queue(self, connection: Connection, account: Unenrolled, done: Announced) -> None:
         kind, now, key = NoticeKind.ANNOUNCEMENT, self._clock(), self._once_key(account)
@@ -153,3 +160,28 @@ class Campaign:
         # The name, because numbers of accounts that are gone are given again; hashed, because names can be longer.
         cutover = self._cutover.moment.astimezone(UTC).isoformat()
         return f"{NoticeKind.ANNOUNCEMENT} {cutover} {hashlib.sha256(account.name.encode()).hexdigest()}"
+
+
+@contextmanager
+def _own_folder(folder: Path) -> Iterator[int]:
+    """Give a folder of this user's, made if need be. Raises CannotWriteMails for somebody else's, and OSError.
+
+    An administrator names one under /tmp, where anybody may have made it, or a link by that name, before.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(folder_fd).st_uid != os.geteuid():
+            raise CannotWriteMails(f"cannot write into {folder}: it belongs to somebody else; name a new folder")
+        yield folder_fd
+    finally:
+        os.close(folder_fd)
+
+
+def _write_anew(folder_fd: int, name: str, content: bytes) -> None:
+    """Write a file, in place of any by that name and never through a link."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder_fd)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(name, flags, 0o666, dir_fd=folder_fd), "wb") as file:
+        file.write(content)

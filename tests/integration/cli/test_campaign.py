@@ -143,6 +143,44 @@ def test_folder_that_cannot_be_written_to_is_an_error_without_a_traceback(mailau
     assert refused.stderr.startswith("mailauth: cannot write")
 
 
+def test_second_dry_run_replaces_the_mails_of_the_first(mailauth: CommandLine, tmp_path: Path) -> None:
+    mailauth.run("account", "add", "alice", stdin="pw")
+    for language in ("nl", "fr"):
+        set_language(mailauth, "alice@mailitwize.be", language)
+        mailauth.run("campaign", "announce", "--dry-run", str(tmp_path / "mails"))
+        assert read(tmp_path / "mails" / "alice@mailitwize.be.eml")["Content-Language"] == language
+
+
+def test_dry_run_follows_no_link(mailauth: CommandLine, tmp_path: Path) -> None:
+    """Root names a folder under /tmp, and anybody may have been there before."""
+    mailauth.run("account", "add", "alice", stdin="pw")
+    victim, folder, link = tmp_path / "victim", tmp_path / "mails", tmp_path / "link"
+    victim.write_text("precious")
+    folder.mkdir()
+    mail = folder / "alice@mailitwize.be.eml"
+    mail.symlink_to(victim)
+    mailauth.run("campaign", "announce", "--dry-run", str(folder))
+    assert victim.read_text() == "precious"
+    assert read(mail)["To"] == "alice@mailitwize.be"
+    mail.unlink()
+    link.symlink_to(folder)
+    refused = mailauth.run("campaign", "announce", "--dry-run", str(link), code=1)
+    assert refused.stderr.startswith(f"mailauth: cannot write into {link}: ")
+    assert list(folder.iterdir()) == []
+
+
+def test_dry_run_writes_into_nobody_elses_folder(
+    mailauth: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailauth.run("account", "add", "alice", stdin="pw")
+    folder = tmp_path / "mails"
+    folder.mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    refused = mailauth.run("campaign", "announce", "--dry-run", str(folder), code=1)
+    assert "it belongs to somebody else" in refused.stderr
+    assert list(folder.iterdir()) == []
+
+
 def test_account_that_does_not_exist_is_refused_and_nobody_is_written_to(mailauth: CommandLine) -> None:
     mailauth.run("account", "add", "alice", stdin="pw")
     refused = mailauth.run("campaign", "announce", "--account", "alice", "--account", "nobody", code=1)
