@@ -46,6 +46,10 @@ class Context:
 
         return loading.load(self.config_path)
 
+    def now(self) -> datetime:
+        """Return the moment, for commands that wire nothing up."""
+        return datetime.now(UTC)
+
     @contextmanager
     def installation(self) -> Iterator["Installation"]:
         """Give the wired installation, and close it after."""

@@ -1,19 +1,22 @@
 """`init` and `config`: making, checking, changing and explaining the configuration file."""
 
+import sys
 import textwrap
+from datetime import datetime
 from pathlib import Path
 
 import click
 
+from mailauth.core.policy import parse_cutover
 from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors
 from mailauth.effects import keyring
 from mailauth.effects.configuration import describing, loading
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
-from mailauth.vocabulary.errors import InvalidConfiguration, MailauthError, Mistake
+from mailauth.vocabulary.errors import InvalidConfiguration, InvalidValue, MailauthError, Mistake
 
-DEFAULT_DATE = "2025-05-05T00:00 Europe/Brussels"
+EXAMPLE_DATE = "2030-05-06T00:00 Europe/Brussels"
 FIRST_KEY_ID = "1"
 
 _set_option = click.option(
@@ -33,6 +36,9 @@ _set_option = click.option(
 def init(context: Context, settings: tuple[str, ...], force: bool) -> None:
     """Make the configuration file, the key file and the database; say what to do next.
 
+    A new file needs the cut-over: the moment from which a password alone is refused. It is asked for at a terminal;
+    elsewhere give --set 'cutover.date=2030-05-06T00:00 Europe/Brussels'.
+
     What exists is kept: running it again after a failure goes on where it stopped.
     """
     path = context.config_path
@@ -43,14 +49,33 @@ def init(context: Context, settings: tuple[str, ...], force: bool) -> None:
         click.echo(f"kept     {path}")
         configuration = loading.load(path)
     else:
-        text = loading.with_settings(describing.first_file(DEFAULT_DATE), settings, str(path))
+        text = loading.with_settings(describing.first_file(_date(settings, path)), settings, str(path))
         configuration = loading.parse(text, str(path))
         _make_parent(path)
         loading.replace_file(path, text)
         click.echo(f"written  {path}")
     _make_key(Path(configuration.keys.file))
     _make_database(configuration)
-    click.echo(_next_steps(path, configuration), nl=False)
+    click.echo(_next_steps(path, configuration, context.now()), nl=False)
+
+
+def _date(settings: tuple[str, ...], path: Path) -> str:
+    """Return the cut-over of a new file, asked for where no setting holds it: no date suits everybody."""
+    if any(setting.partition("=")[0].strip() in ("cutover", "cutover.date") for setting in settings):
+        return ""
+    if sys.stdin.isatty():
+        question = f"From when is a second factor required? (such as {EXAMPLE_DATE})"
+        return str(click.prompt(question, value_proc=_moment, err=True))
+    problem = f"is missing; give your own moment as: --set 'cutover.date={EXAMPLE_DATE}'"
+    raise InvalidConfiguration(str(path), (Mistake("cutover.date", problem),))
+
+
+def _moment(typed: str) -> str:
+    try:
+        parse_cutover(typed.strip())
+    except InvalidValue as error:
+        raise click.UsageError(str(error)) from error
+    return typed.strip()
 
 
 def _make_parent(path: Path) -> None:
@@ -89,11 +114,14 @@ def _make_database(configuration: Configuration) -> None:
     click.echo(f"{'kept    ' if before == after else 'migrated'} {url} (revision {after})")
 
 
-def _next_steps(path: Path, configuration: Configuration) -> str:
-    option = "" if path == loading.DEFAULT_PATH else f" --config {path}"
+def _next_steps(path: Path, configuration: Configuration, now: datetime) -> str:
+    first = f"From {configuration.cutover.date} a second factor is required."
+    if configuration.cutover.cutover().has_passed(now):
+        first = _passed_sentence(path, configuration)
+    option = _config_option(path)
     return textwrap.dedent(
         f"""
-        From {configuration.cutover.date} a second factor is required. Next:
+        {first} Next:
           mailauth{option} config check               after each change of {path}
           mailauth{option} account add NAME           password on standard input, or asked for
           mailauth{option} totp enrol NAME            shows a QR code; then: totp confirm NAME
@@ -101,6 +129,17 @@ def _next_steps(path: Path, configuration: Configuration) -> str:
         Then point Dovecot and Postfix at it: see deploy/ and README.md.
         """
     )
+
+
+def _passed_sentence(path: Path, configuration: Configuration) -> str:
+    return (
+        f"The cut-over of {configuration.cutover.date} has passed: a password alone is refused now. Another date: "
+        f"mailauth{_config_option(path)} config set 'cutover.date={EXAMPLE_DATE}'."
+    )
+
+
+def _config_option(path: Path) -> str:
+    return "" if path == loading.DEFAULT_PATH else f" --config {path}"
 
 
 @click.group()
@@ -122,11 +161,15 @@ def check(context: Context, as_json: bool) -> None:
         mistakes = [{"place": mistake.place, "problem": mistake.problem} for mistake in error.mistakes]
         print_json({"file": error.source, "ok": False, "mistakes": mistakes})
         raise SystemExit(1) from error
+    cutover = configuration.cutover.cutover()
     if as_json:
-        print_json({"file": str(context.config_path), "ok": True, "mistakes": []})
-    else:
-        moment = configuration.cutover.cutover().moment
-        click.echo(f"{context.config_path}: no mistake. The cut-over is {moment:%Y-%m-%d %H:%M:%S %Z}.")
+        passed = cutover.has_passed(context.now())
+        shown = {"file": str(context.config_path), "ok": True, "mistakes": [], "cutover_has_passed": passed}
+        print_json(shown)
+        return
+    click.echo(f"{context.config_path}: no mistake. The cut-over is {cutover.moment:%Y-%m-%d %H:%M:%S %Z}.")
+    if cutover.has_passed(context.now()):
+        click.echo(_passed_sentence(context.config_path, configuration))
 
 
 @config.command()

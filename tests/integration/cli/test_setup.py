@@ -4,6 +4,7 @@ import os
 import sqlite3
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,9 @@ from mailauth.effects.configuration import loading
 from mailauth.effects.store import schema
 from tests.integration.cli.conftest import CommandLine
 from tests.world import FakeClock
+
+PAST = "cutover.date=2025-05-05T00:00 Europe/Brussels"
+FUTURE = "cutover.date=2099-05-05T00:00 Europe/Brussels"
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def settings(empty: CommandLine, *more: str) -> list[str]:
         f'server.socket=[{{path="{base}/run/auth.sock"}}]',
         "password.argon2.time_cost=1",
         "password.argon2.memory_kib=64",
-        *more,
+        *(more if any(setting.startswith("cutover") for setting in more) else (PAST, *more)),
     )
     return [word for setting in ours for word in ("--set", setting)]
 
@@ -53,6 +57,33 @@ def test_init_makes_all_that_is_needed(empty: CommandLine) -> None:
     empty.run("db", "check")
     empty.run("account", "add", "alice", stdin="pw")
     assert empty.check("alice", "pw")["reason"] == "before-cutover"
+
+
+def test_init_without_a_date_makes_nothing_and_says_how_to_give_one(empty: CommandLine) -> None:
+    """A date that nobody chose would lock everybody out."""
+    refused = empty.run("init", *settings(empty, "cutover.date=x")[:-2], code=1)
+    assert "cutover.date: is missing" in refused.stderr
+    assert "--set 'cutover.date=2030-05-06T00:00 Europe/Brussels'" in refused.stderr
+    assert list(empty.config.parent.parent.iterdir()) == []
+
+
+def test_init_asks_for_the_date_at_a_terminal(empty: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailauth.edges.cli.setup.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    words = settings(empty, "cutover.date=x")[:-2]
+    asked = empty.run("init", *words, stdin="tomorrow\n 2099-05-05T00:00 Europe/Brussels\n")
+    assert "From when is a second factor required?" in asked.stderr
+    assert "not a time: 'tomorrow'" in asked.stderr
+    assert loading.load(empty.config).cutover.date == "2099-05-05T00:00 Europe/Brussels"
+
+
+@pytest.mark.parametrize("date", [PAST, FUTURE])
+def test_init_and_check_say_when_the_date_has_passed(empty: CommandLine, date: str) -> None:
+    made = empty.run("init", *settings(empty, date)).stdout
+    checked = empty.run("config", "check").stdout
+    has_passed = date == PAST
+    for said in (made, checked):
+        assert ("has passed: a password alone is refused now" in said) is has_passed
+    assert empty.json("config", "check")["cutover_has_passed"] is has_passed
 
 
 def test_init_again_keeps_everything(empty: CommandLine) -> None:
@@ -125,7 +156,12 @@ def test_place_that_cannot_be_made_is_named(empty: CommandLine, what: str) -> No
 
 def test_config_check_of_a_right_file_says_the_moment(mailauth: CommandLine) -> None:
     assert "no mistake. The cut-over is 2025-05-05 00:00:00 CEST." in mailauth.run("config", "check").stdout
-    assert mailauth.json("config", "check") == {"file": str(mailauth.config), "ok": True, "mistakes": []}
+    assert mailauth.json("config", "check") == {
+        "file": str(mailauth.config),
+        "ok": True,
+        "mistakes": [],
+        "cutover_has_passed": True,
+    }
 
 
 FIVE_MISTAKES = """
