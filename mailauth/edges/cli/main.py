@@ -27,6 +27,17 @@ _COMMANDS = {
 """Where each command is; imported when it is asked for, so that `--help` and errors are quick."""
 
 
+_FIRST_SESSION = """\b
+A first session:
+  mailauth init                           asks from when a second factor is required
+  mailauth account add alice@example.org
+  mailauth totp enrol alice@example.org
+  mailauth totp confirm alice@example.org
+  mailauth serve
+"""
+"""Behind the list of commands. Click wraps no paragraph that begins with \\b on a line of its own."""
+
+
 class LateGroup(click.Group):
     """A group whose commands are imported when they are used."""
 
@@ -43,8 +54,21 @@ class LateGroup(click.Group):
         command: click.Command = getattr(module, place[1])
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is meant. For one that there is not, Click suggests only from those imported."""
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches
 
-@click.group(cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"]})
+            near = " or ".join(map(repr, get_close_matches(name, _COMMANDS)))
+            advice = f" Did you mean {near}?" if near else ""
+            ctx.fail(f"No such command {name!r}.{advice}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_FIRST_SESSION)
 @click.version_option(__version__, prog_name="mailauth")
 @click.option(
     "--config",
@@ -57,18 +81,10 @@ class LateGroup(click.Group):
 )
 @click.pass_context
 def cli(ctx: click.Context, config_path: Path) -> None:
-    r"""The second factor for mail servers.
+    """The second factor for mail servers.
 
     A login is password + verification code, password + recovery code, or an app password. Secrets are read from
     standard input or the terminal, never from arguments.
-
-    \b
-    A first session:
-      mailauth init --set 'cutover.date=2025-05-05T00:00 Europe/Brussels'
-      mailauth account add alice@example.org
-      mailauth totp enrol alice@example.org
-      mailauth totp confirm alice@example.org
-      mailauth serve
     """
     ctx.obj = Context(config_path)
 

@@ -250,3 +250,18 @@ def test_help_of_every_command_is_there(mailauth: CommandLine) -> None:
         shown = top.invoke(cli, [name, "--help"])
         assert shown.exit_code == 0
         assert "Usage" in shown.stdout
+
+
+def test_help_shows_a_first_session_line_by_line(mailauth: CommandLine) -> None:
+    lines = [line.strip() for line in mailauth.run("--help").stdout.splitlines()]
+    assert "\\b" not in "".join(lines)
+    start = lines.index("A first session:")
+    assert [line.split()[1] for line in lines[start + 1 :]] == ["init", "account", "totp", "totp", "serve"]
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("acount", "account"), ("polcy", "policy"), ("zzz", None)])
+def test_misspelt_command_is_told_the_one_that_is_near(mailauth: CommandLine, typed: str, meant: str | None) -> None:
+    said = mailauth.run(typed, code=2).stderr
+    assert f"No such command '{typed}'" in said
+    assert ("Did you mean" in said) is (meant is not None)
+    assert meant is None or f"'{meant}'" in said
