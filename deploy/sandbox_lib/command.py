@@ -40,13 +40,13 @@ def down(options: argparse.Namespace) -> None:
 
 
 def stop(options: argparse.Namespace) -> None:
-    known = state.require(Path(options.dir).resolve())
+    known = with_service(state.require(Path(options.dir).resolve()), options.service)
     request(known, command="stop", service=options.service, signal=options.signal)
     state.write(state.ground_of(known), known)
 
 
 def start(options: argparse.Namespace) -> None:
-    known = state.require(Path(options.dir).resolve())
+    known = with_service(state.require(Path(options.dir).resolve()), options.service)
     ground = state.ground_of(known)
     request(known, command="start", service=options.service)
 
@@ -101,6 +101,15 @@ def root_(options: argparse.Namespace) -> None:
         state.say(f"made {options.suite} in {directory}: `up DIR --root {directory}`")
     else:
         state.say(f"{options.suite} is in {directory} already")
+
+
+def with_service(known: dict[str, Any], service: str) -> dict[str, Any]:
+    """Return a sandbox that has been found to have a service. Raises SandboxError."""
+    there = request(known, command="status")["services"]
+    if service not in there:
+        names = ", ".join(there)
+        raise SandboxError(f"there is no {service} in {known['dir']}, only {names} (`deploy/sandbox up --help`)")
+    return known
 
 
 def request(known: dict[str, Any], **words: str) -> dict[str, Any]:

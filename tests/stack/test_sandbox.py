@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -189,6 +190,14 @@ def test_mailauth_can_be_killed_and_started_again(make_sandbox: Callable[..., Sa
     assert sandbox.pid() != pid
     account = sandbox.account(enrolled=True)
     assert clients.imap(sandbox.imap, account.name, account.typed())
+
+
+def test_server_that_is_not_there_is_named_with_those_that_are(sandbox: Sandbox) -> None:
+    for command in ("restart", "stop", "start"):
+        words = [SANDBOX, command, sandbox.dir, "exim"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1
+        assert re.search(r"there is no exim in /\S+, only .*\bdovecot\b", done.stderr), done.stderr
 
 
 def test_set_changes_the_configuration_and_restarts_mailauth_only(
