@@ -1,17 +1,16 @@
 """Configuration in, every object out: the only place that constructs. Opens the key file and the database."""
 
 import logging
-import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
-from pathlib import Path
 
 from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
 from mailauth.core.texts import RefusalTexts
 from mailauth.effects import keyring
+from mailauth.effects.configuration.outside import key_file
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.languages import Languages
 from mailauth.effects.mails.writing import Letterhead, Mails
@@ -152,8 +151,3 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
         delivery=Delivery(database, notices, mails, smtp, clock),
         campaign=Campaign(database, notices, mails, languages, policy.cutover, domain, clock),
     )
-
-
-def key_file(configuration: Configuration) -> Path:
-    """Return where the key file is; a relative path is a systemd credential."""
-    return Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), configuration.keys.file)

@@ -107,7 +107,7 @@ class SmtpServer:
     @asynccontextmanager
     async def conversation(self) -> AsyncIterator[Conversation]:
         """Give an open connection. Raises ServerAway, PasswordFileUnusable."""
-        password = _password(Path(self._password_file)) if self._user else None
+        password = read_password(Path(self._password_file)) if self._user else None
         client = aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
@@ -133,7 +133,8 @@ class SmtpServer:
                 client.close()
 
 
-def _password(path: Path) -> str:
+def read_password(path: Path) -> str:
+    """Return the password in a file that only its owner can read. Raises PasswordFileUnusable."""
     try:
         status = path.stat()
         if stat.S_IMODE(status.st_mode) & 0o077 or (os.geteuid() not in (0, status.st_uid) and status.st_uid != 0):

@@ -107,6 +107,8 @@ def test_unknown_keys_are_refused(text: str, place: str) -> None:
         ("provider", "name", '"two\\nlines"'),
         ("provider", "name", f'"{"x" * 65}"'),
         ("provider", "support", "[]"),
+        ("provider", "support", '"help"'),
+        ("provider", "support", '"https://www.example.org/help"'),
         ("provider", "url", '"ftp://x.example"'),
         ("provider", "url", '"https://"'),
         ("provider", "url", '"https://x.example/a b"'),

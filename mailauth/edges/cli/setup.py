@@ -10,7 +10,7 @@ import click
 from mailauth.core.policy import parse_cutover
 from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors
 from mailauth.effects import keyring
-from mailauth.effects.configuration import describing, loading
+from mailauth.effects.configuration import describing, loading, outside
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
@@ -152,9 +152,15 @@ def config() -> None:
 @pass_context
 @reports_errors
 def check(context: Context, as_json: bool) -> None:
-    """Report every mistake in the configuration file, each with its place; exit 1 if there is one."""
+    """Report every mistake in the configuration file, each with its place; exit 1 if there is one.
+
+    The files that it names are looked at too: the key, the logo, the password for the SMTP server.
+    """
     try:
         configuration = context.configuration()
+        found = outside.mistakes(configuration)
+        if found:
+            raise InvalidConfiguration(str(context.config_path), found)
     except InvalidConfiguration as error:
         if not as_json:
             raise

@@ -1,5 +1,6 @@
 """The portal: every page, the guard around them, and what they all work with."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -16,7 +17,6 @@ from mailauth.edges.portal import (
     addresses,
     app_passwords,
     assets,
-    brand,
     errors,
     help_pages,
     logging_in,
@@ -27,11 +27,22 @@ from mailauth.edges.portal.assets import Assets
 from mailauth.edges.portal.device_settings import MailServers, mail_servers
 from mailauth.edges.portal.guard import Guard
 from mailauth.edges.portal.pages import Pages
+from mailauth.effects import logo
+from mailauth.effects.logo import Logo
 from mailauth.usecases.activity import LoginSeen
 from mailauth.usecases.portal_sessions import Session
-from mailauth.vocabulary.errors import AccountUnknown, NotProved, Overloaded, SessionOver, StoreUnavailable
+from mailauth.vocabulary.errors import (
+    AccountUnknown,
+    InvalidConfiguration,
+    NotProved,
+    Overloaded,
+    SessionOver,
+    StoreUnavailable,
+)
 from mailauth.vocabulary.model import Credential, Network
 from mailauth.wiring import Installation
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +79,9 @@ class Portal:
 
 
 def build(installation: Installation) -> Starlette:
-    """Return the portal of an installation, as an ASGI application. Raises InvalidConfiguration for the logo."""
+    """Return the portal of an installation, as an ASGI application."""
     settings = installation.configuration.portal
-    files = assets.load(settings.colour, brand.read_logo(settings.logo))
+    files = assets.load(settings.colour, _logo(settings.logo))
     cutover = installation.policy.cutover
     portal = Portal(
         installation=installation,
@@ -106,6 +117,15 @@ def build(installation: Installation) -> Starlette:
     app.router.redirect_slashes = False
     app.state.portal = portal
     return app
+
+
+def _logo(path: str) -> Logo | None:
+    """Return the logo, or None where it cannot be used: nobody's login should fail for want of a picture."""
+    try:
+        return logo.read(path)
+    except InvalidConfiguration as error:
+        _log.warning("%s; pages show the provider's name instead", error)
+        return None
 
 
 async def _to_login(_request: Request, _error: Exception) -> Response:

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mailauth.edges.portal.brand import Logo, style_sheet
+from mailauth.edges.portal.brand import style_sheet
 from mailauth.effects.languages import SOURCE
+from mailauth.effects.logo import Logo
 from mailauth.effects.mails.writing import PICTURES
 
 FOLDER = Path(__file__).parent / "static"

@@ -1,46 +1,14 @@
-"""The provider's name, logo and colour, as the pages wear them.
+"""The provider's colour, as the pages wear it.
 
 A colour is chosen by somebody who thinks of a logo. What is written on it, and in it, has to be readable all the
 same: black or white on top, and for links a shade that stands out from either background (WCAG 2.2, 1.4.3).
 """
-
-from dataclasses import dataclass
-from pathlib import Path
-
-from mailauth.vocabulary.errors import InvalidConfiguration, Mistake
 
 TEXT_CONTRAST = 4.5
 """WCAG 2.2, 1.4.3 (AA), for text of ordinary size."""
 LIGHT_BACKGROUND = "#f2f4f7"
 DARK_BACKGROUND = "#1c2128"
 """The least favourable backgrounds of the style sheet, light and dark."""
-MAX_LOGO_BYTES = 256 * 1024
-
-_LOGO_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
-
-
-@dataclass(frozen=True, slots=True)
-class Logo:
-    """The logo's file, as it is served."""
-
-    content: bytes
-    media_type: str
-
-
-def read_logo(path: str) -> Logo | None:
-    """Return the configured logo; None for an empty path. Raises InvalidConfiguration."""
-    if not path:
-        return None
-    media_type = _LOGO_TYPES.get(Path(path).suffix.lower())
-    if media_type is None:
-        raise _mistake("a PNG or SVG file is needed, with a name that ends in .png or .svg")
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise _mistake(f"cannot read {path}: {error.strerror}") from error
-    if len(content) > MAX_LOGO_BYTES:
-        raise _mistake(f"at most {MAX_LOGO_BYTES // 1024} KiB, since it is loaded with every page")
-    return Logo(content, media_type)
 
 
 def style_sheet(colour: str) -> str:
@@ -89,7 +57,3 @@ def _mixed(colour: str, other: str, share: float) -> str:
 
 def _parts(colour: str) -> tuple[int, int, int]:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
-
-
-def _mistake(problem: str) -> InvalidConfiguration:
-    return InvalidConfiguration("configuration", (Mistake("portal.logo", problem),))

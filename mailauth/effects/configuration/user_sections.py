@@ -26,7 +26,9 @@ class Provider(Section):
     name: FilledLine = Field(
         "Mail-IT-Wize", description="The provider's name: the title of the item in the authenticator app."
     )
-    support: FilledLine = Field("support@mailitwize.be", description="The address that users write to for help.")
+    support: FilledLine = Field(
+        "support@mailitwize.be", description="The e-mail address that users write to for help."
+    )
     url: FilledLine = Field(
         "https://www.mailitwize.be/2fa",
         description="Where a refused login sends people: how to set up, or an app password.",
@@ -43,6 +45,11 @@ class Provider(Section):
         if len(value.encode()) > _MAX_PROVIDER_BYTES:
             raise ValueError(f"at most {_MAX_PROVIDER_BYTES} bytes, so that the title and refusals show it whole")
         return value
+
+    @field_validator("support")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        return _checked_address(value)
 
     @field_validator("url")
     @classmethod
@@ -153,10 +160,7 @@ class Mail(Section):
     @field_validator("sender")
     @classmethod
     def _is_address(cls, value: str) -> str:
-        try:
-            return validate_email(value, check_deliverability=False, test_environment=True).normalized
-        except EmailNotValidError as error:
-            raise ValueError(f"not an e-mail address: {error}") from error
+        return _checked_address(value)
 
     @model_validator(mode="after")
     def _is_private(self) -> "Mail":
@@ -165,3 +169,10 @@ class Mail(Section):
         if bool(self.user) != bool(self.password_file):
             raise ValueError("user and password_file go together")
         return self
+
+
+def _checked_address(value: str) -> str:
+    try:
+        return validate_email(value, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError as error:
+        raise ValueError(f"not an e-mail address: {error}") from error

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -162,6 +163,44 @@ def test_config_check_of_a_right_file_says_the_moment(mailauth: CommandLine) -> 
         "mistakes": [],
         "cutover_has_passed": True,
     }
+
+
+def damaged_key(base: Path) -> str:
+    base.joinpath("mailauth.key").chmod(0o644)
+    return "log.level=info"
+
+
+@pytest.mark.parametrize(
+    ("setting", "place", "words"),
+    [
+        (lambda base: f"keys.file={base}/missing.key", "keys.file", "missing.key"),
+        (damaged_key, "keys.file", "chmod 0400"),
+        (lambda base: f"portal.logo={base}/missing.png", "portal.logo", "No such file"),
+        (lambda base: f"portal.logo={base}/mailauth.toml", "portal.logo", ".png or .svg"),
+        (
+            lambda base: f'mail={{user="x", password_file="{base}/missing"}}',
+            "mail.password_file",
+            "No such file",
+        ),
+    ],
+    ids=["key-missing", "key-open", "logo-missing", "logo-no-picture", "password-missing"],
+)
+def test_config_check_looks_at_the_files_that_it_names(
+    mailauth: CommandLine, setting: Callable[[Path], str], place: str, words: str
+) -> None:
+    mailauth.run("config", "set", setting(mailauth.config.parent))
+    said = mailauth.run("config", "check", code=1)
+    assert "1 mistake\n" in said.stderr
+    assert said.stdout == ""
+    [line] = [line for line in said.stderr.splitlines() if f"  {place}: " in line]
+    assert words in line
+    [mistake] = mailauth.json("config", "check", code=1)["mistakes"]
+    assert mistake["place"] == place
+
+
+def test_config_check_leaves_a_credential_of_systemd_to_systemd(mailauth: CommandLine) -> None:
+    mailauth.run("config", "set", "keys.file=mailauth.key")
+    mailauth.run("config", "check")
 
 
 FIVE_MISTAKES = """

@@ -138,8 +138,22 @@ def test_portal_whose_port_is_taken_does_not_start(site: Site, part: str | None)
 
 
 @pytest.mark.parametrize("name", ["missing.png", "auth.sock"], ids=["missing", "no-picture"])
-def test_portal_whose_logo_is_no_picture_does_not_start(site: Site, name: str) -> None:
-    ended = serve(site, f"portal.logo={site.directory / name}", "portal.listen=127.0.0.1:1")
+def test_logo_that_is_no_picture_is_a_warning_and_the_portal_goes_on(site: Site, name: str) -> None:
+    """It is the taken port that ends it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = serve(site, f"portal.logo={site.directory / name}", f"portal.listen={where}")
+    [warning] = [line for line in ended.stderr.splitlines() if "portal.logo: " in line]
+    assert " warning " in warning
+    assert "pages show the provider's name instead" in warning
+    assert ended.stderr.splitlines()[-1].startswith("mailauth: the portal cannot listen on")
+    assert "Traceback" not in ended.stderr
+
+
+def test_missing_key_file_is_no_start(site: Site) -> None:
+    ended = serve(site, f"keys.file={site.directory}/missing.key")
     assert ended.returncode == 1
-    assert "portal.logo: " in ended.stderr
+    assert "missing.key" in ended.stderr
     assert "Traceback" not in ended.stderr
