@@ -10,7 +10,7 @@ import click
 from mailauth.core.policy import parse_cutover
 from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors
 from mailauth.effects import keyring
-from mailauth.effects.configuration import describing, loading, outside
+from mailauth.effects.configuration import describing, foreign, loading, outside
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
@@ -57,6 +57,7 @@ def init(context: Context, settings: tuple[str, ...], force: bool) -> None:
     _make_key(Path(configuration.keys.file))
     _make_database(configuration)
     click.echo(_next_steps(path, configuration, context.now()), nl=False)
+    _warn(configuration)
 
 
 def _date(settings: tuple[str, ...], path: Path) -> str:
@@ -131,6 +132,11 @@ def _next_steps(path: Path, configuration: Configuration, now: datetime) -> str:
     )
 
 
+def _warn(configuration: Configuration) -> None:
+    for warning in foreign.warnings(configuration):
+        click.echo(f"warning: {warning.place}: {warning.problem}", err=True)
+
+
 def _passed_sentence(path: Path, configuration: Configuration) -> str:
     return (
         f"The cut-over of {configuration.cutover.date} has passed: a password alone is refused now. Another date: "
@@ -154,7 +160,8 @@ def config() -> None:
 def check(context: Context, as_json: bool) -> None:
     """Report every mistake in the configuration file, each with its place; exit 1 if there is one.
 
-    The files that it names are looked at too: the key, the logo, the password for the SMTP server.
+    The files that it names are looked at too: the key, the logo, the password for the SMTP server. What is still
+    the default of another provider is a warning.
     """
     try:
         configuration = context.configuration()
@@ -164,18 +171,23 @@ def check(context: Context, as_json: bool) -> None:
     except InvalidConfiguration as error:
         if not as_json:
             raise
-        mistakes = [{"place": mistake.place, "problem": mistake.problem} for mistake in error.mistakes]
-        print_json({"file": error.source, "ok": False, "mistakes": mistakes})
+        print_json({"file": error.source, "ok": False, "mistakes": _listed(error.mistakes)})
         raise SystemExit(1) from error
     cutover = configuration.cutover.cutover()
     if as_json:
         passed = cutover.has_passed(context.now())
-        shown = {"file": str(context.config_path), "ok": True, "mistakes": [], "cutover_has_passed": passed}
-        print_json(shown)
+        warnings = _listed(foreign.warnings(configuration))
+        shown = {"file": str(context.config_path), "ok": True, "mistakes": []}
+        print_json({**shown, "warnings": warnings, "cutover_has_passed": passed})
         return
     click.echo(f"{context.config_path}: no mistake. The cut-over is {cutover.moment:%Y-%m-%d %H:%M:%S %Z}.")
     if cutover.has_passed(context.now()):
         click.echo(_passed_sentence(context.config_path, configuration))
+    _warn(configuration)
+
+
+def _listed(mistakes: tuple[Mistake, ...]) -> list[dict[str, str]]:
+    return [{"place": mistake.place, "problem": mistake.problem} for mistake in mistakes]
 
 
 @config.command()

@@ -161,6 +161,7 @@ def test_config_check_of_a_right_file_says_the_moment(mailauth: CommandLine) -> 
         "file": str(mailauth.config),
         "ok": True,
         "mistakes": [],
+        "warnings": [],
         "cutover_has_passed": True,
     }
 
@@ -201,6 +202,41 @@ def test_config_check_looks_at_the_files_that_it_names(
 def test_config_check_leaves_a_credential_of_systemd_to_systemd(mailauth: CommandLine) -> None:
     mailauth.run("config", "set", "keys.file=mailauth.key")
     mailauth.run("config", "check")
+
+
+OURS_ALONE = {
+    "provider.name": "Other",
+    "provider.support": "help@example.org",
+    "provider.url": "https://www.example.org/2fa",
+    "portal.url": "https://2fa.example.org",
+    "portal.imap": "imap.example.org:993",
+    "portal.smtp": "smtp.example.org:465",
+    "mail.sender": "help@example.org",
+}
+
+
+def test_each_default_of_another_provider_is_a_warning(mailauth: CommandLine) -> None:
+    assert mailauth.run("config", "check").stderr == ""
+    mailauth.run("config", "set", "accounts.default_domain=example.org")
+    left = set(OURS_ALONE)
+    for place, value in OURS_ALONE.items():
+        said = mailauth.run("config", "check")
+        assert "no mistake" in said.stdout
+        assert {line.split(": ")[1] for line in said.stderr.splitlines()} == left
+        assert {warning["place"] for warning in mailauth.json("config", "check")["warnings"]} == left
+        mailauth.run("config", "set", f"{place}={value}")
+        left.remove(place)
+    assert mailauth.run("config", "check").stderr == ""
+
+
+def test_init_warns_of_defaults_of_another_provider(empty: CommandLine) -> None:
+    said = empty.run("init", *settings(empty, "accounts.default_domain=example.org")).stderr
+    assert "warning: mail.sender: is still 'support@mailitwize.be', while accounts.default_domain is example" in said
+
+
+def test_domain_below_the_default_one_is_no_other_provider(mailauth: CommandLine) -> None:
+    mailauth.run("config", "set", "accounts.default_domain=mail.mailitwize.be")
+    assert mailauth.run("config", "check").stderr == ""
 
 
 FIVE_MISTAKES = """
