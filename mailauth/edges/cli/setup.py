@@ -1,11 +1,14 @@
 """`init` and `config`: making, checking, changing and explaining the configuration file."""
 
+import json
+import shlex
 import sys
 import textwrap
 from datetime import datetime
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from mailauth.core.policy import parse_cutover
 from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors
@@ -30,20 +33,33 @@ _set_option = click.option(
 
 @click.command()
 @_set_option
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    help="Put all in there: key, database and socket, and the configuration file unless --config names another.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing configuration file. Key and database stay.")
 @pass_context
 @reports_errors
-def init(context: Context, settings: tuple[str, ...], force: bool) -> None:
+def init(context: Context, settings: tuple[str, ...], directory: Path | None, force: bool) -> None:
     """Make the configuration file, the key file and the database; say what to do next.
 
     A new file needs the cut-over: the moment from which a password alone is refused. It is asked for at a terminal;
     elsewhere give --set 'cutover.date=2030-05-06T00:00 Europe/Brussels'.
 
+    Key, database and socket are where the configuration says, whichever file that is: by default
+    /etc/mailauth/mailauth.key, /var/lib/mailauth/mailauth.db and /run/mailauth/auth.sock. To try it out, use --dir.
+
     What exists is kept: running it again after a failure goes on where it stopped.
     """
     path = context.config_path
+    if directory is not None:
+        if not _is_named("config_path"):
+            path = directory / loading.DEFAULT_PATH.name
+        settings = (*_settings_in(directory), *settings)
     if path.exists() and not force:
-        if settings:
+        if settings and not _are_in_force(path, settings):
             problem = "exists; change it with `mailauth config set`, or replace it with --force"
             raise InvalidConfiguration(str(path), (Mistake("file", problem),))
         click.echo(f"kept     {path}")
@@ -58,6 +74,24 @@ def init(context: Context, settings: tuple[str, ...], force: bool) -> None:
     _make_database(configuration)
     click.echo(_next_steps(path, configuration, context.now()), nl=False)
     _warn(configuration)
+
+
+def _is_named(parameter: str) -> bool:
+    """Tell whether the caller chose the value of a parameter of the program."""
+    return click.get_current_context().find_root().get_parameter_source(parameter) is not ParameterSource.DEFAULT
+
+
+def _settings_in(directory: Path) -> tuple[str, ...]:
+    return (
+        f"keys.file={directory}/mailauth.key",
+        f"database.url=sqlite:///{directory}/mailauth.db",
+        f"server.socket=[{{path = {json.dumps(str(directory / 'auth.sock'))}}}]",
+    )
+
+
+def _are_in_force(path: Path, settings: tuple[str, ...]) -> bool:
+    text = loading.read(path)
+    return loading.parse(loading.with_settings(text, settings, str(path)), str(path)) == loading.load(path)
 
 
 def _date(settings: tuple[str, ...], path: Path) -> str:
@@ -145,7 +179,7 @@ def _passed_sentence(path: Path, configuration: Configuration) -> str:
 
 
 def _config_option(path: Path) -> str:
-    return "" if path == loading.DEFAULT_PATH else f" --config {path}"
+    return "" if path == loading.DEFAULT_PATH else f" --config {shlex.quote(str(path))}"
 
 
 @click.group()

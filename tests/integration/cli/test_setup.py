@@ -1,6 +1,7 @@
 """`mailauth init`, `config` and `db`."""
 
 import os
+import shlex
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -8,7 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
+from mailauth.edges.cli.main import cli
 from mailauth.effects.configuration import loading
 from mailauth.effects.store import schema
 from tests.integration.cli.conftest import CommandLine
@@ -95,6 +98,41 @@ def test_init_again_keeps_everything(empty: CommandLine) -> None:
     assert said.count("kept") == 3
     assert "written" not in said
     assert snapshot(empty.config.parent.parent) == before
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_init_in_a_directory_makes_everything_there(
+    empty: CommandLine, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing in /etc, whatever the configuration file is called."""
+    monkeypatch.delenv("MAILAUTH_CONFIG", raising=False)
+    directory = empty.config.parent / "try it"
+    config = empty.config if named else directory / "mailauth.toml"
+    before = ["--config", str(config)] if named else []
+    words = [*before, "init", "--dir", str(directory), "--set", FUTURE]
+    for _ in range(2):  # again, it goes on where it stopped
+        made = CliRunner().invoke(cli, words)
+        assert made.exit_code == 0, made.output
+        assert f"mailauth --config {shlex.quote(str(config))} serve" in made.stdout
+    names = {path.name for path in directory.iterdir()} - {"mailauth.db-wal", "mailauth.db-shm"}
+    assert names == {"mailauth.key", "mailauth.db"} | (set() if named else {"mailauth.toml"})
+    configuration = loading.load(config)
+    assert configuration.keys.file == f"{directory}/mailauth.key"
+    assert [socket.path for socket in configuration.server.socket] == [f"{directory}/auth.sock"]
+    assert "another" not in CliRunner().invoke(cli, ["--config", str(config), "config", "check"]).stderr
+
+
+def test_init_in_a_directory_leaves_a_file_alone_that_says_otherwise(empty: CommandLine) -> None:
+    empty.run("init", *settings(empty))
+    refused = empty.run("init", "--dir", str(empty.config.parent / "other"), code=1)
+    assert "exists; change it with `mailauth config set`" in refused.stderr
+    assert not (empty.config.parent / "other").exists()
+
+
+def test_help_of_init_says_where_key_and_database_are(empty: CommandLine) -> None:
+    shown = " ".join(empty.run("init", "--help").stdout.split())
+    for words in ("--dir", "whichever file that is", "/etc/mailauth/mailauth.key", "/var/lib/mailauth/mailauth.db"):
+        assert words in shown
 
 
 def test_init_goes_on_where_it_stopped(empty: CommandLine) -> None:
