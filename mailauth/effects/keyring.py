@@ -125,6 +125,9 @@ def read(path: Path) -> Keyring:
             lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a key file"
+        if isinstance(error, FileNotFoundError):
+            # A new key in place of a lost one would make every factor useless, without a word.
+            reason = f"{reason}; restore it from the backup if there was one, else `mailauth init` makes it"
         raise KeyUnusable(f"key file {path}: {reason}") from error
     return Keyring(_parse(path, lines))
 

@@ -181,6 +181,23 @@ def test_socket_with_a_mistake_is_refused_at_its_place(key: str, value: str) -> 
     assert f".{key}" in place
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value", "words"),
+    [
+        ("portal", "listen", "8425", 'text in quotes is needed, such as "127.0.0.1:8425"'),
+        ("portal", "logo", "1", 'text in quotes is needed, such as "text"'),
+        ("portal", "colour", '"red"', 'does not have the right form; write it as "#1d5b8f"'),
+        ("limits", "trusted_networks", '"10.0.0.0/8"', 'a list is needed, such as ["127.0.0.0/8", "::1/128"]'),
+        ("limits", "source_burst", '"60"', "a whole number without quotes is needed, such as 60"),
+        ("server", "deadline_s", '"10"', "a number without quotes is needed, such as 10.0"),
+        ("server", "socket", '"/run/x"', "a list is needed, such as [[server.socket]]"),
+        ("server", "socket", '["/run/x"]', "a table is needed, whose keys `mailauth config describe` explains"),
+    ],
+)
+def test_value_of_another_type_is_told_the_right_form(section: str, key: str, value: str, words: str) -> None:
+    assert list(mistakes(f"{DATE}[{section}]\n{key} = {value}\n").values()) == [words]
+
+
 @pytest.mark.parametrize("text", ["[cutover", 'a = "', "date = 2025-05-05T00:00 Europe/Brussels", "a = 1\na = 2\n"])
 def test_what_is_no_toml_is_one_mistake(text: str) -> None:
     found = mistakes(text)

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 
 import click
 
+from mailauth.core import services
 from mailauth.edges.cli.context import (
     EX_TEMPFAIL,
     Context,
@@ -19,7 +20,13 @@ from mailauth.edges.cli.context import (
 
 @click.command()
 @click.argument("account_name", metavar="ACCOUNT")
-@click.option("--service", default="imap", show_default=True, help="The service that is logged in to.")
+@click.option(
+    "--service",
+    type=click.Choice(services.KNOWN, case_sensitive=False),
+    default="imap",
+    show_default=True,
+    help="The service that is logged in to.",
+)
 @click.option("--ip", "client", help="The client's address.")
 @json_option
 @pass_context
@@ -36,7 +43,7 @@ def check(context: Context, account_name: str, service: str, client: str | None,
         address = None if client is None else ip_address(client)
     except ValueError as error:
         raise click.BadParameter("not an IP address", param_hint="--ip") from error
-    attempt = Attempt(account_name, read_secret("Secret, as a mail client would send it"), service.lower(), address)
+    attempt = Attempt(account_name, read_secret("Secret, as a mail client would send it"), service, address)
     with context.installation() as installation:
         verdict = asyncio.run(installation.verifier.verify(attempt))
     credential = None

@@ -10,6 +10,7 @@ from mailauth.edges.cli.context import (
     read_secret,
     reports_errors,
 )
+from mailauth.vocabulary.errors import InvalidValue
 
 
 @click.group()
@@ -56,6 +57,8 @@ def confirm(context: Context, account_name: str, as_json: bool) -> None:
     from mailauth.usecases.enrolment import Confirmed
 
     code = read_secret("Verification code")
+    if not code.reveal().strip():
+        raise InvalidValue("no code was given; type the one that the app shows, or write it to standard input")
     with context.installation() as installation:
         result = installation.enrolment.confirm(account_name, code)
     if isinstance(result, Confirmed):

@@ -12,10 +12,13 @@ from pydantic_core import ErrorDetails
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Item, Table
 
+from mailauth.effects.configuration import describing
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.vocabulary.errors import InvalidConfiguration, InvalidValue, MailauthError, Mistake
 
 DEFAULT_PATH = Path("/etc/mailauth/mailauth.toml")
+TEXT, LIST, NUMBER = '"text"', '["one", "another"]', "10"
+"""What values of these types look like, where there is no default to show."""
 
 
 class CannotWrite(MailauthError):
@@ -158,6 +161,27 @@ def _words(detail: ErrorDetails) -> str:
             return "no such key (`mailauth config describe` lists all)"
         case "value_error":
             return str(detail["ctx"]["error"])
+        case "string_type":
+            return f"text in quotes is needed, such as {_example(detail, TEXT)}"
+        case "list_type":
+            return f"a list is needed, such as {_example(detail, LIST)}"
+        case "int_type":
+            return f"a whole number without quotes is needed, such as {_example(detail, NUMBER)}"
+        case "float_type":
+            return f"a number without quotes is needed, such as {_example(detail, NUMBER)}"
+        case "model_type":
+            return "a table is needed, whose keys `mailauth config describe` explains"
+        case "string_pattern_mismatch":
+            return f"does not have the right form; write it as {_example(detail, TEXT)}"
         case _:
             message = detail["msg"]
             return message[:1].lower() + message[1:]
+
+
+def _example(detail: ErrorDetails, otherwise: str) -> str:
+    """Return the default of the key at fault as TOML, which shows the right form; another where it shows nothing."""
+    place = "".join("[]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).removeprefix(".")
+    key = next((key for key in describing.describe() if key.place == place), None)
+    if key is None or key.default in (None, '""', "[]"):
+        return otherwise
+    return f"[[{place}]]" if key.type == "list of tables" else key.default or otherwise

@@ -166,7 +166,10 @@ def _file_now(url: URL) -> tuple[int, int] | None:
     try:
         status = os.stat(url.database)
     except OSError as error:
-        raise StoreUnavailable(f"database {url.render_as_string()}: {error.strerror}") from error
+        reason = error.strerror
+        if isinstance(error, FileNotFoundError):
+            reason = f"{reason}; restore it from the backup if there was one, else `mailauth init` makes it"
+        raise StoreUnavailable(f"database {url.render_as_string()}: {reason}") from error
     return status.st_dev, status.st_ino
 
 

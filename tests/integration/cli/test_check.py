@@ -107,7 +107,22 @@ def test_database_without_tables_is_said_before_any_verdict(mailauth: CommandLin
 
 def test_missing_database_is_a_temporary_failure(mailauth: CommandLine) -> None:
     (mailauth.config.parent / "mailauth.db").unlink()
-    assert "No such file" in mailauth.run("check", "alice", stdin="x", code=75).stderr
+    said = mailauth.run("check", "alice", stdin="x", code=75).stderr
+    assert "No such file or directory; restore it from the backup if there was one, else `mailauth init`" in said
+
+
+def test_missing_key_file_says_what_to_do(mailauth: CommandLine) -> None:
+    (mailauth.config.parent / "mailauth.key").unlink()
+    said = mailauth.run("check", "alice", stdin="x", code=75).stderr
+    assert "No such file or directory; restore it from the backup if there was one, else `mailauth init`" in said
+
+
+def test_service_that_mailauth_does_not_know_is_wrong_usage(mailauth: CommandLine) -> None:
+    said = mailauth.run("check", "alice", "--service", "imp", stdin="x", code=2).stderr
+    for known in ("imap", "submission", "portal"):
+        assert f"'{known}'" in said
+    mailauth.run("account", "add", "alice", stdin="pw")
+    assert mailauth.check("alice", "x", "--service", "IMAP", code=1)["reason"] == "password-wrong"
 
 
 @pytest.mark.parametrize("address", ["", "here", "192.0.2", "192.0.2.7/32", "imap.example.org"])

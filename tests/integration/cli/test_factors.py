@@ -57,6 +57,14 @@ def test_code_may_be_typed_as_the_app_shows_it(mailauth: CommandLine, ending: st
     mailauth.run("totp", "confirm", "alice", stdin=f"{code[:3]} {code[3:]}{ending}")
 
 
+@pytest.mark.parametrize("typed", ["", "\n", "  \n"])
+def test_no_code_is_not_called_a_wrong_one(mailauth: CommandLine, typed: str) -> None:
+    begin(mailauth)
+    refused = mailauth.run("totp", "confirm", "alice", stdin=typed, code=1)
+    assert "no code was given" in refused.stderr
+    assert "wrong" not in refused.stderr
+
+
 def test_confirmed_code_is_spent(mailauth: CommandLine) -> None:
     """OTP4."""
     alice = begin(mailauth)
