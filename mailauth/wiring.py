@@ -33,6 +33,7 @@ from mailauth.usecases.notices import Notices
 from mailauth.usecases.own_account import OwnAccount
 from mailauth.usecases.portal_sessions import PortalSessions
 from mailauth.usecases.set_up import SetUp
+from mailauth.usecases.throttle import Throttle
 from mailauth.usecases.verifier import Verifier
 from mailauth.vocabulary.errors import StoreUnavailable
 
@@ -52,6 +53,7 @@ class Installation:
     accounts: Accounts
     enrolment: Enrolment
     explainer: Explainer
+    throttle: Throttle
     housekeeping: Housekeeping
     verifier: Verifier
     languages: Languages
@@ -96,6 +98,9 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
     policy = Policy(configuration.cutover.cutover())
     provider, refusal = configuration.provider, configuration.refusal
     domain = configuration.accounts.default_domain
+    limits = configuration.limits.limits()
+    trusted = tuple(ip_network(text) for text in configuration.limits.trusted_networks)
+    throttle = Throttle(database, limits, trusted, domain, clock)
     notices = Notices(ring, configuration.mail.sender, provider.language)
     links = MailedLinks(ring)
     portal = configuration.portal
@@ -118,15 +123,16 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
         password_source=password_source,
         accounts=Accounts(database, hasher, notices, domain, clock),
         enrolment=Enrolment(database, ring, notices, links, provider.name, domain, clock),
-        explainer=Explainer(database, policy, domain, clock),
+        explainer=Explainer(database, policy, throttle, domain, clock),
+        throttle=throttle,
         housekeeping=Housekeeping(database, clock),
         verifier=Verifier(
             database=database,
             ledger=Ledger(
                 database,
                 ring,
-                configuration.limits.limits(),
-                tuple(ip_network(text) for text in configuration.limits.trusted_networks),
+                limits,
+                trusted,
                 configuration.login_memory.profiles(),
                 notices,
             ),

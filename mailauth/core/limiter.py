@@ -18,7 +18,7 @@ bucket limits is what cannot be guessed: app passwords.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_network
 from typing import NamedTuple
@@ -133,6 +133,50 @@ def buckets(limits: Limits, account: str, source: Source, guess: Guess, *, is_fa
     if guess is Guess.PASSWORD_AND_CODE:
         drawn.append(Bucket(Kind.CODE, both if is_familiar else account, limits.code))
     return tuple(drawn)
+
+
+def bucket_of(key: str, limits: Limits, trusted: Sequence[Network]) -> Bucket:
+    """Return the bucket that a row counts, by its key. Raises ValueError for a key that is none."""
+    word, _, subject = key.partition(" ")
+    kind = Kind(word)
+    rates = {
+        Kind.SOURCE: limits.source,
+        Kind.SITE: limits.site,
+        Kind.ACCOUNT_AND_SOURCE: limits.account_and_source,
+        Kind.ACCOUNT: limits.account,
+        Kind.CODE: limits.code,
+        Kind.REPEAT: limits.repeat,
+    }
+    network = subject.rpartition(" ")[2]
+    if kind is Kind.ACCOUNT_AND_SOURCE and (network == NOWHERE or _is_of(network, trusted)):
+        return Bucket(kind, subject, limits.account)
+    return Bucket(kind, subject, rates[kind])
+
+
+def _is_of(network: str, trusted: Sequence[Network]) -> bool:
+    around = ip_network(network)
+    # An IPv6 source is counted by its /64, of which a smaller network may be trusted.
+    return any(around.version == one.version and around.overlaps(one) for one in trusted)
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """How full a bucket is: how many draws it has left, until when it refuses any, when it is empty."""
+
+    bucket: Bucket
+    left: int
+    blocked_until: datetime | None
+    empty_at: datetime
+
+
+def filling(bucket: Bucket, reach: datetime, now: datetime) -> Filling:
+    """Return how full a bucket is whose draws reach to a moment."""
+    step_ms = bucket.rate.interval_ms
+    all_but_one_ms = step_ms * (bucket.rate.burst - 1)
+    spare_ms = all_but_one_ms - (reach - now) // timedelta(milliseconds=1)  # whole numbers: bursts may be huge
+    if spare_ms < 0:
+        return Filling(bucket, 0, reach - timedelta(milliseconds=all_but_one_ms), reach)
+    return Filling(bucket, min(bucket.rate.burst, spare_ms // step_ms + 1), None, reach)
 
 
 def owed_back(verdict: Verdict, drawn: Sequence[Bucket]) -> tuple[Bucket, ...]:

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 
 from mailauth.core import app_password
 from mailauth.core.clock import Clock
+from mailauth.core.limiter import NOWHERE, Filling, Kind
 from mailauth.core.policy import Policy, Requirement
 from mailauth.effects.store import app_passwords, factors
 from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import find
-from mailauth.vocabulary.model import Account, AccountName
+from mailauth.usecases.throttle import Throttle
+from mailauth.vocabulary.model import Account, AccountName, Address
 
 _ANY_MAIL = "imap"
 """The services are alike, but for the portal."""
@@ -24,6 +26,7 @@ class Explanation:
     enrolled: bool
     recovery_codes_left: int
     app_passwords: int
+    throttled_until: datetime | None
     cutover: datetime
     cutover_has_passed: bool
     sentences: tuple[str, ...]
@@ -32,22 +35,30 @@ class Explanation:
 class Explainer:
     """Explains accounts."""
 
-    def __init__(self, database: Database, policy: Policy, default_domain: str, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, policy: Policy, throttle: Throttle, default_domain: str, clock: Clock
+    ) -> None:
         self._database = database
         self._policy = policy
+        self._throttle = throttle
         self._default_domain = default_domain
         self._clock = clock
 
-    def explain(self, name: str) -> Explanation:
-        """Return what would happen to a login now. Raises AccountUnknown, InvalidName."""
+    def explain(self, name: str, client: Address | None = None) -> Explanation:
+        """Return what would happen to a login now, from one client if it is given. Raises AccountUnknown, InvalidName.
+
+        Without a client, what blocks any login counts as blocking.
+        """
         now = self._clock()
         with self._database.reading() as connection:
             account = find(connection, name, self._default_domain)
             codes = factors.recovery_codes_left(connection, account.id)
             devices = app_passwords.of_account(connection, account.id)
+            blocking = () if account.disabled else self._throttle.blocking(connection, account, client)
         live = sum(1 for device in devices if app_password.is_live(device, now))
         requirement = self._policy.requirement(account, now, _ANY_MAIL)
-        sentences = [self._date_sentence(now), *self._account_sentences(account, requirement, codes)]
+        sentences = [self._date_sentence(now), *(_blocked_sentence(one, account) for one in blocking)]
+        sentences += self._account_sentences(account, requirement, codes)
         if not account.disabled:
             sentences.append(_devices_sentence(live))
         return Explanation(
@@ -56,6 +67,7 @@ class Explainer:
             enrolled=account.totp is not None,
             recovery_codes_left=codes,
             app_passwords=live,
+            throttled_until=max((one.blocked_until for one in blocking if one.blocked_until), default=None),
             cutover=self._policy.cutover.moment.astimezone(UTC),
             cutover_has_passed=self._policy.cutover.has_passed(now),
             sentences=tuple(sentences),
@@ -99,6 +111,28 @@ _NAMES = {
     Requirement.ENROLMENT: "enrolment",
     Requirement.PASSWORD_TO_ENROL: "enrolment",
 }
+
+
+def _blocked_sentence(filling: Filling, account: Account) -> str:
+    kind, subject = filling.bucket.kind, filling.bucket.subject
+    network = subject.rpartition(" ")[2]
+    where = "without a client address" if network == NOWHERE else f"from {network}"
+    until = f"is throttled until {filling.blocked_until:%Y-%m-%d %H:%M:%S} UTC, whatever its secret"
+    end = f"`mailauth limits clear {account.name}` ends that. App passwords are accepted all the same."
+    match kind:
+        case Kind.SOURCE | Kind.SITE:
+            return (
+                f"Every login {where} {until}, after too many wrong ones to any account. No command ends that; a "
+                "network that speaks for many people belongs in limits.trusted_networks."
+            )
+        case Kind.ACCOUNT_AND_SOURCE | Kind.REPEAT:
+            return f"A login {where} {until}, after too many wrong ones from there. {end}"
+        case Kind.ACCOUNT:
+            stranger = "A login from an address that is not familiar to the account"
+            return f"{stranger} {until}, after too many wrong ones. {end}"
+        case Kind.CODE:
+            source = f" {where}" if " " in subject else ""
+            return f"A login with a verification code{source} {until}, after too many wrong codes. {end}"
 
 
 def _devices_sentence(live: int) -> str:

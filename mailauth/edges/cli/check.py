@@ -2,6 +2,7 @@
 
 import asyncio
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,9 @@ from mailauth.edges.cli.context import (
     reports_errors,
     reports_errors_by,
 )
+
+if TYPE_CHECKING:
+    from mailauth.vocabulary.model import Address
 
 
 @click.command()
@@ -39,10 +43,7 @@ def check(context: Context, account_name: str, service: str, client: str | None,
     """
     from mailauth.vocabulary.model import Attempt, Denied, Granted
 
-    try:
-        address = None if client is None else ip_address(client)
-    except ValueError as error:
-        raise click.BadParameter("not an IP address", param_hint="--ip") from error
+    address = _address(client)
     attempt = Attempt(account_name, read_secret("Secret, as a mail client would send it"), service, address)
     with context.installation() as installation:
         verdict = asyncio.run(installation.verifier.verify(attempt))
@@ -62,18 +63,30 @@ def check(context: Context, account_name: str, service: str, client: str | None,
 
 @click.command()
 @click.argument("account_name", metavar="ACCOUNT")
+@click.option("--ip", "client", help="The client's address, where that of one client matters.")
 @json_option
 @pass_context
 @reports_errors
-def explain(context: Context, account_name: str, as_json: bool) -> None:
-    """Say what would happen to a login of ACCOUNT now, and why. Needs no secret, tries nothing."""
+def explain(context: Context, account_name: str, client: str | None, as_json: bool) -> None:
+    """Say what would happen to a login of ACCOUNT now, and why: also whether wrong logins block it, and until when.
+
+    Needs no secret, tries nothing. With --ip it is about logins from there alone.
+    """
     from dataclasses import asdict
 
+    address = _address(client)
     with context.installation() as installation:
-        explanation = installation.explainer.explain(account_name)
+        explanation = installation.explainer.explain(account_name, address)
     if as_json:
         print_json(asdict(explanation))
         return
     click.echo(explanation.account)
     for sentence in explanation.sentences:
         click.echo(f"  {sentence}")
+
+
+def _address(text: str | None) -> "Address | None":
+    try:
+        return None if text is None else ip_address(text)
+    except ValueError as error:
+        raise click.BadParameter("not an IP address", param_hint="--ip") from error

@@ -1,7 +1,10 @@
 """`limits`: what the limiter holds against an account, and letting its owner in again."""
 
+from datetime import UTC
+
 import click
 
+from mailauth.core.limiter import Filling, Kind
 from mailauth.edges.cli.context import (
     Context,
     json_option,
@@ -11,6 +14,15 @@ from mailauth.edges.cli.context import (
     reports_errors,
     spoken,
 )
+
+_COUNTED = {
+    Kind.SOURCE: "wrong logins from there",
+    Kind.SITE: "wrong logins from there",
+    Kind.ACCOUNT_AND_SOURCE: "wrong logins from there to the account",
+    Kind.ACCOUNT: "wrong logins from addresses that are not familiar to the account",
+    Kind.CODE: "wrong codes with the right password",
+    Kind.REPEAT: "the same wrong secret again, from there",
+}
 
 
 @click.group()
@@ -24,18 +36,39 @@ def limits() -> None:
 @pass_context
 @reports_errors
 def show(context: Context, account_name: str, as_json: bool) -> None:
-    """Show the buckets of an account that are not empty, and when each will be. No bucket: no wrong login of late.
+    """Show what is counted against an account, how much of it is left, and until when it blocks logins.
 
-    `account` counts wrong logins from addresses that are not familiar to the account, `account+source` those
-    from one address, `code` wrong codes with the right password, `repeat` the same wrong secret again.
+    Only buckets that are not empty are listed. No bucket: no wrong login of late. `mailauth explain` says what a
+    block means; `mailauth limits clear` ends it.
     """
     with context.installation() as installation:
-        found = installation.accounts.levels(account_name)
+        found = installation.throttle.fillings(account_name)
     if as_json:
-        print_json([{"bucket": level.key, "empty_at": level.until} for level in found])
+        print_json([_plain(one) for one in found])
         return
-    rows = [(level.key, spoken(level.until)) for level in found]
-    print_table(rows, ("BUCKET", "EMPTY AT"), "nothing is counted against this account")
+    rows = [
+        (
+            one.bucket.key,
+            _COUNTED[one.bucket.kind],
+            f"{one.left} of {one.bucket.rate.burst}",
+            "-" if one.blocked_until is None else f"{one.blocked_until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
+            spoken(one.empty_at),
+        )
+        for one in found
+    ]
+    headers = ("BUCKET", "WHAT IS COUNTED", "LEFT", "BLOCKED UNTIL", "EMPTY AT")
+    print_table(rows, headers, "nothing is counted against this account")
+
+
+def _plain(one: Filling) -> dict[str, object]:
+    return {
+        "bucket": one.bucket.key,
+        "counted": _COUNTED[one.bucket.kind],
+        "left": one.left,
+        "burst": one.bucket.rate.burst,
+        "blocked_until": one.blocked_until,
+        "empty_at": one.empty_at,
+    }
 
 
 @limits.command()

@@ -92,6 +92,12 @@ def levels(connection: Connection, account: str, now: datetime) -> tuple[Level, 
     )
 
 
+def level(connection: Connection, bucket: Bucket) -> Level | None:
+    """Return how full one bucket is; None for one that was never drawn from, or is empty and was purged."""
+    arrival_ms = connection.execute(_ARRIVAL, {"key": bucket.key}).scalar()
+    return None if arrival_ms is None else Level(bucket.key, datetime.fromtimestamp(arrival_ms / 1000, UTC))
+
+
 def clear(connection: Connection, keys: Iterable[str]) -> None:
     """Empty buckets, by their rows' keys."""
     for key in keys:

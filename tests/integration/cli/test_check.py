@@ -141,6 +141,7 @@ def test_explain_prints_the_promised_json(mailauth: CommandLine) -> None:
         "enrolled": True,
         "recovery_codes_left": 10,
         "app_passwords": 0,
+        "throttled_until": None,
         "cutover": "2025-05-04T22:00:00+00:00",
         "cutover_has_passed": True,
     }

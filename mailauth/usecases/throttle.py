@@ -1,0 +1,54 @@
+"""What the limiter holds against an account now, and what of it blocks a login. For administrators; counts nothing."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from mailauth.core import limiter, names
+from mailauth.core.clock import Clock
+from mailauth.core.limiter import Filling, Guess, Kind, Limits
+from mailauth.effects.store import accounts
+from mailauth.effects.store import limiter as buckets
+from mailauth.effects.store.database import Database
+from mailauth.vocabulary.model import Account, Address, Network
+
+
+class Throttle:
+    """Looks at the limiter's buckets."""
+
+    def __init__(
+        self, database: Database, limits: Limits, trusted: Sequence[Network], default_domain: str, clock: Clock
+    ) -> None:
+        self._database = database
+        self._limits = limits
+        self._trusted = trusted
+        self._default_domain = default_domain
+        self._clock = clock
+
+    def fillings(self, name: str) -> tuple[Filling, ...]:
+        """Return the buckets of an account, or of a name that is none, that are not empty. Raises InvalidName."""
+        canonical = names.canonicalise(name, self._default_domain)
+        with self._database.reading() as connection:
+            found = accounts.load(connection, canonical)
+            return self._fillings(connection, canonical if found is None else found.name)
+
+    def blocking(self, connection: Connection, account: Account, client: Address | None) -> tuple[Filling, ...]:
+        """Return the buckets that refuse a new guess now: of the account, or of a login to it from one client."""
+        if client is None:
+            found = self._fillings(connection, account.name)
+        else:
+            source, now = limiter.source_of(client, self._trusted), self._clock()
+            passed = buckets.last_passed(connection, account.id, source.network)
+            is_familiar = passed is not None and now - passed < limiter.FAMILIAR_FOR
+            guess = Guess.PASSWORD_AND_CODE  # draws from all that a right password could draw from
+            drawn = limiter.buckets(self._limits, account.name, source, guess, is_familiar=is_familiar)
+            reached = ((bucket, buckets.level(connection, bucket)) for bucket in drawn)
+            found = tuple(limiter.filling(bucket, level.until, now) for bucket, level in reached if level is not None)
+        return tuple(one for one in found if one.blocked_until is not None and one.bucket.kind is not Kind.REPEAT)
+
+    def _fillings(self, connection: Connection, account: str) -> tuple[Filling, ...]:
+        now = self._clock()
+        return tuple(
+            limiter.filling(limiter.bucket_of(level.key, self._limits, self._trusted), level.until, now)
+            for level in buckets.levels(connection, account, now)
+        )
