@@ -221,7 +221,7 @@ class Enrolment:
             raise InvalidValue("the expiry lies in the past")
         with self._database.writing() as connection:
             found = self._found_as_seen(connection, account, in_session)
-            if app_passwords.count_live(connection, found.id) >= app_password.CAP_PER_ACCOUNT:
+            if app_passwords.count_live(connection, found.id, now) >= app_password.CAP_PER_ACCOUNT:
                 raise TooMany(
                     f"{found.name} has {app_password.CAP_PER_ACCOUNT} app passwords, which is the most; "
                     "revoke one that is not used any more"

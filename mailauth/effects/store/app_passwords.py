@@ -69,10 +69,12 @@ def of_account(connection: Connection, account_id: int) -> tuple[AppPassword, ..
     return tuple(_app_password(row) for row in connection.execute(statement))
 
 
-def count_live(connection: Connection, account_id: int) -> int:
-    """Return how many of an account's app passwords are not revoked."""
+def count_live(connection: Connection, account_id: int, now: datetime) -> int:
+    """Return how many of an account's app passwords are neither revoked nor expired."""
     statement = select(func.count()).where(
-        app_password.c.account_id == account_id, app_password.c.revoked_at.is_(None)
+        app_password.c.account_id == account_id,
+        app_password.c.revoked_at.is_(None),
+        or_(app_password.c.expires_at.is_(None), app_password.c.expires_at > now),
     )
     return connection.execute(statement).scalar_one()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mailauth.core.app_password import CAP_PER_ACCOUNT
 from mailauth.vocabulary.model import Attempt, Denied, Granted
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal.browsing import Browser, codes_on, form_to, read, words
@@ -219,6 +220,20 @@ async def test_what_will_stop_working_is_said_first_and_then_it_does(world: Worl
     while isinstance(await world.login(alice.name, password), Granted):
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.02)
+
+
+async def test_expired_app_passwords_leave_room_for_new_ones(world: World, browser: Browser) -> None:
+    """No page lists them, so nobody could revoke them either."""
+    alice = world.enrol("alice@mailitwize.be")
+    enrolment = world.installation.enrolment
+    enrolment.add_app_password(alice.name, "phone")
+    soon = world.clock() + timedelta(minutes=5)
+    for number in range(CAP_PER_ACCOUNT - 1):
+        enrolment.add_app_password(alice.name, f"device {number}", expires_at=soon)
+    await browser.come_in(alice)
+    assert "You have as many app passwords as there can be" in words(await _made(browser, alice))
+    world.clock.advance(minutes=5)
+    assert _shown(await _made(browser, alice))
 
 
 @pytest.mark.parametrize("digits", [18, 19, 5000])
