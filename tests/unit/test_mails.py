@@ -1,8 +1,11 @@
 """The mails: each kind in each language says what happened, when, from where and what to do, as text and as HTML."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
+from email import message_from_bytes
 from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8, EmailPolicy
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -371,3 +374,20 @@ def test_no_name_of_a_device_makes_a_header(name: str, language: str) -> None:
     fields = [line.split(b":")[0].lower() for line in head.split(b"\r\n") if line[:1] not in b" \t"]
     assert len(fields) == len(set(fields))
     assert b"bcc" not in fields
+
+
+ON_THE_FIRST_OF_A_MONTH = Mails(
+    Languages(), replace(LETTERHEAD, cutover=parse_cutover("2030-01-01T00:00 Europe/Brussels"))
+)
+
+
+@pytest.mark.parametrize("mails", [MAILS, ON_THE_FIRST_OF_A_MONTH], ids=["5 May", "1 January"])
+@pytest.mark.parametrize("policy", [SMTP, SMTPUTF8], ids=["ascii", "utf8"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_subject_begins_on_the_line_of_its_header(language: str, policy: EmailPolicy, mails: Mails) -> None:
+    """By whichever policy a mail is sent: not every program takes away the blank that a fold begins with."""
+    for kind in NoticeKind:
+        mail = write(kind, language, moment=BEFORE, mails=mails)
+        head = mail.as_bytes(policy=policy).split(b"\r\n\r\n")[0]
+        assert re.search(rb"^Subject: \S", head, re.MULTILINE), head
+        assert message_from_bytes(head, policy=SMTP)["Subject"] == mail["Subject"]

@@ -11,12 +11,12 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UniqueUnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
+from email.policy import SMTP, SMTPUTF8, Policy
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -46,6 +46,27 @@ APPS = (
     ),
 )
 """Authenticator apps that are offered: name, where it is for Android, where for iOS."""
+
+
+class _Subject(UniqueUnstructuredHeader, BaseHeader):
+    """A subject that begins on the header's own line.
+
+    The library puts one that just fits on a line of its own there, and programs that do not unfold it as RFC 5322
+    s2.2.3 has it then show a blank before it, or nothing.
+    """
+
+    max_count: ClassVar[Literal[1]] = 1
+
+    def fold(self, *, policy: Policy) -> str:
+        """Return the header as lines; with shorter ones where the subject would not begin on the first."""
+        folded = super().fold(policy=policy)
+        if folded.startswith(f"{self.name}:{policy.linesep}"):
+            return super().fold(policy=policy.clone(max_line_length=len(self)))
+        return folded
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("Subject", _Subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +104,7 @@ class Mails:
 
         letterhead = self._letterhead
         is_ascii = recipient.isascii() and letterhead.sender.isascii()
-        mail = EmailMessage(SMTP if is_ascii else SMTPUTF8)
+        mail = EmailMessage((SMTP if is_ascii else SMTPUTF8).clone(header_factory=_HEADERS))
         mail["From"] = _address(letterhead.sender, letterhead.provider)
         mail["To"] = _address(recipient)
         mail["Subject"] = subject
