@@ -62,10 +62,17 @@ class Languages:
         from babel.dates import format_date
 
         local = moment.astimezone(zone)
-        return format_date(local.date(), "long", locale=_LOCALES[self._spoken(language)])
+        spoken = self._spoken(language)
+        words = format_date(local.date(), "long", locale=_LOCALES[spoken])
+        return "1er" + words.removeprefix("1") if spoken == "fr" and local.day == 1 else words
 
-    def format_moment(self, moment: datetime, language: str | None, zone: tzinfo = UTC) -> str:
-        """Return date and time in a zone, and in UTC: `6 May 2025, 14:32 (Brussels time; 12:32 UTC)`."""
+    def format_moment(
+        self, moment: datetime, language: str | None, zone: tzinfo = UTC, *, with_utc: bool = True
+    ) -> str:
+        """Return date and time in a zone, and in UTC: `6 May 2025, 14:32 (Brussels time; 12:32 UTC)`.
+
+        Without UTC it is `6 May 2025, 14:32 (Brussels time)`; a zone that has no name is still told by UTC.
+        """
         local, utc = moment.astimezone(zone), moment.astimezone(UTC)
         date = self.format_date(moment, language, zone)
         _ = self.translations(language).gettext
@@ -78,6 +85,8 @@ class Languages:
         if not _has_name(zone):
             return _("%(date)s, %(time)s (%(utc)s UTC)") % words
         words["city"] = self._city(zone, language)
+        if not with_utc:
+            return _("%(date)s, %(time)s (%(city)s time)") % words
         return _("%(date)s, %(time)s (%(city)s time; %(utc)s UTC)") % words
 
     def _city(self, zone: tzinfo, language: str | None) -> str:

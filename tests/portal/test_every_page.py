@@ -62,6 +62,22 @@ def shape(visitor: Visitor) -> list[str]:
     return wrong
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "In your own time zone:"), ("nl", "In uw eigen tijdzone:"), ("fr", "Dans votre fuseau")],
+)
+def test_the_date_in_ones_own_zone_stands_on_a_line_of_its_own(come: Come, language: str, words: str) -> None:
+    visitor = come(device=DESK, language=language)
+    visitor.open("/login")
+    banner, own = visitor.page.locator(".date p").all()
+    assert own.inner_text().startswith(words)
+    assert words not in banner.inner_text()
+    above, below = banner.bounding_box(), own.bounding_box()
+    assert above is not None
+    assert below is not None
+    assert below["y"] >= above["y"] + above["height"]
+
+
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_every_page_is_for_everybody(come: Come, sandbox: Sandbox, language: str) -> None:
     """WCAG 2.2 AA as far as axe-core can tell, and no sideways scrolling at 320 pixels (WCAG 1.4.10)."""

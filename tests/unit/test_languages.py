@@ -203,3 +203,26 @@ def test_date_is_that_of_the_zone(language: str, words: str) -> None:
     cutover = datetime(2025, 5, 5, tzinfo=BRUSSELS)
     assert Languages().format_date(cutover, language, BRUSSELS) == words
     assert Languages(language).format_date(cutover.astimezone(UTC), None, BRUSSELS) == words
+
+
+@pytest.mark.parametrize(
+    ("day", "words"),
+    [(1, "1er janvier 2030"), (2, "2 janvier 2030"), (10, "10 janvier 2030"), (11, "11 janvier 2030")],
+)
+def test_first_of_a_month_is_an_ordinal_in_french(day: int, words: str) -> None:
+    cutover = datetime(2030, 1, day, tzinfo=BRUSSELS)
+    assert Languages().format_date(cutover, "fr", BRUSSELS) == words
+    assert Languages().format_moment(cutover, "fr", BRUSSELS).startswith(words + ", 00:00 (heure à Bruxelles")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_moment_on_a_page_names_the_zone_alone(language: str) -> None:
+    words = Languages().format_moment(AN_EVENING, language, BRUSSELS, with_utc=False)
+    assert words in Languages().format_moment(AN_EVENING, language, BRUSSELS).replace("\u00a0", "").replace(";", ")")
+    assert "UTC" not in words
+
+
+def test_zone_without_a_name_is_told_by_utc_on_a_page_as_well() -> None:
+    in_two_hours = timezone(timedelta(hours=2))
+    words = Languages().format_moment(AN_EVENING, "en", in_two_hours, with_utc=False)
+    assert words == "7 May 2025, 01:32 (6 May 2025, 23:32 UTC)"

@@ -391,3 +391,31 @@ def test_subject_begins_on_the_line_of_its_header(language: str, policy: EmailPo
         head = mail.as_bytes(policy=policy).split(b"\r\n\r\n")[0]
         assert re.search(rb"^Subject: \S", head, re.MULTILINE), head
         assert message_from_bytes(head, policy=SMTP)["Subject"] == mail["Subject"]
+
+
+@pytest.mark.parametrize(
+    ("language", "minutes"),
+    [("en", "five minutes"), ("nl", "vijf minuten"), ("fr", "cinq minutes"), ("de", "fünf Minuten")],
+)
+def test_mails_say_one_time_that_the_set_up_takes(language: str, minutes: str) -> None:
+    """The portal says the same: `test_the_set_up_takes_as_long_as_the_announcement_says`."""
+    not_enrolled = {"is_enrolled": False}
+    for mail in (
+        write(NoticeKind.ANNOUNCEMENT, language, moment=BEFORE),
+        write(NoticeKind.PASSWORD_ALONE_REFUSED, language, not_enrolled),
+    ):
+        for words in both(mail):
+            assert re.findall(r"\S+ [Mm]inut(?:es|en)\b", words) == [minutes]
+
+
+def test_announcement_says_that_it_takes_effect_at_once_for_who_sets_it_up() -> None:
+    at_once = "as soon as your authenticator app is connected, mail apps that have your password alone stop working"
+    for words in both(write(NoticeKind.ANNOUNCEMENT, moment=BEFORE)):
+        assert at_once in words
+    assert at_once not in both(write(NoticeKind.ANNOUNCEMENT, moment=AFTER))[0], "they stopped long ago"
+
+
+def test_mail_with_recovery_codes_says_what_the_page_says_of_keeping_them() -> None:
+    for words in both(write(NoticeKind.RECOVERY_CODES)):
+        assert "Print or copy the codes" in words
+        assert "apart from your mailbox. Then delete this mail" in words

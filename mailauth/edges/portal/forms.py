@@ -87,6 +87,10 @@ class ProofForm(PortalForm):
         super().__init__(typed, translations, **values)
         self.asks_code = asks_code
 
+    def errors_by_field(self) -> list[tuple[str, str]]:
+        """Return them with the proof's own last: it stands below whatever else a form asks for."""
+        return sorted(super().errors_by_field(), key=lambda error: error[0] in (self.password.id, self.code.id))
+
     def validate_code(self, field: Any) -> None:
         """Ask for a code where the session has to give one."""
         if self.asks_code and not (field.data or "").strip():

@@ -46,7 +46,8 @@ class Pages:
             has_logo="logo" in files,
             token_field=TOKEN_FIELD,
             cutover=cutover.moment,
-            moment=_moment_maker(languages, self.zone),
+            moment=_moment_maker(languages, self.zone, with_utc=False),
+            moment_and_utc=_moment_maker(languages, self.zone, with_utc=True),
             date=_date_maker(languages, self.zone),
             picture=lambda language, step: assets.picture(files, language, step),
         )
@@ -99,14 +100,14 @@ def _ngettext(context: Context, singular: str, plural: str, count: int) -> str:
     return str(context["translations"].ngettext(singular, plural, count))
 
 
-def _moment_maker(languages: Languages, zone: tzinfo) -> Callable[[Context, datetime], Markup]:
+def _moment_maker(languages: Languages, zone: tzinfo, *, with_utc: bool) -> Callable[[Context, datetime], Markup]:
     @lru_cache(maxsize=1024)
     def spoken(moment: datetime, language: str) -> str:
-        return languages.format_moment(moment, language, zone)
+        return languages.format_moment(moment, language, zone, with_utc=with_utc)
 
     @pass_context
     def moment_(context: Context, moment: datetime) -> Markup:
-        """Draw a moment: in the provider's zone and UTC; the page's script adds the visitor's own zone."""
+        """Draw a moment in the provider's zone. For the cut-over, the page's script adds the visitor's own."""
         return _time(moment, zone, spoken(moment, context["language"]))
 
     return moment_

@@ -1,7 +1,7 @@
 """Logging in, and proving it again before a change: what was typed goes to the same verifier as every login.
 
 The same rules, limits and log lines as for IMAP (requirement LIM4). Whoever is refused reads one sentence, whatever
-the reason; only where too much was tried it says when to try again.
+the reason: it names what the form asked for. Only where too much was tried it says when to try again.
 """
 
 import time
@@ -11,7 +11,7 @@ from typing import assert_never
 
 from starlette.exceptions import HTTPException
 
-from mailauth.edges.portal.forms import LoginForm, PortalForm, ProofForm, combined
+from mailauth.edges.portal.forms import LoginForm, ProofForm, combined
 from mailauth.edges.portal.visit import SERVICE, Visit
 from mailauth.effects import attempt_log
 from mailauth.vocabulary.model import Attempt, Credential, Denied, Granted, Reason, Unavailable, Verdict
@@ -55,7 +55,7 @@ def asks_code(visit: Visit) -> bool:
     return not (came_by_recovery_code and timedelta(0) <= visit.now - me.proved_at < RECOVERY_SUFFICES_FOR)
 
 
-async def _prove_again(visit: Visit, form: PortalForm, secret: Secret, *, password_only: bool) -> bool:
+async def _prove_again(visit: Visit, form: ProofForm, secret: Secret, *, password_only: bool) -> bool:
     attempt = Attempt(visit.me.account, secret, SERVICE, password_only=password_only, proves_again=True)
     granted = await _verify(visit, form, attempt)
     if granted is None:
@@ -66,7 +66,7 @@ async def _prove_again(visit: Visit, form: PortalForm, secret: Secret, *, passwo
     return True
 
 
-async def _verify(visit: Visit, form: PortalForm, attempt: Attempt) -> Granted | None:
+async def _verify(visit: Visit, form: LoginForm | ProofForm, attempt: Attempt) -> Granted | None:
     installation = visit.installation
     attempt = attempt._replace(client=visit.client, agent=visit.agent, mechanism="FORM")
     started = time.perf_counter()
@@ -75,12 +75,12 @@ async def _verify(visit: Visit, form: PortalForm, attempt: Attempt) -> Granted |
     return _or_why_not(visit, form, verdict)
 
 
-def _or_why_not(visit: Visit, form: PortalForm, verdict: Verdict) -> Granted | None:
+def _or_why_not(visit: Visit, form: LoginForm | ProofForm, verdict: Verdict) -> Granted | None:
     match verdict:
         case Granted():
             return verdict
         case Denied():
-            form.problems.append(denial(visit))
+            form.problems.append(denial(visit, form))
             return None
         case Unavailable(reason=Reason.THROTTLED):
             form.problems.append(too_many_tries(visit, verdict.retry_after_s))
@@ -91,8 +91,12 @@ def _or_why_not(visit: Visit, form: PortalForm, verdict: Verdict) -> Granted | N
             assert_never(verdict)
 
 
-def denial(visit: Visit) -> str:
-    """Return the one sentence for every refusal (requirement ENU1)."""
+def denial(visit: Visit, form: LoginForm | ProofForm) -> str:
+    """Return the one sentence for every refusal of what a form asked for (requirement ENU1)."""
+    if isinstance(form, ProofForm):
+        if form.asks_code:
+            return visit.gettext("The password or the code is not right. Check both and try again.")
+        return visit.gettext("The password is not right. Try again.")
     return visit.gettext("The address, the password or the code is not right. Check all three and try again.")
 
 
@@ -113,5 +117,6 @@ def wait_until(visit: Visit, until: datetime) -> str:
             minutes,
         )
         return words % {"minutes": minutes}
-    spoken = visit.installation.languages.format_moment(until, visit.language, visit.portal.pages.zone)
+    languages, zone = visit.installation.languages, visit.portal.pages.zone
+    spoken = languages.format_moment(until, visit.language, zone, with_utc=False)
     return visit.gettext("Too many tries. Try again after %(moment)s.") % {"moment": spoken}

@@ -54,8 +54,11 @@ async def test_every_change_takes_password_and_code_again(world: World, browser:
     for wrong, said in (
         ({"password": ""}, "Type your password."),
         ({"code": ""}, "Type the verification code"),
-        ({"password": "wrong"}, "is not right"),
-        ({"code": alice.code(world.clock(), 40)}, "is not right"),
+        ({"password": "wrong"}, "There is a problem The password or the code is not right. Check both and try again."),
+        (
+            {"code": alice.code(world.clock(), 40)},
+            "There is a problem The password or the code is not right. Check both and try again.",
+        ),
     ):
         page = await browser.get(path)
         page = await browser.submit(page, path, **{**right, **wrong})
@@ -73,6 +76,8 @@ async def test_who_came_by_a_recovery_code_proves_by_the_password_alone_for_ten_
     await browser.log_in(alice, codes[0])
     page = await browser.get("/account/authenticator")
     assert "code" not in form_to(page, "/account/authenticator").fields
+    page = await browser.submit(page, "/account/authenticator", password="wrong")
+    assert "There is a problem The password is not right. Try again." in words(page)
     assert (await browser.submit(page, "/account/authenticator", password=alice.password)).url.path == "/setup/scan"
     world.clock.advance(minutes=10)
     page = await browser.get("/account/authenticator")
@@ -139,6 +144,29 @@ async def test_an_app_password_is_shown_once_with_what_to_enter(world: World, br
     assert password not in listed.text
     assert isinstance(await world.login(alice.name, password, "imap"), Granted)
     assert isinstance(await world.login(alice.name, password, "smtp"), Denied)
+
+
+async def test_mistakes_are_listed_in_the_order_of_the_fields(world: World, browser: Browser) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    for path, typed in (
+        ("/account/app-passwords/new", {"name": "", "services": "", "networks": "x", "expires": "x"}),
+        ("/account/address", {"address": ""}),
+    ):
+        fields = {**form_to(await browser.get(path), path).fields, **typed, "password": "", "code": ""}
+        fields.pop("services", None)
+        page = await browser.post(path, fields)
+        listed = [link[1:] for link in read(page).links if link.startswith("#") and link != "#main"]
+        shown = [attrs["id"] for tag, attrs in read(page).tags if attrs.get("id") in set(listed)]
+        assert len(listed) == len(typed) + 2
+        assert listed == shown
+
+
+async def test_what_to_do_with_recovery_codes_is_the_same_where_the_phone_is_lost(browser: Browser) -> None:
+    said = words(await browser.get("/help/lost-phone"))
+    assert "Find the codes that you printed or saved; or our mail" in said
+    assert "if you kept it" in said
+    assert "If you kept our mail with the recovery codes, read it there." in said
 
 
 async def test_it_waits_for_the_first_login_and_says_from_where(world: World, browser: Browser) -> None:
@@ -280,15 +308,19 @@ async def test_apps_that_use_the_password_alone_are_listed_before_the_date_and_a
     after, world.clock.now = world.clock.now, CUTOVER - timedelta(days=10)
     await _use(world, alice, alice.password)
     page = await browser.log_in(alice)
-    assert "What will stop working on that day These log in with your password alone" in words(page)
+    assert "What stops working as soon as the app is connected These log in with your password alone" in words(page)
     assert f"{THUNDERBIRD}, at" in words(page)
     await browser.submit(page, "/logout")
     await browser.enrol(alice)
-    assert f"{THUNDERBIRD}, at" in words(await browser.get("/account"))
+    none_any_more = (
+        "These do not work any more They logged in with your password alone. "
+        f"Give each an app password of its own. {THUNDERBIRD}, at"
+    )
+    assert none_any_more in words(await browser.get("/account")), "before the date as well"
     await browser.submit(await browser.get("/account"), "/logout")
     world.clock.now = after
     await browser.come_in(alice)
-    assert "These stopped working" in words(await browser.get("/account"))
+    assert none_any_more in words(await browser.get("/account"))
 
 
 async def test_who_never_used_a_code_is_asked_after_four_weeks_whether_the_app_still_works(

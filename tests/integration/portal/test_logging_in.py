@@ -99,8 +99,25 @@ async def test_every_page_has_one_of_what_there_is_one_of(world: World, browser:
         assert dict(tags)["html"]["lang"] == "en"
         nav = [attrs["href"] for tag, attrs in tags if tag == "a"][1:4]
         assert nav == ["/", "/help", "/help/lost-phone"], page.url
-        assert "the password alone does not open your mail" in page.text
-        assert 'datetime="2025-05-05T00:00:00+02:00"' in page.text
+
+
+async def test_the_date_is_on_every_page_of_who_has_not_enrolled_and_on_none_of_who_has(
+    world: World, browser: Browser
+) -> None:
+    """For who is enrolled it has no meaning: the password alone stopped when the app was connected."""
+    alice = world.add("alice@mailitwize.be")
+    pages = [await browser.get(path) for path in ("/login", "/help", "/help/lost-phone", "/nothing")]
+    pages.append(await browser.log_in(alice))
+    pages.append(await browser.get("/setup/confirm"))
+    for page in pages:
+        assert "the password alone does not open your mail" in page.text, page.url
+        assert 'datetime="2025-05-05T00:00:00+02:00"' in page.text, page.url
+    await browser.submit(pages[-1], "/logout")
+    after = [await browser.enrol(alice)]
+    after += [await browser.get(path) for path in ("/account", "/setup/done", "/account/app-passwords", "/help")]
+    for page in after:
+        assert "the password alone does not open your mail" not in page.text, page.url
+        assert "2025-05-05T00:00:00" not in page.text, page.url
 
 
 async def test_help_for_a_lost_phone_is_readable_without_logging_in(browser: Browser) -> None:

@@ -1,9 +1,11 @@
 """The set-up, page by page: what each says, what a mistake says, and that nothing changes until a code is right."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
+from mailauth.vocabulary.model import Denied, Granted
 from tests.integration.portal.browsing import Browser, codes_on, form_to, read, seed_on, words
 from tests.integration.portal.conftest import BrowserMaker
 from tests.world import CUTOVER, World, WorldMaker
@@ -32,7 +34,44 @@ async def test_before_the_date_the_page_says_from_when(make_world: WorldMaker) -
     browser = Browser(app.build(world.installation), world)
     page = await browser.log_in(world.add("alice@mailitwize.be"))
     assert "Two-factor authentication will be required" in words(page)
-    assert "From 5 May 2025, 00:00 (Brussels time; 4 May 2025, 22:00 UTC)" in words(page)
+    assert "From 5 May 2025, 00:00 (Brussels time) your mail opens with two things" in words(page)
+    banner = re.sub(r"<[^>]*>", "", page.text.partition("<main")[0])
+    assert "From 5 May 2025, 00:00 (Brussels time; 4 May 2025, 22:00 UTC) the password alone" in banner
+
+
+@pytest.mark.parametrize("exempt", [False, True])
+async def test_before_the_date_the_page_says_that_it_takes_effect_at_once(
+    make_world: WorldMaker, exempt: bool
+) -> None:
+    """As it does: the policy asks who is enrolled for the second factor, whatever the date."""
+    from mailauth.edges.portal import app
+
+    world = make_world(now=CUTOVER.replace(month=6 if exempt else 4))
+    browser = Browser(app.build(world.installation), world)
+    alice = world.add("alice@mailitwize.be")
+    if exempt:
+        world.installation.accounts.exempt(alice.name, world.clock() + timedelta(days=9), "a scanner")
+    at_once = "as soon as your authenticator app is connected, mail apps that have your password alone stop working"
+    page = await browser.log_in(alice)
+    assert at_once in words(page)
+    assert isinstance(await world.login(alice.name, alice.password), Granted)
+    await browser.submit(page, "/logout")
+    await browser.enrol(alice)
+    assert isinstance(await world.login(alice.name, alice.password), Denied)
+    said = words(await browser.get("/setup/done"))
+    assert "Mail apps that have your password alone do not work any more." in said
+
+
+@pytest.mark.parametrize(
+    ("language", "minutes"),
+    [("en", "five minutes"), ("nl", "vijf minuten"), ("fr", "cinq minutes"), ("de", "fünf Minuten")],
+)
+async def test_the_set_up_takes_as_long_as_the_announcement_says(
+    world: World, open_browser: BrowserMaker, language: str, minutes: str
+) -> None:
+    """The mails say the same: `test_mails_say_one_time_that_the_set_up_takes`."""
+    page = await open_browser(**{"Accept-Language": language}).log_in(world.add("alice@mailitwize.be"))
+    assert re.findall(r"\S+ [Mm]inut(?:es|en)\b", words(page)) == [minutes]
 
 
 async def test_the_password_is_asked_for_again_before_a_secret_is_shown(world: World, browser: Browser) -> None:
@@ -41,7 +80,8 @@ async def test_the_password_is_asked_for_again_before_a_secret_is_shown(world: W
     assert (await browser.get("/setup/scan")).url.path == "/setup/confirm"
     page = await browser.submit(await browser.get("/setup/confirm"), "/setup/confirm", password="wrong")
     assert page.status_code == 422
-    assert "is not right" in words(page)
+    assert "There is a problem The password is not right. Try again." in words(page)
+    assert "code" not in form_to(page, "/setup/confirm").fields
     assert (await browser.get("/setup/scan")).url.path == "/setup/confirm"
 
 
@@ -53,6 +93,7 @@ async def test_the_whole_set_up_ends_with_codes_that_log_in(
     codes = codes_on(page)
     assert len(set(codes)) == 10
     assert f"e-mailing them to {alice.name}" in words(page)
+    assert "Print or copy the codes, and keep them apart from your mailbox. Then delete that mail" in words(page)
     assert (await open_browser().log_in(alice, codes[0])).url.path == "/account"
     assert (await open_browser().log_in(alice, codes[0])).status_code == 422, "used twice"
     assert (await open_browser().log_in(alice)).status_code == 422, "the password alone (WEB5)"

@@ -55,8 +55,8 @@ for (const element of document.querySelectorAll("[data-own-zone]")) {
     const spoken = document.documentElement.lang;
     const locales = navigator.languages.filter((each) => each.split("-")[0] === spoken);
     const own = moment.toLocaleString([...locales, spoken], { dateStyle: "long", timeStyle: "short" });
-    const words = document.createElement("span");
-    words.textContent = " " + element.dataset.ownZone.replace("{moment}", own);
+    const words = document.createElement("p");
+    words.textContent = element.dataset.ownZone.replace("{moment}", spoken === "fr" ? own.replace(/^1 /, "1er ") : own);
     element.append(words);
   }
 }
