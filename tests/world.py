@@ -3,11 +3,15 @@
 Holds no tests. Uses the same wiring as the command line; only the clock and the strength of hashes differ.
 """
 
+import functools
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+
+from sqlalchemy import make_url
 
 from mailauth import wiring
 from mailauth.core import otp
@@ -71,16 +75,36 @@ def enrol(installation: wiring.Installation, name: str, password: str = "correct
 
 def configuration_text(directory: Path, *settings: str) -> str:
     """Return a configuration whose files are all in a directory, with settings applied."""
+    return _configuration_text(settings).replace(_SOMEWHERE, str(directory))
+
+
+_SOMEWHERE = "/the-directory-of-a-world"
+
+
+@functools.cache
+def _configuration_text(settings: tuple[str, ...]) -> str:
     ours = (
-        f"database.url=sqlite:///{directory}/mailauth.db",
-        f"keys.file={directory}/mailauth.key",
-        f'server.socket=[{{path="{directory}/auth.sock"}}]',
+        f"database.url=sqlite:///{_SOMEWHERE}/mailauth.db",
+        f"keys.file={_SOMEWHERE}/mailauth.key",
+        f'server.socket=[{{path="{_SOMEWHERE}/auth.sock"}}]',
         *CHEAP_HASHES,
         *UNLIMITED,
         *FORGETFUL,
         *settings,
     )
     return loading.with_settings(describing.first_file("2025-05-05T00:00 Europe/Brussels"), ours, "test")
+
+
+@functools.cache
+def _migrated_database() -> bytes:
+    """Return a new database's file; most tests start with one, and migrating takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as directory:
+        url = f"sqlite:///{directory}/mailauth.db"
+        databases.create_file(url)
+        database = databases.Database(url)
+        schema.upgrade(database)
+        database.close()
+        return Path(directory, "mailauth.db").read_bytes()
 
 
 def install(directory: Path, *settings: str) -> Path:
@@ -90,9 +114,7 @@ def install(directory: Path, *settings: str) -> Path:
     configuration = loading.load(path)
     keyring.create(Path(configuration.keys.file), "1")
     databases.create_file(configuration.database.url)
-    database = databases.Database(configuration.database.url)
-    schema.upgrade(database)
-    database.close()
+    Path(make_url(configuration.database.url).database or "").write_bytes(_migrated_database())
     return path
 
 
