@@ -46,12 +46,24 @@ def table_names(database: Database) -> set[str]:
         return set(inspect(connection).get_table_names()) - {"alembic_version"}
 
 
-def statements(database: Database) -> dict[str, str]:
-    """Return how the database remembers its tables and indexes, white space aside."""
+def statements(database: Database) -> dict[str, list[str]]:
+    """Return what the database remembers of each table and index: its parts, in no order.
+
+    A column that was added later stands behind the constraints, and where a table was made anew, SQLite tells the
+    same in other words: quotes, and a primary key without its name.
+    """
     with database.reading() as connection:
         rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").all()
     ours = [(name, sql) for name, sql in rows if name != "alembic_version" and not name.startswith("sqlite_")]
-    return {name: " ".join(sql.split()) for name, sql in ours}
+    return {name: _parts(sql) for name, sql in ours}
+
+
+def _parts(sql: str) -> list[str]:
+    text = re.sub(r"CONSTRAINT pk_\w+ ", "", " ".join(sql.replace('"', "").split()))
+    head, _, rest = text.replace("DEFAULT ('')", "DEFAULT ''").partition("(")
+    body = rest[: rest.rfind(")")].strip() if not text.startswith("CREATE INDEX") else rest
+    tail = rest[rest.rfind(")") + 1 :].strip()
+    return [head.strip(), tail, *sorted(part.strip() for part in body.split(", "))]
 
 
 def test_migrations_are_one_line_that_ends_at_head() -> None:
