@@ -115,7 +115,7 @@ def lost_race(granted: Granted) -> Denied:
 def _by_password(account: Account, evidence: Evidence, reason: Reason) -> Decision:
     if not evidence.password_is_right:
         return Decision(_denied(account, Reason.PASSWORD_WRONG, evidence))
-    return Decision(Granted(account.name, Credential.PASSWORD, reason))
+    return Decision(Granted(account.name, Credential.PASSWORD, reason, epoch=account.epoch))
 
 
 def _with_second_factor(account: Account, evidence: Evidence) -> Decision:
@@ -140,7 +140,7 @@ def _with_code(account: Account, evidence: Evidence, found: CodeMatch | None) ->
     if not found.unspent or account.totp is None:
         return Decision(_denied(account, Reason.CODE_REPLAYED, evidence))
     return Decision(
-        Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.SECOND_FACTOR_GIVEN),
+        Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.SECOND_FACTOR_GIVEN, epoch=account.epoch),
         SpendStep(account.id, account.epoch, account.totp.id, found.step),
     )
 
@@ -151,7 +151,7 @@ def _with_recovery_code(account: Account, evidence: Evidence, row_id: int | None
     if row_id is None:
         return Decision(_denied(account, Reason.RECOVERY_CODE_WRONG, evidence))
     return Decision(
-        Granted(account.name, Credential.PASSWORD_AND_RECOVERY_CODE, Reason.SECOND_FACTOR_GIVEN),
+        Granted(account.name, Credential.PASSWORD_AND_RECOVERY_CODE, Reason.SECOND_FACTOR_GIVEN, epoch=account.epoch),
         SpendRecoveryCode(account.id, account.epoch, row_id),
     )
 

@@ -117,7 +117,7 @@ class Ledger:
             memory = self._memory(attempt, subject, account)
             is_remembered = self._use(connection, memory, account, now)
             if is_remembered and account is not None:
-                return Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED)
+                return Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED, epoch=account.epoch)
             # How the string reads depends on the account's state: never both ways.
             is_enrolled = account is not None and account.totp is not None
             presented = splitter.split(secret, enrolled=is_enrolled and not attempt.password_only)
@@ -248,7 +248,8 @@ class Ledger:
             is_remembered = self._use(connection, admitted.memory, admitted.account, now)
             is_known = memories.is_known(connection, admitted.memory.digest)
         if is_remembered:
-            verdict = Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED)
+            epoch = None if admitted.account is None else admitted.account.epoch
+            verdict = Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED, epoch=epoch)
         elif is_known and denied.reason is Reason.CODE_REPLAYED:
             verdict = replace(denied, reason=Reason.CODE_REPLAYED_BY_SAME_CLIENT)
         if admitted.wrong_digest is not None and limiter.is_settled(verdict):

@@ -27,7 +27,7 @@ from mailauth.effects.store.database import Database
 from mailauth.effects.store.portal_sessions import NewSession, StoredSession
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.vocabulary.errors import AccountUnknown, NotProved, SessionOver
-from mailauth.vocabulary.model import Account, AccountName, Credential
+from mailauth.vocabulary.model import Account, AccountName, Credential, Granted
 from mailauth.vocabulary.notices import Origin
 
 COOKIE_BYTES = 32
@@ -93,14 +93,17 @@ class PortalSessions:
         self._clock = clock
         self._draw = draw
 
-    def open(self, account: AccountName, credential: Credential, origin: Origin, language: str | None = None) -> str:
+    def open(self, granted: Granted, origin: Origin, language: str | None = None) -> str:
         """Open a session for who has just logged in; return its cookie's value.
 
-        `language`: of the page that they logged in on. Their mails are in it, until they choose one.
+        `granted`: the verdict on that login. `language`: of the page that they logged in on. Their mails are in it,
+        until they choose one.
         Raises AccountUnknown where the account is gone or disabled by now, and NotProved where what was given does
         not suffice for it: an enrolled account takes both factors (requirement WEB5), and nothing but the password
-        stands in for them elsewhere.
+        stands in for them elsewhere. Nor does a verdict suffice that the account has changed since: the session
+        would be good for hours by a password, or without a factor, that has been replaced in between.
         """
+        account, credential = granted.account, granted.credential
         cookie, now = self.new_cookie(self._draw), self._clock()
         with self._database.writing() as connection:
             found = accounts.load(connection, account)
@@ -108,6 +111,8 @@ class PortalSessions:
                 raise AccountUnknown(f"there is no account {account} that could log in")
             if credential not in _BOTH_FACTORS and (found.totp is not None or credential is not Credential.PASSWORD):
                 raise NotProved(f"{credential} does not open a session of {account}")
+            if found.epoch != granted.epoch:
+                raise NotProved(f"{account} has changed since the verdict that was to open a session of it")
             new = NewSession(
                 account_id=found.id,
                 digest=self._digest(cookie),
@@ -140,12 +145,15 @@ class PortalSessions:
                 store.touch(connection, found.digest, now)
         return _session(found, now)
 
-    def renew(self, session: Session, credential: Credential, origin: Origin) -> str:
+    def renew(self, session: Session, granted: Granted, origin: Origin) -> str:
         """Give a session a new cookie, after something was proved in it again; the old one serves no more.
 
         A password alone proves no factor: where the account is enrolled, what was proved, and when, stays as it was.
-        Raises SessionOver.
+        Raises SessionOver, also where the verdict is on another state of the account than the session.
         """
+        if (granted.account, granted.epoch) != (session.account, session.epoch):
+            raise SessionOver(f"{session.account} has changed between its session and the verdict that renews it")
+        credential = granted.credential
         cookie, now = self.new_cookie(self._draw), self._clock()
         values: dict[str, Any] = {"digest": self._digest(cookie), "last_seen_at": now, **_where(origin)}
         if credential in _BOTH_FACTORS or not session.is_enrolled:

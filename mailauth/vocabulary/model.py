@@ -101,6 +101,8 @@ class Granted:
     `tail_bytes`: where only the second factor was asked for, how many bytes at the end of the secret it was.
     `release`: in that case, the token by which what was spent is given back, should the password prove wrong.
     `app_password_id`: which app password it was, for the owner's list of what was used last.
+    `epoch`: of the account as it was when this was decided. Whoever acts on the verdict later compares it: after a
+    change of password or factors the verdict is void. None where nothing may be built on it later.
     """
 
     account: AccountName
@@ -109,6 +111,7 @@ class Granted:
     tail_bytes: int | None = None
     release: str | None = None
     app_password_id: int | None = field(default=None, compare=False)
+    epoch: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ import httpx
 from sqlalchemy import insert, select
 
 from mailauth.effects.store.tables import account
-from mailauth.vocabulary.model import Credential
+from mailauth.vocabulary.model import Credential, Granted, Reason
 from mailauth.vocabulary.notices import Origin
 from tests.world import World
 
@@ -96,7 +96,8 @@ def session(world: World, name: str) -> str:
     installation = world.installation
     found = installation.accounts.get(name)
     credential = Credential.PASSWORD if found.totp is None else Credential.PASSWORD_AND_CODE
-    cookie = installation.sessions.open(found.name, credential, Origin("portal"))
+    granted = Granted(found.name, credential, Reason.SECOND_FACTOR_GIVEN, epoch=found.epoch)
+    cookie = installation.sessions.open(granted, Origin("portal"))
     opened = installation.sessions.load(cookie)
     assert opened is not None
     if found.totp is None:

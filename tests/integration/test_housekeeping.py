@@ -5,8 +5,9 @@ from datetime import timedelta
 from sqlalchemy import func, select
 
 from mailauth.effects.store import tables
-from mailauth.vocabulary.model import AccountName, Credential, Unavailable
+from mailauth.vocabulary.model import Credential, Unavailable
 from mailauth.vocabulary.notices import Origin
+from tests.integration.portal_sessions.people import granted
 from tests.world import World, WorldMaker
 
 
@@ -56,14 +57,14 @@ async def test_administrator_sees_and_clears_what_is_counted(make_world: WorldMa
 async def test_sessions_go_when_they_are_over_or_their_account_has_changed(world: World) -> None:
     alice, bob, carol = (world.add(name) for name in ("alice", "bob", "carol"))
     sessions = world.installation.sessions
-    alice_s = sessions.open(AccountName(alice.name), Credential.PASSWORD, Origin("portal"))
-    sessions.open(AccountName(bob.name), Credential.PASSWORD, Origin("portal"))
+    alice_s = sessions.open(granted(world, alice.name, Credential.PASSWORD), Origin("portal"))
+    sessions.open(granted(world, bob.name, Credential.PASSWORD), Origin("portal"))
     world.installation.accounts.set_disabled("bob", disabled=True)
     world.installation.housekeeping.tidy()
     assert rows(world, "portal_session") == 1
     assert sessions.load(alice_s) is not None
     world.clock.advance(days=6)
-    sessions.open(AccountName(carol.name), Credential.PASSWORD, Origin("portal"))
+    sessions.open(granted(world, carol.name, Credential.PASSWORD), Origin("portal"))
     world.clock.advance(days=1)
     world.installation.housekeeping.tidy()
     assert rows(world, "portal_session") == 1

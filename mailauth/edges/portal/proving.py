@@ -27,7 +27,7 @@ async def log_in(visit: Visit, form: LoginForm) -> bool:
     granted = await _verify(visit, form, Attempt((form.account.data or "").strip(), secret, SERVICE))
     if granted is None:
         return False
-    await visit.enter(granted.account, granted.credential)
+    await visit.enter(granted)
     return True
 
 
@@ -62,7 +62,7 @@ async def _prove_again(visit: Visit, form: ProofForm, secret: Secret, *, passwor
         return False
     if granted.account != visit.me.account:
         raise HTTPException(403)
-    await visit.renew(granted.credential)
+    await visit.renew(granted)
     return True
 
 

@@ -19,7 +19,7 @@ from mailauth.edges.portal.clients import address_of, agent_of
 from mailauth.effects.languages import LANGUAGES
 from mailauth.usecases.portal_sessions import PortalSessions, Session
 from mailauth.vocabulary.errors import SessionOver
-from mailauth.vocabulary.model import AccountName, Address, Credential
+from mailauth.vocabulary.model import Address, Granted
 from mailauth.vocabulary.notices import Origin
 from mailauth.wiring import Installation
 
@@ -101,20 +101,20 @@ class Visit:
         """Return a sentence in the visitor's language."""
         return self.translations.gettext(message)
 
-    async def enter(self, account: AccountName, credential: Credential) -> None:
-        """Begin a session; the cookie's value changes, and what it was before opens nothing any more."""
+    async def enter(self, granted: Granted) -> None:
+        """Begin a session on a verdict; the cookie's value changes, and what it was before opens nothing any more."""
         sessions, before, language = self.installation.sessions, self.cookie, self.language
 
         def enter() -> str:
             sessions.close(before)
-            return sessions.open(account, credential, self.origin, language)
+            return sessions.open(granted, self.origin, language)
 
         await self.hold(await self.run(enter))
 
-    async def renew(self, credential: Credential) -> None:
+    async def renew(self, granted: Granted) -> None:
         """Go on with the same session under a new cookie, after its owner has proved who they are again."""
         sessions, me = self.installation.sessions, self.me
-        await self.hold(await self.run(lambda: sessions.renew(me, credential, self.origin)))
+        await self.hold(await self.run(lambda: sessions.renew(me, granted, self.origin)))
 
     async def hold(self, cookie: str) -> None:
         """Go on with a session that a use case has opened. Raises SessionOver where it has ended since."""

@@ -60,8 +60,13 @@ def exists(connection: Connection, name: AccountName) -> bool:
 
 
 def add(connection: Connection, name: AccountName, password_hash: str | None, now: datetime) -> None:
-    """Add an account. IntegrityError where there is one of that name."""
-    row = {"name": name, "password_hash": password_hash, "epoch": 0, "created_at": now}
+    """Add an account. IntegrityError where there is one of that name.
+
+    Its epoch begins with the millisecond in which it was made: one that is removed and made again may get the same
+    id, and what was decided for the one before is void for it.
+    """
+    epoch = int(now.timestamp() * 1000)
+    row = {"name": name, "password_hash": password_hash, "epoch": epoch, "created_at": now}
     connection.execute(insert(account).values(row))
 
 

@@ -5,7 +5,8 @@ from sqlalchemy import select
 
 from mailauth.edges.portal import app as portal
 from mailauth.effects.store.tables import outbox
-from mailauth.vocabulary.model import Denied
+from mailauth.vocabulary.model import Attempt, Denied, Granted, Verdict
+from mailauth.vocabulary.secret import Secret
 from tests.integration.portal.browsing import Browser, form_to, read, words
 from tests.integration.portal.conftest import BrowserMaker
 from tests.world import World, WorldMaker
@@ -60,6 +61,34 @@ async def test_a_code_behind_the_password_works_here_too(world: World, browser: 
     alice = world.enrol("alice@mailitwize.be")
     page = await browser.log_in(alice, "", alice.password + alice.code(world.clock()))
     assert page.url.path == "/account"
+
+
+async def test_password_that_is_changed_while_a_login_is_under_way_opens_nothing(
+    world: World, open_browser: BrowserMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requirement WEB2: neither a session, nor a change of what guards the account."""
+    alice, bob = world.enrol("alice@mailitwize.be"), world.add("bob@mailitwize.be")
+    inside = open_browser()
+    await inside.come_in(alice)
+    form = await inside.get("/account/recovery-codes")
+    verify = world.installation.verifier.verify
+
+    async def verify_before_the_change(attempt: Attempt) -> Verdict:
+        verdict = await verify(attempt)
+        assert isinstance(verdict, Granted), verdict
+        world.installation.accounts.set_password(attempt.name, Secret(b"changed"), revoke_app_passwords=False)
+        return verdict
+
+    monkeypatch.setattr(world.installation.verifier, "verify", verify_before_the_change)
+    page = await inside.submit(form, "/account/recovery-codes", **inside.proof(alice))
+    assert page.url.path == "/login"
+    alice.password = "changed"
+    world.clock.advance(seconds=30)
+    for person in (alice, bob):
+        browser = open_browser()
+        page = await browser.log_in(person, person.code(world.clock()) if person.seed else "")
+        assert page.url.path == "/login"
+        assert (await browser.get("/account")).url.path == "/login"
 
 
 async def test_portal_and_imap_share_the_limits(make_world: WorldMaker) -> None:

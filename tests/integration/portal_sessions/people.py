@@ -13,7 +13,7 @@ from mailauth.effects.store import tables
 from mailauth.effects.store.outbox import LeasedMail
 from mailauth.usecases.portal_sessions import Session
 from mailauth.usecases.set_up import PendingSetUp, SetUpDone
-from mailauth.vocabulary.model import AccountName, Credential
+from mailauth.vocabulary.model import Credential, Granted, Reason
 from mailauth.vocabulary.notices import Notice, Origin
 from mailauth.vocabulary.secret import Secret
 from tests.world import Person, World
@@ -30,10 +30,16 @@ def loaded(world: World, cookie: str) -> Session:
     return session
 
 
+def granted(world: World, name: str, credential: Credential = BOTH) -> Granted:
+    """Return the verdict on a login that would be granted now."""
+    account = world.installation.accounts.get(name)
+    return Granted(account.name, credential, Reason.SECOND_FACTOR_GIVEN, epoch=account.epoch)
+
+
 def log_in(world: World, person: Person, credential: Credential | None = None) -> Session:
     """Open a session, by what the person has."""
     given = credential or (BOTH if person.seed else Credential.PASSWORD)
-    return loaded(world, world.installation.sessions.open(AccountName(person.name), given, FIREFOX))
+    return loaded(world, world.installation.sessions.open(granted(world, person.name, given), FIREFOX))
 
 
 def seed_of(pending: PendingSetUp) -> bytes:

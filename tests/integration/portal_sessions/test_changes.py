@@ -7,11 +7,12 @@ import pytest
 
 from mailauth.usecases.notices import Notices
 from mailauth.vocabulary.errors import InvalidValue, NotEnrolled, SessionOver
-from mailauth.vocabulary.model import Credential, Denied, Granted
+from mailauth.vocabulary.model import Denied, Granted
 from mailauth.vocabulary.notices import Origin
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal_sessions.people import (
     FIREFOX,
+    granted,
     in_parallel,
     kinds,
     link_in,
@@ -155,7 +156,7 @@ def test_codes_go_to_the_other_address_and_the_mailbox_hears_of_it(prepared: Wor
 def test_session_in_which_a_factor_is_changed_goes_on_and_others_end(prepared: World, change: str) -> None:
     alice = Person("alice@mailitwize.be", "", b"x")
     sessions = prepared.installation.sessions
-    cookies = [sessions.open(log_in(prepared, alice).account, Credential.PASSWORD_AND_CODE, FIREFOX) for _ in "ab"]
+    cookies = [sessions.open(granted(prepared, alice.name), FIREFOX) for _ in "ab"]
     session = loaded(prepared, cookies[0])
     getattr(prepared.installation.enrolment, change)("alice", FIREFOX, session)
     after = loaded(prepared, cookies[0])

@@ -7,14 +7,14 @@ from mailauth.effects.store import factors
 from mailauth.effects.store.tables import portal_session, totp
 from mailauth.usecases.portal_sessions import Session
 from mailauth.vocabulary.errors import SessionOver
-from tests.integration.portal_sessions.people import BOTH, FIREFOX, loaded, log_in, mails
+from tests.integration.portal_sessions.people import FIREFOX, granted, loaded, log_in, mails
 from tests.world import World
 
 
 def test_id_of_a_session_that_ended_is_not_given_again(world: World) -> None:
     alice, bob = world.enrol("alice"), world.enrol("bob")
     sessions = world.installation.sessions
-    cookie = sessions.open(log_in(world, alice).account, BOTH, FIREFOX)
+    cookie = sessions.open(granted(world, alice.name), FIREFOX)
     ended = loaded(world, cookie).id
     sessions.close(cookie)
     assert log_in(world, bob).id > ended
@@ -25,7 +25,7 @@ def ended(world: World) -> Session:
     """Give a session of Mallory's that has ended, whose id a session of Alice's has by now."""
     mallory, alice = world.enrol("mallory"), world.enrol("alice")
     sessions = world.installation.sessions
-    cookie = sessions.open(log_in(world, mallory).account, BOTH, FIREFOX)
+    cookie = sessions.open(granted(world, mallory.name), FIREFOX)
     session = loaded(world, cookie)
     sessions.close(cookie)
     alice_s = log_in(world, alice)
@@ -41,7 +41,7 @@ def test_session_that_ended_is_renewed_into_nobody_elses(world: World, ended: Se
     with installation.database.reading() as connection:
         before = connection.execute(select(portal_session)).all()
     with pytest.raises(SessionOver):
-        installation.sessions.renew(ended, BOTH, FIREFOX)
+        installation.sessions.renew(ended, granted(world, "mallory"), FIREFOX)
     with pytest.raises(SessionOver):
         installation.set_up.begin(ended)
     with pytest.raises(SessionOver):

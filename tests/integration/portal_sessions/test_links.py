@@ -10,9 +10,10 @@ from mailauth.effects.store import mail_links, tables
 from mailauth.usecases.own_account import MailLink
 from mailauth.usecases.portal_sessions import Session
 from mailauth.vocabulary.errors import InvalidValue, TooMany
-from mailauth.vocabulary.model import AccountName, Credential, Denied, Granted
+from mailauth.vocabulary.model import Credential, Denied, Granted
 from tests.integration.portal_sessions.people import (
     FIREFOX,
+    granted,
     in_parallel,
     kinds,
     link_in,
@@ -262,7 +263,7 @@ def test_language_of_the_page_is_that_of_the_mails_until_one_is_chosen(world: Wo
     sessions, own_account = world.installation.sessions, world.installation.own_account
 
     def log_in_on_a_page(language: str) -> Session:
-        return loaded(world, sessions.open(AccountName(alice.name), Credential.PASSWORD, FIREFOX, language))
+        return loaded(world, sessions.open(granted(world, alice.name, Credential.PASSWORD), FIREFOX, language))
 
     assert log_in_on_a_page("fr").language == "fr"
     assert log_in_on_a_page("de").language == "fr"

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 
@@ -13,9 +14,10 @@ from mailauth.effects.store import portal_sessions as store
 from mailauth.effects.store import tables
 from mailauth.usecases.portal_sessions import PortalSessions, Session
 from mailauth.vocabulary.errors import AccountUnknown, NotProved, SessionOver
-from mailauth.vocabulary.model import AccountName, Credential
+from mailauth.vocabulary.model import AccountName, Credential, Granted, Reason
 from mailauth.vocabulary.notices import Origin
 from mailauth.vocabulary.secret import Secret
+from tests.integration.portal_sessions.people import granted
 from tests.world import World
 
 BOTH = Credential.PASSWORD_AND_CODE
@@ -23,7 +25,7 @@ FIREFOX = Origin("portal", ip_address("192.0.2.7"), "Firefox on Android")
 
 
 def opened(world: World, name: str, credential: Credential = BOTH, origin: Origin = FIREFOX) -> str:
-    return world.installation.sessions.open(AccountName(name), credential, origin)
+    return world.installation.sessions.open(granted(world, name, credential), origin)
 
 
 def loaded(world: World, cookie: str) -> Session:
@@ -151,12 +153,44 @@ def test_change_of_the_account_ends_its_sessions_and_no_others(
 ) -> None:
     alice, bob = world.enrol("alice"), world.enrol("bob")
     cookie, other = opened(world, alice.name), opened(world, bob.name)
-    session = loaded(world, cookie)
+    session, verdict = loaded(world, cookie), granted(world, alice.name)
     change(world, alice.name)
     assert world.installation.sessions.load(cookie) is None
     with pytest.raises(SessionOver):
-        world.installation.sessions.renew(session, BOTH, FIREFOX)
+        world.installation.sessions.renew(session, verdict, FIREFOX)
     loaded(world, other)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_verdict_that_a_change_has_voided_opens_and_renews_no_session(
+    world: World, change: Callable[[World, str], None]
+) -> None:
+    """Requirement WEB2: it would be good for twelve hours by a password that is no more."""
+    sessions = world.installation.sessions
+    alice, bob = world.enrol("alice"), world.add("bob")
+    verdicts = [granted(world, alice.name), granted(world, bob.name, Credential.PASSWORD)]
+    world.clock.advance(seconds=1)
+    for verdict in verdicts:
+        if change in (reset, issue_codes) and verdict.account == bob.name:
+            continue
+        change(world, verdict.account)
+        with pytest.raises((NotProved, AccountUnknown)):
+            sessions.open(verdict, FIREFOX)
+    carol = world.enrol("carol")
+    verdict = granted(world, carol.name)
+    change(world, carol.name)
+    if change in (change_password, issue_codes, disable_and_enable):
+        session = loaded(world, opened(world, carol.name))
+        with pytest.raises(SessionOver):
+            sessions.renew(session, verdict, FIREFOX)
+
+
+def test_verdict_on_another_account_renews_no_session(world: World) -> None:
+    alice, bob = world.enrol("alice"), world.enrol("bob")
+    session = loaded(world, opened(world, alice.name))
+    verdict = replace(granted(world, bob.name), epoch=session.epoch)
+    with pytest.raises(SessionOver):
+        world.installation.sessions.renew(session, verdict, FIREFOX)
 
 
 @pytest.mark.parametrize("credential", sorted(set(Credential) - {BOTH, Credential.PASSWORD_AND_RECOVERY_CODE}))
@@ -180,8 +214,9 @@ def test_session_is_not_opened_without_the_password(world: World, credential: Cr
 def test_session_of_an_account_that_is_gone_or_disabled_is_not_opened(world: World, name: str) -> None:
     world.enrol("carol")
     world.installation.accounts.set_disabled("carol", disabled=True)
+    verdict = Granted(AccountName(name), BOTH, Reason.SECOND_FACTOR_GIVEN, epoch=0)
     with pytest.raises(AccountUnknown):
-        opened(world, name)
+        world.installation.sessions.open(verdict, FIREFOX)
 
 
 def test_closed_session_is_over_and_others_are_not(world: World) -> None:
@@ -205,7 +240,9 @@ def test_renewed_session_has_another_cookie_and_is_the_same(world: World) -> Non
     cookie = opened(world, alice.name)
     before = loaded(world, cookie)
     world.clock.advance(minutes=5)
-    renewed = world.installation.sessions.renew(before, Credential.PASSWORD_AND_RECOVERY_CODE, FIREFOX)
+    renewed = world.installation.sessions.renew(
+        before, granted(world, "alice", Credential.PASSWORD_AND_RECOVERY_CODE), FIREFOX
+    )
     assert world.installation.sessions.load(cookie) is None
     after = loaded(world, renewed)
     assert (after.id, after.created_at) == (before.id, before.created_at)
@@ -217,11 +254,15 @@ def test_password_alone_proves_no_factor_again(world: World) -> None:
     session = loaded(world, opened(world, alice.name, Credential.PASSWORD_AND_RECOVERY_CODE))
     proved_at = session.proved_at
     world.clock.advance(minutes=5)
-    after = loaded(world, world.installation.sessions.renew(session, Credential.PASSWORD, FIREFOX))
+    after = loaded(
+        world, world.installation.sessions.renew(session, granted(world, "alice", Credential.PASSWORD), FIREFOX)
+    )
     assert (after.credential, after.proved_at) == (Credential.PASSWORD_AND_RECOVERY_CODE, proved_at)
     other = loaded(world, opened(world, bob.name, Credential.PASSWORD))
     world.clock.advance(minutes=5)
-    after = loaded(world, world.installation.sessions.renew(other, Credential.PASSWORD, FIREFOX))
+    after = loaded(
+        world, world.installation.sessions.renew(other, granted(world, "bob", Credential.PASSWORD), FIREFOX)
+    )
     assert after.proved_at == world.clock()
 
 
@@ -285,7 +326,7 @@ def test_sessions_and_form_tokens_survive_a_new_key(world: World) -> None:
         )
 
     old, new = with_keys(**keys), with_keys(**{"2": b"2" * 32}, **keys)
-    cookie = old.open(AccountName(alice.name), BOTH, FIREFOX)
+    cookie = old.open(granted(world, alice.name), FIREFOX)
     token = old.csrf_token(cookie)
     assert new.load(cookie) is not None
     assert new.csrf_is_right(cookie, token)

@@ -19,6 +19,7 @@ from mailauth.vocabulary.secret import Secret
 from tests.integration.portal_sessions.people import (
     FIREFOX,
     code_of,
+    granted,
     in_parallel,
     kinds,
     link_in,
@@ -60,7 +61,7 @@ async def test_right_code_puts_the_authenticator_in_force_and_issues_recovery_co
 def test_session_goes_on_under_a_new_cookie_and_all_others_end(world: World) -> None:
     alice, bob = world.add("alice"), world.add("bob")
     sessions = world.installation.sessions
-    old = sessions.open(world.installation.accounts.get("alice").name, Credential.PASSWORD, FIREFOX)
+    old = sessions.open(granted(world, "alice", Credential.PASSWORD), FIREFOX)
     elsewhere, other = log_in(world, alice), log_in(world, bob)
     world.clock.advance(minutes=5)
     done = set_up(world, alice, loaded(world, old))
@@ -122,7 +123,7 @@ def test_every_tab_of_a_session_shows_the_same_seed_and_an_error_makes_no_other(
         assert world.installation.set_up.pending(session) == pending
         wrong = world.installation.set_up.confirm(session, wrong_code_of(world, pending), FIREFOX)
         assert wrong == WrongCode(None)
-    renewed = world.installation.sessions.renew(session, Credential.PASSWORD, FIREFOX)
+    renewed = world.installation.sessions.renew(session, granted(world, "alice", Credential.PASSWORD), FIREFOX)
     assert world.installation.set_up.begin(loaded(world, renewed)) == pending
 
 
