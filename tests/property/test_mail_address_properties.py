@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mailauth.core import mail_address, names
 from mailauth.vocabulary.errors import InvalidName, InvalidValue
+from tests.cases import case
 
 ANYTHING = st.text(max_size=40) | st.text("abAB09.@-_+!#/%'\"<>()[],;: \r\n\t\x00\x7f\u2028\u00e9\ud800", max_size=40)
 
@@ -52,13 +53,29 @@ def test_plain_addresses_are_taken(address: str) -> None:
     assert mail_address.checked(address) == address
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["", "@", "a@", "@b", "a", "a@b@c", ".a@b.example", "a.@b.example", "a..b@c.example", "a@b..example",
-     "a@-b.example", "a b@c.example", '"a b"@c.example', "a@[192.0.2.1]", "A <a@b.example>", "a@b.example.",
-     f"{'a' * 250}@b.example",
-     f"a@{'b.' * 130}example", "a@b_c.example", "a@b.example\n", " a@b.example"],
-)  # fmt: skip
-def test_everything_else_is_refused(address: str) -> None:
-    with pytest.raises(InvalidValue):
-        mail_address.checked(address)
+def test_everything_else_is_refused() -> None:
+    for address in (
+        "",
+        "@",
+        "a@",
+        "@b",
+        "a",
+        "a@b@c",
+        ".a@b.example",
+        "a.@b.example",
+        "a..b@c.example",
+        "a@b..example",
+        "a@-b.example",
+        "a b@c.example",
+        '"a b"@c.example',
+        "a@[192.0.2.1]",
+        "A <a@b.example>",
+        "a@b.example.",
+        f"{'a' * 250}@b.example",
+        f"a@{'b.' * 130}example",
+        "a@b_c.example",
+        "a@b.example\n",
+        " a@b.example",
+    ):
+        with case(address), pytest.raises(InvalidValue):
+            mail_address.checked(address)

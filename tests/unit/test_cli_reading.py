@@ -13,6 +13,7 @@ import pytest
 from mailauth.edges.cli.context import MAX_STDIN_BYTES, parse_moment, print_json, read_secret, spoken
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.secret import Secret
+from tests.cases import case
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
@@ -21,9 +22,8 @@ def pipe(content: bytes) -> Any:
     return SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO(content))
 
 
-@pytest.mark.parametrize(
-    ("content", "secret"),
-    [
+def test_one_line_break_ends_a_secret_from_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    for content, secret in (
         (b"", b""),
         (b"\n", b""),
         (b"\r\n", b""),
@@ -34,13 +34,10 @@ def pipe(content: bytes) -> Any:
         (b" p w \n", b" p w "),
         (b"\x00\xff\n", b"\x00\xff"),
         (b"x" * MAX_STDIN_BYTES, b"x" * MAX_STDIN_BYTES),
-    ],
-)
-def test_one_line_break_ends_a_secret_from_a_pipe(
-    monkeypatch: pytest.MonkeyPatch, content: bytes, secret: bytes
-) -> None:
-    monkeypatch.setattr(sys, "stdin", pipe(content))
-    assert read_secret("Password") == Secret(secret)
+    ):
+        with case(content, secret):
+            monkeypatch.setattr(sys, "stdin", pipe(content))
+            assert read_secret("Password") == Secret(secret)
 
 
 def test_secret_from_a_pipe_is_capped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,9 +61,8 @@ def test_secret_from_a_terminal_is_asked_for_unseen(monkeypatch: pytest.MonkeyPa
     assert only == {"text": "New password", "hide_input": True, "confirmation_prompt": confirm, "err": True}
 
 
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
+def test_moment_is_a_span_from_now_or_a_date_in_utc() -> None:
+    for text, moment in (
         ("1d", NOW + timedelta(days=1)),
         ("0h", NOW),
         ("48h", NOW + timedelta(days=2)),
@@ -74,17 +70,16 @@ def test_secret_from_a_terminal_is_asked_for_unseen(monkeypatch: pytest.MonkeyPa
         ("2026-01-31T10:00", datetime(2026, 1, 31, 10, tzinfo=UTC)),
         ("2026-01-31T10:00Z", datetime(2026, 1, 31, 10, tzinfo=UTC)),
         ("2026-01-31T10:00+05:45", datetime(2026, 1, 31, 4, 15, tzinfo=UTC)),
-    ],
-)
-def test_moment_is_a_span_from_now_or_a_date_in_utc(text: str, moment: datetime) -> None:
-    assert parse_moment(text, NOW) == moment
-    assert parse_moment(text, NOW).utcoffset() == timedelta(0)
+    ):
+        with case(text, moment):
+            assert parse_moment(text, NOW) == moment
+            assert parse_moment(text, NOW).utcoffset() == timedelta(0)
 
 
-@pytest.mark.parametrize("text", ["", "d", "1", "1w", "1 d", "-1d", "+1d", "1.5d", "１d", "²d", "1D", "d1", "soon"])  # noqa: RUF001
-def test_other_words_are_no_moment(text: str) -> None:
-    with pytest.raises(InvalidValue, match="not a time"):
-        parse_moment(text, NOW)
+def test_other_words_are_no_moment() -> None:
+    for text in ("", "d", "1", "1w", "1 d", "-1d", "+1d", "1.5d", "１d", "²d", "1D", "d1", "soon"):  # noqa: RUF001
+        with case(text), pytest.raises(InvalidValue, match="not a time"):
+            parse_moment(text, NOW)
 
 
 @pytest.mark.parametrize("text", ["999999999d", "999999999h", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"])

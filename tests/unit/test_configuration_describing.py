@@ -3,12 +3,10 @@
 import tomllib
 from collections.abc import Iterator
 
-import pytest
-
-from mailauth.effects.configuration import describing
 from mailauth.effects.configuration.describing import describe, first_file
 from mailauth.effects.configuration.loading import parse
 from mailauth.effects.configuration.schema import Configuration
+from tests.cases import case
 
 DATE = "2025-05-05T00:00 Europe/Brussels"
 
@@ -46,12 +44,13 @@ def test_every_key_of_the_schema_is_described() -> None:
     assert in_schema <= described
 
 
-@pytest.mark.parametrize("key", describe(), ids=lambda key: key.place)
-def test_described_key_has_words_and_a_type(key: describing.KeyDescription) -> None:
-    assert key.description.strip()
-    assert key.description == key.description.strip()
-    assert key.type
-    assert key.description.endswith((".", ")"))
+def test_described_key_has_words_and_a_type() -> None:
+    for key in describe():
+        with case(key):
+            assert key.description.strip()
+            assert key.description == key.description.strip()
+            assert key.type
+            assert key.description.endswith((".", ")"))
 
 
 def test_only_what_has_no_default_is_required() -> None:

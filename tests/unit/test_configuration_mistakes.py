@@ -4,6 +4,7 @@ import pytest
 
 from mailauth.effects.configuration.loading import parse
 from mailauth.vocabulary.errors import InvalidConfiguration, Mistake
+from tests.cases import case
 
 DATE = '[cutover]\ndate = "2025-05-05T00:00 Europe/Brussels"\n'
 
@@ -56,9 +57,9 @@ def test_missing_date_refuses_to_start() -> None:
     assert mistakes("[cutover]\n") == {"cutover.date": "is missing"}
 
 
-@pytest.mark.parametrize(
-    "date",
-    [
+def test_unparsable_cutover_refuses_to_start() -> None:
+    """POL1."""
+    for date in (
         '""',
         '"soon"',
         '"2025-05-05"',
@@ -69,11 +70,9 @@ def test_missing_date_refuses_to_start() -> None:
         "2025-05-05",
         "2025-05-05T00:00:00",
         "[]",
-    ],
-)
-def test_unparsable_cutover_refuses_to_start(date: str) -> None:
-    """POL1."""
-    assert list(mistakes(f"[cutover]\ndate = {date}\n")) == ["cutover.date"]
+    ):
+        with case(date):
+            assert list(mistakes(f"[cutover]\ndate = {date}\n")) == ["cutover.date"]
 
 
 @pytest.mark.parametrize("date", ["2025-05-05T00:00:00+02:00", "2025-05-04T22:00:00Z", "2025-05-04 22:00:00Z"])
@@ -83,24 +82,22 @@ def test_date_may_be_a_toml_time_with_an_offset(date: str) -> None:
     assert moment.timestamp() == 1746396000
 
 
-@pytest.mark.parametrize(
-    ("text", "place"),
-    [
+def test_unknown_keys_are_refused() -> None:
+    """A misspelt key would silently not be in force."""
+    for text, place in (
         ("surprise = 1\n" + DATE, "surprise"),
         (DATE + "[surprise]\nx = 1\n", "surprise"),
         (DATE + "Date = 1\n", "cutover.Date"),
         (DATE + "[password.argon2]\nmemory = 1\n", "password.argon2.memory"),
         (DATE + '[server]\nsocket = [{path = "/a"}, {path = "/b", owner = "x"}]\n', "server.socket[2].owner"),
-    ],
-)
-def test_unknown_keys_are_refused(text: str, place: str) -> None:
-    """A misspelt key would silently not be in force."""
-    assert mistakes(text) == {place: "no such key (`mailauth config describe` lists all)"}
+    ):
+        with case(text, place):
+            assert mistakes(text) == {place: "no such key (`mailauth config describe` lists all)"}
 
 
-@pytest.mark.parametrize(
-    ("section", "key", "value"),
-    [
+def test_value_out_of_place_is_refused_at_its_place() -> None:
+    """Strict: a number in quotes is no number, true is no 1."""
+    for section, key, value in (
         ("provider", "name", "1"),
         ("provider", "name", '""'),
         ("provider", "name", '"Mail:IT"'),
@@ -149,18 +146,15 @@ def test_unknown_keys_are_refused(text: str, place: str) -> None:
         ("server", "socket", "[]"),
         ("server", "socket", '"/run/x"'),
         ("log", "level", '"INFO"'),
-    ],
-)  # fmt: skip
-def test_value_out_of_place_is_refused_at_its_place(section: str, key: str, value: str) -> None:
-    """Strict: a number in quotes is no number, true is no 1."""
-    text = f"{DATE}[{section}]\n{key} = {value}\n"
-    expected = "syntax" if value == "inf_" else f"{section}.{key}"
-    assert list(mistakes(text)) == [expected]
+    ):
+        with case(section, key, value):
+            text = f"{DATE}[{section}]\n{key} = {value}\n"
+            expected = "syntax" if value == "inf_" else f"{section}.{key}"
+            assert list(mistakes(text)) == [expected]
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
+def test_socket_with_a_mistake_is_refused_at_its_place() -> None:
+    for key, value in (
         ("path", '"run/auth.sock"'),
         ("path", f'"/{"x" * 107}"'),
         ("mode", '"660"'),
@@ -171,19 +165,17 @@ def test_value_out_of_place_is_refused_at_its_place(section: str, key: str, valu
         ("group", "5"),
         ("allow_users", '"dovecot"'),
         ("allow_users", "[1]"),
-    ],
-)
-def test_socket_with_a_mistake_is_refused_at_its_place(key: str, value: str) -> None:
-    path = "" if key == "path" else 'path = "/run/auth.sock"\n'
-    found = mistakes(f"{DATE}[[server.socket]]\n{path}{key} = {value}\n")
-    (place,) = found
-    assert place.removesuffix("[1]").startswith("server.socket[1]")
-    assert f".{key}" in place
+    ):
+        with case(key, value):
+            path = "" if key == "path" else 'path = "/run/auth.sock"\n'
+            found = mistakes(f"{DATE}[[server.socket]]\n{path}{key} = {value}\n")
+            (place,) = found
+            assert place.removesuffix("[1]").startswith("server.socket[1]")
+            assert f".{key}" in place
 
 
-@pytest.mark.parametrize(
-    ("section", "key", "value", "words"),
-    [
+def test_value_of_another_type_is_told_the_right_form() -> None:
+    for section, key, value, words in (
         ("portal", "listen", "8425", 'text in quotes is needed, such as "127.0.0.1:8425"'),
         ("portal", "logo", "1", 'text in quotes is needed, such as "text"'),
         ("portal", "colour", '"red"', 'does not have the right form; write it as "#1d5b8f"'),
@@ -192,10 +184,9 @@ def test_socket_with_a_mistake_is_refused_at_its_place(key: str, value: str) -> 
         ("server", "deadline_s", '"10"', "a number without quotes is needed, such as 10.0"),
         ("server", "socket", '"/run/x"', "a list is needed, such as [[server.socket]]"),
         ("server", "socket", '["/run/x"]', "a table is needed, whose keys `mailauth config describe` explains"),
-    ],
-)
-def test_value_of_another_type_is_told_the_right_form(section: str, key: str, value: str, words: str) -> None:
-    assert list(mistakes(f"{DATE}[{section}]\n{key} = {value}\n").values()) == [words]
+    ):
+        with case(section, key, value, words):
+            assert list(mistakes(f"{DATE}[{section}]\n{key} = {value}\n").values()) == [words]
 
 
 @pytest.mark.parametrize("text", ["[cutover", 'a = "', "date = 2025-05-05T00:00 Europe/Brussels", "a = 1\na = 2\n"])

@@ -6,13 +6,13 @@ import pytest
 
 from mailauth.core.policy import parse_cutover
 from mailauth.vocabulary.errors import InvalidValue
+from tests.cases import case
 
 ANNOUNCED = datetime(2025, 5, 4, 22, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_one_moment_can_be_written_in_several_ways() -> None:
+    for text in (
         "2025-05-05T00:00 Europe/Brussels",
         "2025-05-05T00:00:00 Europe/Brussels",
         "  2025-05-05T00:00   Europe/Brussels  ",
@@ -24,15 +24,13 @@ ANNOUNCED = datetime(2025, 5, 4, 22, 0, tzinfo=UTC)
         "2025-05-05T10:00 Pacific/Auckland",
         "2025-05-04T17:00-05:00",
         "20250504T220000Z",
-    ],
-)
-def test_one_moment_can_be_written_in_several_ways(text: str) -> None:
-    assert parse_cutover(text).moment.astimezone(UTC) == ANNOUNCED
+    ):
+        with case(text):
+            assert parse_cutover(text).moment.astimezone(UTC) == ANNOUNCED
 
 
-@pytest.mark.parametrize(
-    ("text", "utc"),
-    [
+def test_zone_knows_summer_and_winter_time() -> None:
+    for text, utc in (
         ("2025-01-05T00:00 Europe/Brussels", datetime(2025, 1, 4, 23, 0, tzinfo=UTC)),
         ("2025-07-05T00:00 Europe/Brussels", datetime(2025, 7, 4, 22, 0, tzinfo=UTC)),
         ("2025-07-05T00:00 Asia/Kathmandu", datetime(2025, 7, 4, 18, 15, tzinfo=UTC)),
@@ -40,10 +38,9 @@ def test_one_moment_can_be_written_in_several_ways(text: str) -> None:
         ("2025-03-30T03:00 Europe/Brussels", datetime(2025, 3, 30, 1, 0, tzinfo=UTC)),
         ("2025-10-26T01:59:59 Europe/Brussels", datetime(2025, 10, 25, 23, 59, 59, tzinfo=UTC)),
         ("2025-10-26T03:00 Europe/Brussels", datetime(2025, 10, 26, 2, 0, tzinfo=UTC)),
-    ],
-)
-def test_zone_knows_summer_and_winter_time(text: str, utc: datetime) -> None:
-    assert parse_cutover(text).moment.astimezone(UTC) == utc
+    ):
+        with case(text, utc):
+            assert parse_cutover(text).moment.astimezone(UTC) == utc
 
 
 def test_date_stays_in_the_zone_in_which_it_was_written() -> None:
@@ -51,24 +48,20 @@ def test_date_stays_in_the_zone_in_which_it_was_written() -> None:
     assert parse_cutover("2025-05-04T22:00Z").spoken() == "4 May 2025"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_hour_that_is_skipped_or_comes_twice_is_no_date() -> None:
+    for text in (
         "2025-03-30T02:00 Europe/Brussels",
         "2025-03-30T02:59:59 Europe/Brussels",
         "2025-10-26T02:00 Europe/Brussels",
         "2025-10-26T02:59:59 Europe/Brussels",
         "2025-04-06T02:30 Australia/Sydney",
-    ],
-)
-def test_hour_that_is_skipped_or_comes_twice_is_no_date(text: str) -> None:
-    with pytest.raises(InvalidValue, match="once and only once"):
-        parse_cutover(text)
+    ):
+        with case(text), pytest.raises(InvalidValue, match="once and only once"):
+            parse_cutover(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
+def test_anything_else_is_refused_with_what_is_wrong() -> None:
+    for text, problem in (
         ("", "not a time"),
         ("   ", "not a time"),
         ("soon", "not a time"),
@@ -97,11 +90,9 @@ def test_hour_that_is_skipped_or_comes_twice_is_no_date(text: str) -> None:
         ("9999-12-31T23:59-12:00", "too far away"),
         ("0001-01-01T00:00 Europe/Brussels", "too far away"),
         ("9999-12-31T23:59 America/New_York", "too far away"),
-    ],
-)
-def test_anything_else_is_refused_with_what_is_wrong(text: str, problem: str) -> None:
-    with pytest.raises(InvalidValue, match=problem):
-        parse_cutover(text)
+    ):
+        with case(text, problem), pytest.raises(InvalidValue, match=problem):
+            parse_cutover(text)
 
 
 def test_refusal_shows_how_to_write_it() -> None:

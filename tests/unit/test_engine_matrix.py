@@ -4,8 +4,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import product
 
-import pytest
-
 from mailauth.core.engine import (
     CodeEvidence,
     Evidence,
@@ -19,6 +17,7 @@ from mailauth.core.engine import (
 from mailauth.core.otp import CodeMatch
 from mailauth.core.policy import CutOver, Policy
 from mailauth.vocabulary.model import Account, AccountName, ActiveTotp, Credential, Denied, Granted, Reason
+from tests.cases import case
 
 CUTOVER = datetime.fromisoformat("2025-05-05T00:00+02:00")
 POLICY = Policy(CutOver(CUTOVER))
@@ -85,48 +84,44 @@ def expected(who: str, right: bool, factor: str, when: str) -> Granted | Denied:
 
 
 CASES = [
-    pytest.param(*case, id="-".join(map(str, case)).replace(" ", "_"))
-    for case in product(ACCOUNTS, (True, False), FACTORS, TIMES)
+    (who, right, factor, when)
+    for who, right, factor, when in product(ACCOUNTS, (True, False), FACTORS, TIMES)
     # Nobody knows whether the password of an account that does not exist is right.
-    if not (case[0] == "unknown" and case[1])
+    if not (who == "unknown" and right)
 ]
 
 
-@pytest.mark.parametrize(("who", "right", "factor", "when"), CASES)
-def test_decision_is_the_one_of_the_table(who: str, right: bool, factor: str, when: str) -> None:
-    decision = decide(Evidence(ACCOUNTS[who], right, FACTORS[factor]), POLICY, TIMES[when])
-    assert decision.verdict == expected(who, right, factor, when)
-    match decision.verdict:
-        case Granted(credential=credential):
-            assert decision.effect == SPENT.get(credential)
-        case Denied():
+def test_decision_is_the_one_of_the_table() -> None:
+    for who, right, factor, when in CASES:
+        with case(who, right, factor, when):
+            decision = decide(Evidence(ACCOUNTS[who], right, FACTORS[factor]), POLICY, TIMES[when])
+            assert decision.verdict == expected(who, right, factor, when)
+            match decision.verdict:
+                case Granted(credential=credential):
+                    assert decision.effect == SPENT.get(credential)
+                case Denied():
+                    assert decision.effect is None
+
+
+def test_without_the_password_nothing_opens_and_nothing_is_burnt() -> None:
+    """ENU3, REC3: no second factor replaces the password, a recovery code neither, and a wrong one spends none."""
+    for who, factor, when in product(ACCOUNTS, FACTORS, TIMES):
+        with case(who, factor, when):
+            decision = decide(Evidence(ACCOUNTS[who], False, FACTORS[factor]), POLICY, TIMES[when])
+            assert isinstance(decision.verdict, Denied)
+            assert not decision.verdict.password_was_right
             assert decision.effect is None
-
-
-@pytest.mark.parametrize(("who", "factor", "when"), sorted({(c.values[0], *c.values[2:]) for c in CASES}))  # type: ignore[misc]
-def test_wrong_password_is_denied_and_burns_nothing(who: str, factor: str, when: str) -> None:
-    """ENU3."""
-    decision = decide(Evidence(ACCOUNTS[who], False, FACTORS[factor]), POLICY, TIMES[when])
-    assert isinstance(decision.verdict, Denied)
-    assert not decision.verdict.password_was_right
-    assert decision.effect is None
 
 
 def test_whatever_is_granted_by_a_factor_is_spent() -> None:
     """CON1: nothing but a password alone is granted without an effect, and an effect comes with nothing else."""
-    for who, right, factor, when in (case.values for case in CASES):
-        decision = decide(Evidence(ACCOUNTS[str(who)], bool(right), FACTORS[str(factor)]), POLICY, TIMES[str(when)])
-        granted_by_factor = (
-            isinstance(decision.verdict, Granted) and decision.verdict.credential is not Credential.PASSWORD
-        )
-        assert (decision.effect is not None) == granted_by_factor
-
-
-def test_second_factor_alone_never_opens_anything() -> None:
-    """REC3: nor does a recovery code replace the password."""
-    for (who, account), (factor, evidence), now in product(ACCOUNTS.items(), FACTORS.items(), TIMES.values()):
-        decision = decide(Evidence(account, False, evidence), POLICY, now)
-        assert isinstance(decision.verdict, Denied), (who, factor, now)
+    for who, right, factor, when in CASES:
+        with case(who, right, factor, when):
+            decision = decide(Evidence(ACCOUNTS[who], right, FACTORS[factor]), POLICY, TIMES[when])
+            granted_by_factor = (
+                isinstance(decision.verdict, Granted) and decision.verdict.credential is not Credential.PASSWORD
+            )
+            assert (decision.effect is not None) == granted_by_factor
 
 
 def test_unknown_account_is_denied_whatever_the_evidence_says() -> None:
@@ -142,31 +137,29 @@ def test_password_alone_never_opens_an_enrolled_account() -> None:
         assert verdict == Denied(Reason.CODE_MISSING, NAME, password_was_right=True)
 
 
-@pytest.mark.parametrize(("who", "right", "factor", "when"), CASES)
-def test_decision_of_the_portal_is_the_same_but_lets_in_who_has_to_enrol(
-    who: str, right: bool, factor: str, when: str
-) -> None:
+def test_decision_of_the_portal_is_the_same_but_lets_in_who_has_to_enrol() -> None:
     """WEB5."""
-    decision = decide(Evidence(ACCOUNTS[who], right, FACTORS[factor], "portal"), POLICY, TIMES[when])
-    if (who, right) == ("plain", True) and when != "before":
-        assert decision.verdict == Granted(NAME, Credential.PASSWORD, Reason.TO_ENROL)
-        assert decision.effect is None
-    else:
-        assert decision == decide(Evidence(ACCOUNTS[who], right, FACTORS[factor], "imap"), POLICY, TIMES[when])
+    for who, right, factor, when in CASES:
+        with case(who, right, factor, when):
+            decision = decide(Evidence(ACCOUNTS[who], right, FACTORS[factor], "portal"), POLICY, TIMES[when])
+            if (who, right) == ("plain", True) and when != "before":
+                assert decision.verdict == Granted(NAME, Credential.PASSWORD, Reason.TO_ENROL)
+                assert decision.effect is None
+            else:
+                assert decision == decide(Evidence(ACCOUNTS[who], right, FACTORS[factor], "imap"), POLICY, TIMES[when])
 
 
-@pytest.mark.parametrize(("who", "right", "factor", "when"), CASES)
-def test_password_that_is_confirmed_alone_asks_no_factor_and_spends_none(
-    who: str, right: bool, factor: str, when: str
-) -> None:
-    evidence = Evidence(ACCOUNTS[who], right, FACTORS[factor], "portal", password_only=True)
-    decision = decide(evidence, POLICY, TIMES[when])
-    assert decision.effect is None
-    if who == "unknown":
-        assert decision.verdict == Denied(Reason.ACCOUNT_UNKNOWN)
-    elif "disabled" in who:
-        assert decision.verdict == Denied(Reason.ACCOUNT_DISABLED, NAME, password_was_right=right)
-    elif right:
-        assert decision.verdict == Granted(NAME, Credential.PASSWORD, Reason.PASSWORD_CONFIRMED)
-    else:
-        assert decision.verdict == Denied(Reason.PASSWORD_WRONG, NAME)
+def test_password_that_is_confirmed_alone_asks_no_factor_and_spends_none() -> None:
+    for who, right, factor, when in CASES:
+        with case(who, right, factor, when):
+            evidence = Evidence(ACCOUNTS[who], right, FACTORS[factor], "portal", password_only=True)
+            decision = decide(evidence, POLICY, TIMES[when])
+            assert decision.effect is None
+            if who == "unknown":
+                assert decision.verdict == Denied(Reason.ACCOUNT_UNKNOWN)
+            elif "disabled" in who:
+                assert decision.verdict == Denied(Reason.ACCOUNT_DISABLED, NAME, password_was_right=right)
+            elif right:
+                assert decision.verdict == Granted(NAME, Credential.PASSWORD, Reason.PASSWORD_CONFIRMED)
+            else:
+                assert decision.verdict == Denied(Reason.PASSWORD_WRONG, NAME)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8, EmailPolicy
+from email.policy import SMTP, SMTPUTF8
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from mailauth.effects.languages import LANGUAGES, LOCALE, Languages
 from mailauth.effects.mails import origins
 from mailauth.effects.mails.writing import APPS, STEPS, Letterhead, Mails
 from mailauth.vocabulary.notices import Notice, NoticeKind
+from tests.cases import case
 
 CODES = ["k7qm-2xvp-9hfd-c3wn", "abcd-efgh-jkmn-pqrs"]
 FACTS: dict[NoticeKind, list[dict[str, Any]]] = {
@@ -118,19 +119,18 @@ def both(mail: EmailMessage) -> tuple[str, str]:
     return " ".join(text_of(mail).split()), " ".join(Page(html_of(mail)).words.split())
 
 
-@pytest.mark.parametrize(("language", "kind", "facts", "moment"), EVERY_MAIL)
-def test_every_mail_is_whole_and_in_its_language(
-    language: str, kind: NoticeKind, facts: dict[str, Any], moment: datetime
-) -> None:
-    mail = write(kind, language, facts, moment)
-    assert mail["Content-Language"] == language
-    for words in (str(mail["Subject"]), *both(mail)):
-        for left in ("%(", "{{", "{%", "}}", "None", "Undefined"):
-            assert left not in words
-        if language != "en":
-            without_links = re.sub(r"https?://\S+|\S+@\S+", "", words)
-            english = {"the", "your", "you", "password", "from", "write", "this", "code of", "recovery"}
-            assert not english & set(re.findall(r"[a-z]+", without_links.lower())), without_links
+def test_every_mail_is_whole_and_in_its_language() -> None:
+    for language, kind, facts, moment in EVERY_MAIL:
+        with case(language, kind, facts, moment):
+            mail = write(kind, language, facts, moment)
+            assert mail["Content-Language"] == language
+            for words in (str(mail["Subject"]), *both(mail)):
+                for left in ("%(", "{{", "{%", "}}", "None", "Undefined"):
+                    assert left not in words
+                if language != "en":
+                    without_links = re.sub(r"https?://\S+|\S+@\S+", "", words)
+                    english = {"the", "your", "you", "password", "from", "write", "this", "code of", "recovery"}
+                    assert not english & set(re.findall(r"[a-z]+", without_links.lower())), without_links
 
 
 @pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
@@ -151,17 +151,18 @@ def test_no_sentence_of_a_mail_is_the_english_one(language: str) -> None:
             assert [sentence for sentence in long_ones if sentence in said] == []
 
 
-@pytest.mark.parametrize("kind", [kind for kind in NoticeKind if kind is not NoticeKind.ANNOUNCEMENT])
-def test_notice_says_what_happened_when_from_where_and_whom_to_ask(kind: NoticeKind) -> None:
-    for words in both(write(kind)):
-        assert "alice@mailitwize.be" in words
-        if kind is not NoticeKind.RIGHT_PASSWORD_WRONG_CODE:
-            assert "6 May 2025, 14:32 (Brussels time; 12:32 UTC)" in words
-        assert "reading mail (IMAP), Thunderbird, address 192.0.2.7" in words
-        assert "help@mailitwize.be" in words
-        assert "Mail-IT-Wize" in words
-        if kind is not NoticeKind.ENROLMENT_UNDONE:  # which says what to do anyway
-            assert "If this wasn't you" in words
+def test_notice_says_what_happened_when_from_where_and_whom_to_ask() -> None:
+    for kind in [kind for kind in NoticeKind if kind is not NoticeKind.ANNOUNCEMENT]:
+        with case(kind):
+            for words in both(write(kind)):
+                assert "alice@mailitwize.be" in words
+                if kind is not NoticeKind.RIGHT_PASSWORD_WRONG_CODE:
+                    assert "6 May 2025, 14:32 (Brussels time; 12:32 UTC)" in words
+                assert "reading mail (IMAP), Thunderbird, address 192.0.2.7" in words
+                assert "help@mailitwize.be" in words
+                assert "Mail-IT-Wize" in words
+                if kind is not NoticeKind.ENROLMENT_UNDONE:  # which says what to do anyway
+                    assert "If this wasn't you" in words
 
 
 def test_what_an_administrator_did_is_called_so() -> None:
@@ -171,13 +172,14 @@ def test_what_an_administrator_did_is_called_so() -> None:
         assert "Somebody else knows your password" not in words
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("first", [True, False])
-def test_recovery_codes_are_in_the_text_and_in_the_html(language: str, first: bool) -> None:
+def test_recovery_codes_are_in_the_text_and_in_the_html() -> None:
     """REC4."""
-    for words in both(write(NoticeKind.RECOVERY_CODES, language, {"codes": CODES, "first": first})):
-        for code in CODES:
-            assert code in words
+    for language in LANGUAGES:
+        for first in (True, False):
+            with case(language, first):
+                for words in both(write(NoticeKind.RECOVERY_CODES, language, {"codes": CODES, "first": first})):
+                    for code in CODES:
+                        assert code in words
 
 
 @pytest.mark.parametrize(
@@ -213,27 +215,25 @@ def test_app_password_made_says_which_and_what_it_opens() -> None:
         assert "Opens: reading mail (IMAP), sending mail (SMTP)" in words
 
 
-@pytest.mark.parametrize("kind", [NoticeKind.APP_PASSWORD_MADE, NoticeKind.APP_PASSWORD_REVOKED])
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("Anna's iPhone 15.2", "Anna's iPhone 15.2"),
-        ("l\u2019ordinateur", "l\u2019ordinateur"),
-        ('<img src="https://evil.example/x.png">&"\'', "img src https evil example x png '"),
-        (
-            "blocked! Unlock within 24 h: https://evil.example/unlock",
-            "blocked Unlock within 24 h https evil example unlock",
-        ),
-        ('" was blocked. Write to help@evil.example', "was blocked Write to help evil example"),
-        ("📱", ""),
-    ],
-)
-def test_name_of_a_device_is_a_quotation_without_a_link(kind: NoticeKind, name: str, shown: str) -> None:
-    mail = write(kind, facts={"name": name, "names": [name], "services": []})
-    for words in both(mail):
-        assert f'"{shown}"' in words
-        assert "evil.example" not in words
-    assert "img" not in [tag for tag, _ in Page(html_of(mail)).tags]
+def test_name_of_a_device_is_a_quotation_without_a_link() -> None:
+    for kind in (NoticeKind.APP_PASSWORD_MADE, NoticeKind.APP_PASSWORD_REVOKED):
+        for name, shown in (
+            ("Anna's iPhone 15.2", "Anna's iPhone 15.2"),
+            ("l\u2019ordinateur", "l\u2019ordinateur"),
+            ('<img src="https://evil.example/x.png">&"\'', "img src https evil example x png '"),
+            (
+                "blocked! Unlock within 24 h: https://evil.example/unlock",
+                "blocked Unlock within 24 h https evil example unlock",
+            ),
+            ('" was blocked. Write to help@evil.example', "was blocked Write to help evil example"),
+            ("📱", ""),
+        ):
+            with case(kind, name, shown):
+                mail = write(kind, facts={"name": name, "names": [name], "services": []})
+                for words in both(mail):
+                    assert f'"{shown}"' in words
+                    assert "evil.example" not in words
+                assert "img" not in [tag for tag, _ in Page(html_of(mail)).tags]
 
 
 @pytest.mark.parametrize("agent", ["Go to https://evil.example/now", "see evil.example", "a\r\nBcc: b@evil.example"])
@@ -256,31 +256,29 @@ def test_version_of_a_client_is_kept() -> None:
     assert origins.plain("Thunderbird 128.0 (Linux)") == "Thunderbird 128.0 (Linux)"
 
 
-@pytest.mark.parametrize(("language", "kind", "facts", "moment"), EVERY_MAIL)
-def test_html_is_simple_and_loads_nothing_from_elsewhere(
-    language: str, kind: NoticeKind, facts: dict[str, Any], moment: datetime
-) -> None:
-    page = Page(html_of(write(kind, language, facts, moment)))
-    used = {tag for tag, _ in page.tags}
-    assert not used & {"table", "script", "link", "iframe", "form", "object"}
-    for attributes in (attributes for tag, attributes in page.tags if tag == "img"):
-        assert str(attributes["src"]).startswith("cid:")
-        assert attributes["alt"]
-    assert dict(page.tags)["html"]["lang"] == language
-    assert [attributes for _, attributes in page.tags if "style" in attributes] == []
-    for link in page.links():
-        assert link is not None
-        assert link.startswith(("https://", "mailto:help@mailitwize.be"))
-    assert [tag for tag, _ in page.tags].count("h1") == 1
+def test_html_is_simple_and_loads_nothing_from_elsewhere() -> None:
+    for language, kind, facts, moment in EVERY_MAIL:
+        with case(language, kind, facts, moment):
+            page = Page(html_of(write(kind, language, facts, moment)))
+            used = {tag for tag, _ in page.tags}
+            assert not used & {"table", "script", "link", "iframe", "form", "object"}
+            for attributes in (attributes for tag, attributes in page.tags if tag == "img"):
+                assert str(attributes["src"]).startswith("cid:")
+                assert attributes["alt"]
+            assert dict(page.tags)["html"]["lang"] == language
+            assert [attributes for _, attributes in page.tags if "style" in attributes] == []
+            for link in page.links():
+                assert link is not None
+                assert link.startswith(("https://", "mailto:help@mailitwize.be"))
+            assert [tag for tag, _ in page.tags].count("h1") == 1
 
 
-@pytest.mark.parametrize(("language", "kind", "facts", "moment"), EVERY_MAIL)
-def test_text_has_short_lines_and_one_blank_line_between_paragraphs(
-    language: str, kind: NoticeKind, facts: dict[str, Any], moment: datetime
-) -> None:
-    text = text_of(write(kind, language, facts, moment))
-    assert [line for line in text.splitlines() if len(line) > 72 and "https://" not in line] == []
-    assert "\n\n\n" not in text
+def test_text_has_short_lines_and_one_blank_line_between_paragraphs() -> None:
+    for language, kind, facts, moment in EVERY_MAIL:
+        with case(language, kind, facts, moment):
+            text = text_of(write(kind, language, facts, moment))
+            assert [line for line in text.splitlines() if len(line) > 72 and "https://" not in line] == []
+            assert "\n\n\n" not in text
 
 
 def test_html_is_in_the_providers_colour_and_fit_for_dark_mode() -> None:
@@ -381,16 +379,17 @@ ON_THE_FIRST_OF_A_MONTH = Mails(
 )
 
 
-@pytest.mark.parametrize("mails", [MAILS, ON_THE_FIRST_OF_A_MONTH], ids=["5 May", "1 January"])
-@pytest.mark.parametrize("policy", [SMTP, SMTPUTF8], ids=["ascii", "utf8"])
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_subject_begins_on_the_line_of_its_header(language: str, policy: EmailPolicy, mails: Mails) -> None:
+def test_subject_begins_on_the_line_of_its_header() -> None:
     """By whichever policy a mail is sent: not every program takes away the blank that a fold begins with."""
-    for kind in NoticeKind:
-        mail = write(kind, language, moment=BEFORE, mails=mails)
-        head = mail.as_bytes(policy=policy).split(b"\r\n\r\n")[0]
-        assert re.search(rb"^Subject: \S", head, re.MULTILINE), head
-        assert message_from_bytes(head, policy=SMTP)["Subject"] == mail["Subject"]
+    for mails in (MAILS, ON_THE_FIRST_OF_A_MONTH):
+        for policy in (SMTP, SMTPUTF8):
+            for language in LANGUAGES:
+                with case(mails, policy, language):
+                    for kind in NoticeKind:
+                        mail = write(kind, language, moment=BEFORE, mails=mails)
+                        head = mail.as_bytes(policy=policy).split(b"\r\n\r\n")[0]
+                        assert re.search(rb"^Subject: \S", head, re.MULTILINE), head
+                        assert message_from_bytes(head, policy=SMTP)["Subject"] == mail["Subject"]
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ import pytest
 
 from mailauth.core.names import MAX_NAME_BYTES, canonicalise
 from mailauth.vocabulary.errors import InvalidName
+from tests.cases import case
 
 DOMAIN = "mailitwize.be"
 
 
-@pytest.mark.parametrize(
-    ("presented", "canonical"),
-    [
+def test_name_has_one_canonical_form() -> None:
+    for presented, canonical in (
         ("alice", "alice@mailitwize.be"),
         ("ALICE", "alice@mailitwize.be"),
         ("Alice@MailITWize.BE", "alice@mailitwize.be"),
@@ -28,16 +28,14 @@ DOMAIN = "mailitwize.be"
         ("a.b+tag_x-y'z", "a.b+tag_x-y'z@mailitwize.be"),
         ("{service}", "{service}@mailitwize.be"),
         ("root@localhost", "root@localhost"),
-    ],
-)
-def test_name_has_one_canonical_form(presented: str, canonical: str) -> None:
-    assert canonicalise(presented, DOMAIN) == canonical
-    assert canonicalise(canonical, DOMAIN) == canonical
+    ):
+        with case(presented, canonical):
+            assert canonicalise(presented, DOMAIN) == canonical
+            assert canonicalise(canonical, DOMAIN) == canonical
 
 
-@pytest.mark.parametrize(
-    "presented",
-    [
+def test_malformed_name_is_refused() -> None:
+    for presented in (
         "",
         " ",
         "@",
@@ -96,11 +94,9 @@ def test_name_has_one_canonical_form(presented: str, canonical: str) -> None:
         "alice@xn--a.example",
         "alice@ex\u200bample\ud800.org",
         "alice@" + "x" * 64 + ".org",
-    ],
-)
-def test_malformed_name_is_refused(presented: str) -> None:
-    with pytest.raises(InvalidName):
-        canonicalise(presented, DOMAIN)
+    ):
+        with case(presented), pytest.raises(InvalidName):
+            canonicalise(presented, DOMAIN)
 
 
 def test_longest_name_is_254_bytes() -> None:

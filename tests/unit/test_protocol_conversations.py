@@ -6,6 +6,7 @@ import pytest
 
 from mailauth.core.protocol import Broken, Cancelled, Conversation, Event, Login, Malformed, Say, greeting
 from mailauth.vocabulary.secret import Secret
+from tests.cases import case
 
 
 def b64(text: str | bytes) -> bytes:
@@ -162,9 +163,8 @@ def test_unknown_commands_are_ignored() -> None:
     assert introduced().feed(b"FUTURE\tx\ty\n\nauth\t1\tPLAIN\n\t\nAUTHX\t1\n") == []
 
 
-@pytest.mark.parametrize(
-    ("response", "name", "problem"),
-    [
+def test_broken_response_is_refused_and_nothing_else_happens() -> None:
+    for response, name, problem in (
         (b"!!!!", "", "bad base64"),
         (b"abc", "", "bad base64"),
         (b"YWJj=YWJj", "", "bad base64"),
@@ -176,13 +176,14 @@ def test_unknown_commands_are_ignored() -> None:
         (b64(b"\0al\xffice\0pw"), "", "name is not UTF-8"),
         (b64("bob\0alice\0pw"), "alice", "logging in as somebody else is not supported"),
         (b64("ALICE\0alice\0pw"), "alice", "logging in as somebody else is not supported"),
-    ],
-)
-def test_broken_response_is_refused_and_nothing_else_happens(response: bytes, name: str, problem: str) -> None:
-    conversation = introduced()
-    conversation.feed(b"AUTH\t1\tPLAIN\tservice=imap\n")
-    assert conversation.feed(b"CONT\t1\t" + response + b"\n") == [Malformed(1, name, problem, {"service": "imap"})]
-    assert conversation.feed(b"AUTH\t1\tPLAIN\n") == [Say(b"CONT\t1\t\n")]
+    ):
+        with case(response, name, problem):
+            conversation = introduced()
+            conversation.feed(b"AUTH\t1\tPLAIN\tservice=imap\n")
+            assert conversation.feed(b"CONT\t1\t" + response + b"\n") == [
+                Malformed(1, name, problem, {"service": "imap"})
+            ]
+            assert conversation.feed(b"AUTH\t1\tPLAIN\n") == [Say(b"CONT\t1\t\n")]
 
 
 def test_authorisation_as_oneself_is_fine() -> None:
@@ -198,10 +199,11 @@ def test_name_of_login_has_to_be_utf8() -> None:
     ]
 
 
-@pytest.mark.parametrize("mechanism", [b"CRAM-MD5", b"", b"GSSAPI", b"XOAUTH2", b"PLAIN ", b"\xff"])
-def test_unknown_mechanism_is_refused(mechanism: bytes) -> None:
-    events = introduced().feed(b"AUTH\t1\t" + mechanism + b"\tservice=imap\tresp=" + PLAIN + b"\n")
-    assert events == [Malformed(1, "", "unknown mechanism", {"service": "imap"})]
+def test_unknown_mechanism_is_refused() -> None:
+    for mechanism in (b"CRAM-MD5", b"", b"GSSAPI", b"XOAUTH2", b"PLAIN ", b"\xff"):
+        with case(mechanism):
+            events = introduced().feed(b"AUTH\t1\t" + mechanism + b"\tservice=imap\tresp=" + PLAIN + b"\n")
+            assert events == [Malformed(1, "", "unknown mechanism", {"service": "imap"})]
 
 
 def test_names_and_secrets_come_through_as_they_are() -> None:
@@ -233,9 +235,8 @@ def broken(events: list[Event]) -> bool:
     return bool(events) and isinstance(events[-1], Broken)
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
+def test_violation_breaks_the_conversation_for_good() -> None:
+    for lines in (
         b"VERSION\t2\t0\n",
         b"VERSION\n",
         b"VERSION\t\n",
@@ -263,12 +264,11 @@ def broken(events: list[Event]) -> bool:
         b"VERSION\t1\t1\nCPID\t1\nCONT\t4294967296\t\n",
         b"VERSION\t1\t1\nCPID\t1\nCANCEL\n",
         b"VERSION\t1\t1\nCPID\t1\nCANCEL\t1\t1\n",
-    ],
-)
-def test_violation_breaks_the_conversation_for_good(lines: bytes) -> None:
-    conversation = Conversation()
-    assert broken(conversation.feed(lines))
-    assert conversation.feed(b"VERSION\t1\t1\nCPID\t1\nAUTH\t9\tPLAIN\tresp=" + PLAIN + b"\n") == []
+    ):
+        with case(lines):
+            conversation = Conversation()
+            assert broken(conversation.feed(lines))
+            assert conversation.feed(b"VERSION\t1\t1\nCPID\t1\nAUTH\t9\tPLAIN\tresp=" + PLAIN + b"\n") == []
 
 
 def test_what_came_before_a_violation_counts() -> None:

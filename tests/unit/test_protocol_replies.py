@@ -4,6 +4,7 @@ import pytest
 
 from mailauth.core import protocol
 from mailauth.vocabulary.errors import ProtocolViolation
+from tests.cases import case
 
 CLIENT_LINE_BYTES = 8192
 """What our clients accept; Dovecot's and Postfix's own take as much."""
@@ -26,19 +27,20 @@ def test_temporary_failure_is_the_golden_one() -> None:
 INJECTIONS = ["a\tcode=temp_fail", "a\nOK\t1\tuser=root", "a\r\nOK", "a\x00b", "a\x01b", "\t", "\n", "a\x01t", "é\t✓"]
 
 
-@pytest.mark.parametrize("value", INJECTIONS)
-def test_value_never_begins_a_field_or_a_line(value: str) -> None:
-    for line, fields in (
-        (protocol.ok(1, value), 3),
-        (protocol.fail(1, value, value), 4),
-        (protocol.fail(1, value, None), 3),
-        (protocol.temporary_failure(1, value), 4),
-    ):
-        assert line.endswith(b"\n")
-        assert line.count(b"\n") == 1
-        assert line.count(b"\t") == fields - 1
-        assert b"\x00" not in line
-        assert b"\r" not in line
+def test_value_never_begins_a_field_or_a_line() -> None:
+    for value in INJECTIONS:
+        with case(value):
+            for line, fields in (
+                (protocol.ok(1, value), 3),
+                (protocol.fail(1, value, value), 4),
+                (protocol.fail(1, value, None), 3),
+                (protocol.temporary_failure(1, value), 4),
+            ):
+                assert line.endswith(b"\n")
+                assert line.count(b"\n") == 1
+                assert line.count(b"\t") == fields - 1
+                assert b"\x00" not in line
+                assert b"\r" not in line
 
 
 @pytest.mark.parametrize(
@@ -50,10 +52,10 @@ def test_escapes_are_those_of_the_protocol(value: str, escaped: str) -> None:
     assert protocol.unescape(escaped.encode()) == value.encode()
 
 
-@pytest.mark.parametrize("value", [b"\x01", b"ab\x01", b"\x012", b"\x01\x01", b"\x01T", b"\x01\n", b"\x01\xff"])
-def test_unknown_escape_is_a_violation(value: bytes) -> None:
-    with pytest.raises(ProtocolViolation, match="unknown escape"):
-        protocol.unescape(value)
+def test_unknown_escape_is_a_violation() -> None:
+    for value in (b"\x01", b"ab\x01", b"\x012", b"\x01\x01", b"\x01T", b"\x01\n", b"\x01\xff"):
+        with case(value), pytest.raises(ProtocolViolation, match="unknown escape"):
+            protocol.unescape(value)
 
 
 def test_escaped_escape_is_not_unescaped_twice() -> None:
