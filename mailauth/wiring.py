@@ -92,9 +92,6 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
         raise
     strength = configuration.password.argon2
     hasher = PasswordHasher(strength.time_cost, strength.memory_kib, strength.parallelism)
-    password_source: PasswordSource = OwnTable(hasher, HashPool())
-    if configuration.password.source == "pam":
-        password_source = Pam(configuration.password.pam_service)
     policy = Policy(configuration.cutover.cutover())
     provider, refusal = configuration.provider, configuration.refusal
     domain = configuration.accounts.default_domain
@@ -102,6 +99,11 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
     trusted = tuple(ip_network(text) for text in configuration.limits.trusted_networks)
     throttle = Throttle(database, limits, trusted, domain, clock)
     notices = Notices(ring, configuration.mail.sender, provider.language)
+    pam_users = configuration.password.pam_users()
+    accounts = Accounts(database, hasher, notices, pam_users, domain, clock)
+    password_source: PasswordSource = OwnTable(hasher, HashPool())
+    if configuration.password.source == "pam":
+        password_source = Pam(configuration.password.pam_service, pam_users, accounts.sharing_pam_user)
     links = MailedLinks(ring)
     portal = configuration.portal
     activity = Activity(database)
@@ -121,7 +123,7 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
             provider.name, provider.url, refusal.imap_code, refusal.before, refusal.after, provider.language
         ),
         password_source=password_source,
-        accounts=Accounts(database, hasher, notices, domain, clock),
+        accounts=accounts,
         enrolment=Enrolment(database, ring, notices, links, provider.name, domain, clock),
         explainer=Explainer(database, policy, throttle, domain, clock),
         throttle=throttle,

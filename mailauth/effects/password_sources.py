@@ -5,10 +5,12 @@ threads of its own, so that a slow source delays neither the other logins' datab
 unknown account is asked about like a known one.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import pam
 
+from mailauth.core.pam_users import PamUsers
 from mailauth.effects.passwords import HashPool, PasswordHasher
 from mailauth.vocabulary.errors import SourceUnavailable
 from mailauth.vocabulary.model import Account, AccountName
@@ -60,21 +62,38 @@ class OwnTable:
 class Pam:
     """System accounts, through a PAM service of mailauth's own (`/etc/pam.d/SERVICE`).
 
-    The service must not contain pam_mailauth: it would ask the very server that asks it. An account's user is
-    the local part of its name.
+    The service must not contain pam_mailauth: it would ask the very server that asks it. Whoever logs in under an
+    alias is the account's own PAM user: the alias may be the name of another one. `sharing` tells which other
+    accounts are the same PAM user; while there are any, none of them is decided on.
     """
 
-    def __init__(self, service: str, threads: int = PAM_THREADS) -> None:
+    def __init__(
+        self,
+        service: str,
+        users: PamUsers,
+        sharing: Callable[[AccountName], tuple[AccountName, ...]],
+        threads: int = PAM_THREADS,
+    ) -> None:
         self._service = service
+        self._users = users
+        self._sharing = sharing
         self.pool = HashPool(threads)
 
     async def is_right(self, name: AccountName, account: Account | None, password: bytes) -> bool:
-        """Ask PAM. Raises SourceUnavailable for whatever is neither yes nor no, Overloaded."""
-        return await self.pool.run(lambda: self._ask(name.rpartition("@")[0], password))
+        """Ask PAM. Raises SourceUnavailable for whatever is neither yes nor no, StoreUnavailable, Overloaded."""
+        whom = name if account is None else account.name
+        return await self.pool.run(lambda: self._ask_about(whom, password))
 
     def close(self) -> None:
         """Let running checks end."""
         self.pool.close()
+
+    def _ask_about(self, name: AccountName, password: bytes) -> bool:
+        user = self._users.user_of(name)
+        others = self._sharing(name)
+        if others:
+            raise SourceUnavailable(f"{' and '.join((name, *others))} are one PAM user, {user}")
+        return self._ask(user, password)
 
     def _ask(self, user: str, password: bytes) -> bool:
         conversation = pam.pam()  # one each: it holds its handle and its result

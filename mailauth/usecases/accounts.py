@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from mailauth.core import app_password, names, splitter
 from mailauth.core.clock import Clock
+from mailauth.core.pam_users import PamUsers
 from mailauth.effects.passwords import PasswordHasher
 from mailauth.effects.store import accounts, app_passwords, limiter
 from mailauth.effects.store.accounts import AccountSummary
@@ -48,11 +49,18 @@ class Accounts:
     """What administrators do with accounts."""
 
     def __init__(
-        self, database: Database, hasher: PasswordHasher, notices: Notices, default_domain: str, clock: Clock
+        self,
+        database: Database,
+        hasher: PasswordHasher,
+        notices: Notices,
+        pam_users: PamUsers,
+        default_domain: str,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._hasher = hasher
         self._notices = notices
+        self._pam_users = pam_users
         self._default_domain = default_domain
         self._clock = clock
 
@@ -67,10 +75,25 @@ class Accounts:
             with self._database.writing() as connection:
                 if accounts.exists(connection, canonical):
                     raise AccountExists(f"there is an account or alias {canonical} already")
+                sharing = accounts.of_names(connection, self._pam_users.rivals(canonical))
+                if sharing:
+                    user = self._pam_users.user_of(canonical)
+                    raise InvalidValue(
+                        f"{canonical} would be the same PAM user as {sharing[0]}, {user}: one password would open "
+                        "both (password.pam_local_part_domains)"
+                    )
                 accounts.add(connection, canonical, password_hash, self._clock())
         except IntegrityError as error:
             raise AccountExists(f"there is an account or alias {canonical} already") from error
         return canonical
+
+    def sharing_pam_user(self, name: AccountName) -> tuple[AccountName, ...]:
+        """Return the other accounts that are the same PAM user as a name is; there should be none."""
+        rivals = self._pam_users.rivals(name)
+        if not rivals:
+            return ()
+        with self._database.reading() as connection:
+            return accounts.of_names(connection, rivals)
 
     def set_password(self, name: str, password: Secret, *, revoke_app_passwords: bool) -> tuple[AccountName, int]:
         """Replace a password; app passwords live on unless said otherwise. Return the name and how many went."""

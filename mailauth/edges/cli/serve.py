@@ -30,6 +30,7 @@ def serve(context: Context, part: str | None) -> None:
     from mailauth import __version__
     from mailauth.edges import process
     from mailauth.effects import log_lines
+    from mailauth.usecases import pam_conflicts
 
     configuration = context.configuration()
     log_lines.set_up(configuration.log.level)
@@ -37,6 +38,8 @@ def serve(context: Context, part: str | None) -> None:
         cutover = installation.policy.cutover.moment.isoformat()
         fields = {"version": __version__, "cutover": cutover, "config": context.config_path, "part": part}
         logging.getLogger(__name__).info("starting", extra={log_lines.FIELDS: fields})
+        for problem in pam_conflicts.mistakes(configuration):
+            logging.getLogger(__name__).error("%s: %s", problem.place, problem.problem)
         chosen = PARTS if part is None else (part,)
         process.run(installation, {name: _load(name) for name in chosen})
 

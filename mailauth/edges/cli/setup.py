@@ -17,6 +17,7 @@ from mailauth.effects.configuration import describing, foreign, loading, outside
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
+from mailauth.usecases import pam_conflicts
 from mailauth.vocabulary.errors import InvalidConfiguration, InvalidValue, MailauthError, Mistake
 
 EXAMPLE_DATE = "2030-05-06T00:00 Europe/Brussels"
@@ -194,12 +195,13 @@ def config() -> None:
 def check(context: Context, as_json: bool) -> None:
     """Report every mistake in the configuration file, each with its place; exit 1 if there is one.
 
-    The files that it names are looked at too: the key, the logo, the password for the SMTP server. What is still
+    The files that it names are looked at too: the key, the logo, the password for the SMTP server; and whether two
+    accounts are one PAM user. What is still
     the default of another provider is a warning.
     """
     try:
         configuration = context.configuration()
-        found = outside.mistakes(configuration)
+        found = outside.mistakes(configuration) + pam_conflicts.mistakes(configuration)
         if found:
             raise InvalidConfiguration(str(context.config_path), found)
     except InvalidConfiguration as error:

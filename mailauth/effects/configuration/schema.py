@@ -14,11 +14,19 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from mailauth.core import names
+from mailauth.core.pam_users import PamUsers
 from mailauth.core.policy import CutOver, parse_cutover
 from mailauth.effects.configuration.limit_sections import LimitsSection, LoginMemorySection
 from mailauth.effects.configuration.user_sections import Mail, Portal, Provider, Refusal
 from mailauth.effects.configuration.values import FilledLine, Line, Section
 from mailauth.vocabulary.errors import InvalidName, InvalidValue
+
+
+def _domain(text: str) -> str:
+    try:
+        return names.canonicalise(f"x@{text}", text).removeprefix("x@")
+    except InvalidName as error:
+        raise ValueError(str(error)) from error
 
 
 class Accounts(Section):
@@ -31,10 +39,7 @@ class Accounts(Section):
     @field_validator("default_domain")
     @classmethod
     def _is_domain(cls, value: str) -> str:
-        try:
-            return names.canonicalise(f"x@{value}", value).removeprefix("x@")
-        except InvalidName as error:
-            raise ValueError(str(error)) from error
+        return _domain(value)
 
 
 class CutOverSection(Section):
@@ -110,7 +115,24 @@ class Password(Section):
         "mailauth-password",
         description="With source pam: the file of /etc/pam.d that checks passwords; without pam_mailauth in it.",
     )
+    pam_local_part_domains: list[Line] = Field(
+        default_factory=list,
+        description=(
+            "With source pam: the domains whose accounts are PAM users by the local part alone, as Unix accounts are "
+            "(anna@hoster.example is anna). PAM is asked about every other account by its full name. No two accounts "
+            "may be the same PAM user."
+        ),
+    )
     argon2: Argon2 = Field(default_factory=Argon2, description="argon2id parameters (RFC 9106).")
+
+    @field_validator("pam_local_part_domains")
+    @classmethod
+    def _are_domains(cls, value: list[str]) -> list[str]:
+        return list(dict.fromkeys(_domain(each) for each in value))
+
+    def pam_users(self) -> PamUsers:
+        """Return which PAM user an account is: nobody's the same as another's where PAM checks no passwords."""
+        return PamUsers(tuple(self.pam_local_part_domains) if self.source == "pam" else ())
 
 
 class Socket(Section):

@@ -1,5 +1,6 @@
 """Statements on accounts, aliases and exemptions. Each takes a connection, inside the caller's transaction."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -57,6 +58,19 @@ def load(connection: Connection, name: AccountName) -> Account | None:
 def exists(connection: Connection, name: AccountName) -> bool:
     """Tell whether an account or an alias has this name."""
     return connection.execute(select(_ID_OF), {"name": name}).scalar() is not None
+
+
+def all_names(connection: Connection) -> tuple[AccountName, ...]:
+    """Return the name of every account."""
+    return tuple(AccountName(name) for name in connection.execute(select(account.c.name)).scalars())
+
+
+def of_names(connection: Connection, names: Sequence[AccountName]) -> tuple[AccountName, ...]:
+    """Return those of some names that are accounts; aliases are not."""
+    if not names:
+        return ()
+    statement = select(account.c.name).where(account.c.name.in_(names)).order_by(account.c.name)
+    return tuple(AccountName(name) for name in connection.execute(statement).scalars())
 
 
 def add(connection: Connection, name: AccountName, password_hash: str | None, now: datetime) -> None:
