@@ -17,6 +17,7 @@ import pytest
 from pam_module.harness.fake_server import Asked, FakeServer, Say, fail, ok
 from pam_module.harness.helper import build
 from pam_module.harness.pam_stack import Outcome, PamStack
+from tests.cases import case
 
 USER = "anna@example.org"
 SECRET = "secret123456"
@@ -150,16 +151,17 @@ def test_without_a_fault_the_stacks_grant_and_deny(stack: PamStack) -> None:
         assert attempt(stack, "recv", 99).authenticate == "AUTH_ERR"
 
 
-@pytest.mark.parametrize("call", sorted(FAILING))
-def test_a_failing_call_refuses_a_login_that_would_be_granted(stack: PamStack, call: str) -> None:
-    with granting(stack):
-        outcomes = list(each_fault(stack, call))
-    assert outcomes, f"{call} is never called"
-    for outcome in outcomes:
-        assert {outcome.authenticate, outcome.account} <= REFUSED | {"SUCCESS"}
-        let_in = {outcome.authenticate, outcome.account} == {"SUCCESS"}
-        # Of pam_get_item, only the one that reads PAM_RHOST: see the next test.
-        assert not let_in or call in HARMLESS | {"pam_get_item"}
+def test_a_failing_call_refuses_a_login_that_would_be_granted(stack: PamStack) -> None:
+    for call in sorted(FAILING):
+        with case(call):
+            with granting(stack):
+                outcomes = list(each_fault(stack, call))
+            assert outcomes, f"{call} is never called"
+            for outcome in outcomes:
+                assert {outcome.authenticate, outcome.account} <= REFUSED | {"SUCCESS"}
+                let_in = {outcome.authenticate, outcome.account} == {"SUCCESS"}
+                # Of pam_get_item, only the one that reads PAM_RHOST: see the next test.
+                assert not let_in or call in HARMLESS | {"pam_get_item"}
 
 
 def test_only_the_clients_address_may_be_missing(stack: PamStack) -> None:
@@ -170,11 +172,11 @@ def test_only_the_clients_address_may_be_missing(stack: PamStack) -> None:
     assert len(granted_without_address) == 1
 
 
-@pytest.mark.parametrize("call", sorted(FAILING | {"malloc", "calloc", "realloc"}))
-def test_no_failing_call_turns_a_denial_into_anything_else(stack: PamStack, call: str) -> None:
-    with FakeServer(stack.socket, fail("[ALERT] no")):
-        for outcome in each_fault(stack, call):
-            assert not {outcome.authenticate, outcome.account} & {"SUCCESS", "IGNORE"}
+def test_no_failing_call_turns_a_denial_into_anything_else(stack: PamStack) -> None:
+    for call in sorted(FAILING | {"malloc", "calloc", "realloc"}):
+        with case(call), FakeServer(stack.socket, fail("[ALERT] no")):
+            for outcome in each_fault(stack, call):
+                assert not {outcome.authenticate, outcome.account} & {"SUCCESS", "IGNORE"}
 
 
 @pytest.mark.parametrize("call", ["malloc", "calloc", "realloc"])
@@ -254,17 +256,16 @@ def test_without_memory_for_the_token_the_login_is_refused(refusing: PamStack) -
     assert [asked.parameters["factor"] for asked in server.asked] == ["second", "second", "release"]
 
 
-@pytest.mark.parametrize("error", [None, errno.EINTR])
-@pytest.mark.parametrize("call", sorted(AT_THE_END))
-def test_no_failing_call_at_the_end_changes_the_verdict_or_asks_twice(
-    refusing: PamStack, call: str, error: int | None
-) -> None:
-    with FakeServer(refusing.socket, decide) as server:
-        outcomes = list(each_fault(refusing, call, error, options=("-s", "-e")))
-        assert outcomes, f"{call} is never called"
-        assert {(outcome.authenticate, outcome.end) for outcome in outcomes} == {("AUTH_ERR", "SUCCESS")}
-        factors = [asked.parameters["factor"] for asked in server.asked]
-    assert factors.count("second") == len(outcomes) + 1
-    assert 1 <= factors.count("release") <= len(outcomes) + 1
-    if error == errno.EINTR and call in {"connect", "poll", "recv", "send"}:
-        assert factors.count("release") == len(outcomes) + 1, "an interrupted call is made again"
+def test_no_failing_call_at_the_end_changes_the_verdict_or_asks_twice(refusing: PamStack) -> None:
+    for error in (None, errno.EINTR):
+        for call in sorted(AT_THE_END):
+            with case(error, call):
+                with FakeServer(refusing.socket, decide) as server:
+                    outcomes = list(each_fault(refusing, call, error, options=("-s", "-e")))
+                    assert outcomes, f"{call} is never called"
+                    assert {(outcome.authenticate, outcome.end) for outcome in outcomes} == {("AUTH_ERR", "SUCCESS")}
+                    factors = [asked.parameters["factor"] for asked in server.asked]
+                assert factors.count("second") == len(outcomes) + 1
+                assert 1 <= factors.count("release") <= len(outcomes) + 1
+                if error == errno.EINTR and call in {"connect", "poll", "recv", "send"}:
+                    assert factors.count("release") == len(outcomes) + 1, "an interrupted call is made again"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner
 
+from tests.cases import case
 from tests.integration.cli.conftest import CommandLine
 
 
@@ -114,9 +115,8 @@ def test_show_finds_an_account_by_any_of_its_names(mailauth: CommandLine) -> Non
     assert "alice@mailitwize.be" in mailauth.run("account", "show", "alice").stdout
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_unknown_account_is_named(mailauth: CommandLine) -> None:
+    for words in (
         ("account", "show", "nobody"),
         ("account", "remove", "nobody", "--yes"),
         ("account", "password", "nobody"),
@@ -132,11 +132,10 @@ def test_show_finds_an_account_by_any_of_its_names(mailauth: CommandLine) -> Non
         ("app-password", "revoke", "nobody", "--all"),
         ("policy", "exempt", "nobody", "--until", "1d", "--reason", "x"),
         ("explain", "nobody"),
-    ],
-)
-def test_unknown_account_is_named(mailauth: CommandLine, words: tuple[str, ...]) -> None:
-    refused = mailauth.run(*words, stdin="secret", code=1)
-    assert "there is no account nobody@mailitwize.be; see: mailauth account list" in refused.stderr
+    ):
+        with case(words):
+            refused = mailauth.run(*words, stdin="secret", code=1)
+            assert "there is no account nobody@mailitwize.be; see: mailauth account list" in refused.stderr
 
 
 def test_removed_account_is_gone_with_all_it_held(mailauth: CommandLine) -> None:

@@ -10,6 +10,7 @@ from mailauth.effects.configuration import loading
 from mailauth.effects.configuration.describing import first_file
 from mailauth.effects.configuration.loading import CannotWrite, replace_file
 from mailauth.vocabulary.errors import InvalidConfiguration
+from tests.cases import case
 
 
 @pytest.fixture
@@ -47,17 +48,18 @@ def test_file_that_cannot_be_read_is_one_mistake(tmp_path: Path, content: bytes 
     assert [mistake.place for mistake in refused.value.mistakes] == ["file"]
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o664, 0o400])
-@pytest.mark.parametrize("umask", [0o022, 0o077, 0o000])
-def test_replaced_file_keeps_its_mode_whatever_the_umask(file: Path, mode: int, umask: int) -> None:
-    file.chmod(mode)
-    before = os.umask(umask)
-    try:
-        replace_file(file, "new")
-    finally:
-        os.umask(before)
-    assert file.read_text() == "new"
-    assert mode_of(file) == mode
+def test_replaced_file_keeps_its_mode_whatever_the_umask(file: Path) -> None:
+    for mode in (0o600, 0o640, 0o644, 0o664, 0o400):
+        for umask in (0o022, 0o077, 0o000):
+            with case(mode, umask):
+                file.chmod(mode)
+                before = os.umask(umask)
+                try:
+                    replace_file(file, "new")
+                finally:
+                    os.umask(before)
+                assert file.read_text() == "new"
+                assert mode_of(file) == mode
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o000])

@@ -10,6 +10,7 @@ import pytest
 from mailauth.effects import keyring
 from mailauth.effects.keyring import Purpose
 from mailauth.vocabulary.errors import KeyUnusable
+from tests.cases import case
 
 HEADER = "mailauth-key-file 1\n"
 KEY = base64.b64encode(b"canary-key-canary-key-canary-key").decode()
@@ -72,11 +73,12 @@ def test_existing_key_file_is_never_replaced(key_file: Path) -> None:
     assert key_file.read_bytes() == before
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o440, 0o404, 0o644, 0o500, 0o4400, 0o640, 0o777, 0o420])
-def test_key_file_of_a_looser_mode_is_refused(key_file: Path, mode: int) -> None:
-    written(key_file, f"{HEADER}1 {KEY}\n", mode)
-    with pytest.raises(KeyUnusable, match=f"mode {mode:04o}.*chmod 0400"):
-        keyring.read(key_file)
+def test_key_file_of_a_looser_mode_is_refused(key_file: Path) -> None:
+    for mode in (0o600, 0o440, 0o404, 0o644, 0o500, 0o4400, 0o640, 0o777, 0o420):
+        with case(mode):
+            written(key_file, f"{HEADER}1 {KEY}\n", mode)
+            with pytest.raises(KeyUnusable, match=f"mode {mode:04o}.*chmod 0400"):
+                keyring.read(key_file)
 
 
 def test_key_file_of_somebody_else_is_refused(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,9 +135,8 @@ def test_several_keys_keep_their_order(key_file: Path) -> None:
     assert ring.current_id == "new"
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
+def test_damaged_key_file_is_refused_without_showing_it(key_file: Path) -> None:
+    for text, problem in (
         ("", "first line"),
         (f"1 {KEY}\n", "first line"),
         (f"mailauth-key-file 2\n1 {KEY}\n", "first line"),
@@ -154,11 +155,10 @@ def test_several_keys_keep_their_order(key_file: Path) -> None:
         (f"{HEADER}1 {KEY}\n1 {KEY}\n", "line 3"),
         (f"{HEADER}1 {KEY}\n2\n", "line 3"),
         (f"{HEADER}1 {KEY}\n\xff\n", "not a key file"),
-    ],
-)
-def test_damaged_key_file_is_refused_without_showing_it(key_file: Path, text: str, problem: str) -> None:
-    with pytest.raises(KeyUnusable, match=problem) as refused:
-        keyring.read(written(key_file, text.encode("latin-1")))
-    shown = f"{refused.value!s} {refused.value!r} {refused.value.__cause__!s}"
-    assert KEY[:8] not in shown
-    assert "canary" not in shown
+    ):
+        with case(text, problem):
+            with pytest.raises(KeyUnusable, match=problem) as refused:
+                keyring.read(written(key_file, text.encode("latin-1")))
+            shown = f"{refused.value!s} {refused.value!r} {refused.value.__cause__!s}"
+            assert KEY[:8] not in shown
+            assert "canary" not in shown

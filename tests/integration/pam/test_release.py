@@ -12,6 +12,7 @@ import pytest
 
 from pam_module.harness.fake_server import Asked, FakeServer, Say, fail, ok
 from pam_module.harness.pam_stack import Outcome, PamStack
+from tests.cases import case
 
 USER = "anna@example.org"
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -162,15 +163,18 @@ def test_right_password_of_a_refused_account_leaves_the_code_spent(stack: PamSta
 # When giving back fails
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [ok(USER), fail(code="temp_fail"), Say.bytes(), Say.bytes(bytes(range(256))), Say.bytes(b"a" * 1_000_000)],
-    ids=["grants", "unavailable", "closes", "garbage", "1 MB"],
-)
-def test_answer_to_giving_back_changes_nothing(stack: PamStack, answer: Say) -> None:
-    with serving(stack, answer) as server:
-        assert login(stack).authenticate == "AUTH_ERR"
-    assert given_back(server) == [TOKEN], "said once"
+def test_answer_to_giving_back_changes_nothing(stack: PamStack) -> None:
+    for answer in (
+        ok(USER),
+        fail(code="temp_fail"),
+        Say.bytes(),
+        Say.bytes(bytes(range(256))),
+        Say.bytes(b"a" * 1_000_000),
+    ):
+        with case(answer):
+            with serving(stack, answer) as server:
+                assert login(stack).authenticate == "AUTH_ERR"
+            assert given_back(server) == [TOKEN], "said once"
 
 
 @pytest.mark.parametrize(("option", "least_s", "most_s"), [("", 0.95, 4.0), ("timeout=0.2", 0.15, 1.0)])

@@ -6,6 +6,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from mailauth.effects.store.tables import metadata
+from tests.cases import case
 from tests.integration.portal.browsing import COOKIE, ORIGIN, Browser, form_to
 from tests.integration.portal.conftest import BrowserMaker
 from tests.world import World
@@ -74,22 +75,23 @@ FORGERIES = {
 }
 
 
-@pytest.mark.parametrize("forgery", FORGERIES)
 async def test_a_forged_form_is_refused_by_every_page_and_changes_nothing(
-    world: World, app: Starlette, browser: Browser, open_browser: BrowserMaker, forgery: str
+    world: World, app: Starlette, browser: Browser, open_browser: BrowserMaker
 ) -> None:
     await _enrolled(world, browser)
     ours = await _token(browser)
     theirs = form_to(await open_browser().get("/login"), "/login").fields["csrf"]
-    fields, headers = FORGERIES[forgery]
-    fields = {**FIELDS, **{key: {"OURS": ours, "THEIRS": theirs}.get(value, value) for key, value in fields.items()}}
-    before, cookie = everything(world), browser.cookie
-    for path in paths(app, "POST"):
-        response = await browser.client.post(path, data=fields, headers=headers)
-        assert response.status_code == 403, path
-        assert "text/html" in response.headers["content-type"]
-        assert everything(world) == before, path
-        assert browser.cookie == cookie, path
+    tokens = {"OURS": ours, "THEIRS": theirs}
+    for forgery, (forged, headers) in FORGERIES.items():
+        with case(forgery):
+            fields = {**FIELDS, **{key: tokens.get(value, value) for key, value in forged.items()}}
+            before, cookie = everything(world), browser.cookie
+            for path in paths(app, "POST"):
+                response = await browser.client.post(path, data=fields, headers=headers)
+                assert response.status_code == 403, path
+                assert "text/html" in response.headers["content-type"]
+                assert everything(world) == before, path
+                assert browser.cookie == cookie, path
 
 
 @pytest.mark.parametrize(

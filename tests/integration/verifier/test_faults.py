@@ -15,6 +15,7 @@ from sqlalchemy import text
 from mailauth.effects.store import database
 from mailauth.effects.store.database import Database
 from mailauth.vocabulary.model import Denied, Granted, Reason, Unavailable, Verdict
+from tests.cases import case
 from tests.world import Person, World, WorldMaker
 
 
@@ -188,9 +189,8 @@ async def test_app_password_works_while_the_database_is_locked(world: World) -> 
     assert alice.name
 
 
-@pytest.mark.parametrize(
-    ("statement", "reason"),
-    [
+async def test_damaged_row_makes_logins_unavailable_and_burns_no_code(make_world: WorldMaker) -> None:
+    for statement, reason in (
         ("UPDATE totp SET key_id = 'gone'", Reason.KEY_UNAVAILABLE),
         ("UPDATE totp SET sealed_seed = substr(sealed_seed, 1, 20)", Reason.KEY_UNAVAILABLE),
         ("UPDATE totp SET sealed_seed = x''", Reason.KEY_UNAVAILABLE),
@@ -202,20 +202,18 @@ async def test_app_password_works_while_the_database_is_locked(world: World) -> 
         ("UPDATE account SET password_hash = '{ARGON2ID}$argon2id$v=19$m=64,t=1,p=1$x$y'", Reason.HASH_UNREADABLE),
         ("UPDATE account SET password_hash = password_hash || 'é'", Reason.HASH_UNREADABLE),
         ("UPDATE account SET password_hash = substr(password_hash, 1, 60)", Reason.HASH_UNREADABLE),
-    ],
-)
-async def test_damaged_row_makes_logins_unavailable_and_burns_no_code(
-    world: World, statement: str, reason: Reason
-) -> None:
-    alice = world.enrol("alice")
-    with sqlite3.connect(file_of(world)) as connection:
-        row = connection.execute("SELECT password_hash, sealed_seed, key_id FROM account JOIN totp").fetchone()
-    connection.close()
-    run_sql(world, statement)
-    assert is_unavailable(await fresh_login(world, alice), reason)
-    run_sql(world, "UPDATE account SET password_hash = :hash", hash=row[0])
-    run_sql(world, "UPDATE totp SET sealed_seed = :seed, key_id = :key", seed=row[1], key=row[2])
-    assert isinstance(await fresh_login(world, alice), Granted)
+    ):
+        with case(statement, reason):
+            world = make_world()
+            alice = world.enrol("alice")
+            with sqlite3.connect(file_of(world)) as connection:
+                row = connection.execute("SELECT password_hash, sealed_seed, key_id FROM account JOIN totp").fetchone()
+            connection.close()
+            run_sql(world, statement)
+            assert is_unavailable(await fresh_login(world, alice), reason)
+            run_sql(world, "UPDATE account SET password_hash = :hash", hash=row[0])
+            run_sql(world, "UPDATE totp SET sealed_seed = :seed, key_id = :key", seed=row[1], key=row[2])
+            assert isinstance(await fresh_login(world, alice), Granted)
 
 
 async def test_seed_of_another_account_does_not_open(world: World) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from mailauth.vocabulary.model import Attempt, Credential, Denied, Granted, Reason, Unavailable, Verdict
 from mailauth.vocabulary.secret import Secret
+from tests.cases import case
 from tests.world import CUTOVER, Person, World, WorldMaker
 
 R = Reason
@@ -51,45 +52,49 @@ def secret_of(world: World, person: Person, credential: str) -> str:
     }[credential]
 
 
-@pytest.mark.parametrize("credential", CREDENTIALS)
 @pytest.mark.parametrize("days", [-30, 30])
 @pytest.mark.parametrize("is_enrolled", [False, True])
 async def test_portal_needs_the_second_factor_once_enrolled(
-    make_world: WorldMaker, is_enrolled: bool, days: int, credential: str
+    make_world: WorldMaker, is_enrolled: bool, days: int
 ) -> None:
     world = make_world(now=CUTOVER + timedelta(days=days))
-    person = world.enrol("alice") if is_enrolled else world.add("alice")
-    verdict = await world.login("alice", secret_of(world, person, credential), service="portal")
-    before, after, enrolled = CREDENTIALS[credential]
-    expected = enrolled if is_enrolled else before if days < 0 else after
-    if isinstance(expected, Credential):
-        assert verdict == Granted(person.name, expected, Reason.SECOND_FACTOR_GIVEN)
-    elif expected in LETS_IN:
-        assert verdict == Granted(person.name, Credential.PASSWORD, expected)
-    else:
-        assert isinstance(verdict, Denied)
-        assert verdict.reason is expected
+    for number, (credential, (before, after, enrolled)) in enumerate(CREDENTIALS.items()):
+        with case(credential):
+            person = world.enrol(f"person{number}") if is_enrolled else world.add(f"person{number}")
+            verdict = await world.login(person.name, secret_of(world, person, credential), service="portal")
+            expected = enrolled if is_enrolled else before if days < 0 else after
+            if isinstance(expected, Credential):
+                assert verdict == Granted(person.name, expected, Reason.SECOND_FACTOR_GIVEN)
+            elif expected in LETS_IN:
+                assert verdict == Granted(person.name, Credential.PASSWORD, expected)
+            else:
+                assert isinstance(verdict, Denied)
+                assert verdict.reason is expected
 
 
-@pytest.mark.parametrize("service", ["imap", "pop3", "smtp", "submission", "sieve", "", "Portal"])
-async def test_no_other_service_lets_in_who_has_to_enrol(world: World, service: str) -> None:
+async def test_no_other_service_lets_in_who_has_to_enrol(world: World) -> None:
     alice = world.add("alice")
-    verdict = await world.login("alice", alice.password, service=service)
-    assert verdict == Denied(Reason.NOT_ENROLLED, alice.name, password_was_right=True)
+    for service in ("imap", "pop3", "smtp", "submission", "sieve", "", "Portal"):
+        with case(service):
+            verdict = await world.login("alice", alice.password, service=service)
+            assert verdict == Denied(Reason.NOT_ENROLLED, alice.name, password_was_right=True)
 
 
 @pytest.mark.parametrize("days", [-30, 30])
 @pytest.mark.parametrize("is_enrolled", [False, True])
-@pytest.mark.parametrize("password", ["correct horse", "swordfish123456", "swordfishk7qm-2xvp-9hfd-c3wn"])
 async def test_password_is_confirmed_alone_whatever_the_account_s_state(
-    make_world: WorldMaker, is_enrolled: bool, days: int, password: str
+    make_world: WorldMaker, is_enrolled: bool, days: int
 ) -> None:
     world = make_world(now=CUTOVER + timedelta(days=days))
-    alice = world.enrol("alice", password) if is_enrolled else world.add("alice", password)
-    assert await confirm_password(world, "alice", password) == Granted(
-        alice.name, Credential.PASSWORD, Reason.PASSWORD_CONFIRMED
-    )
-    assert await confirm_password(world, "alice", password + "1") == Denied(Reason.PASSWORD_WRONG, alice.name)
+    passwords = ("correct horse", "swordfish123456", "swordfishk7qm-2xvp-9hfd-c3wn")
+    for number, password in enumerate(passwords):
+        with case(password):
+            name = f"person{number}"
+            person = world.enrol(name, password) if is_enrolled else world.add(name, password)
+            right = Granted(person.name, Credential.PASSWORD, Reason.PASSWORD_CONFIRMED)
+            assert await confirm_password(world, name, password) == right
+            wrong = Denied(Reason.PASSWORD_WRONG, person.name)
+            assert await confirm_password(world, name, password + "1") == wrong
 
 
 async def test_password_confirmed_alone_spends_no_code(world: World) -> None:
@@ -99,13 +104,14 @@ async def test_password_confirmed_alone_spends_no_code(world: World) -> None:
     assert isinstance(await world.login("alice", secret), Granted)
 
 
-@pytest.mark.parametrize("service", ["imap", "smtp", "pop3", "sieve", "", "PORTAL", "portal2"])
-async def test_password_alone_is_confirmed_for_the_portal_only(world: World, service: str) -> None:
+async def test_password_alone_is_confirmed_for_the_portal_only(world: World) -> None:
     alice = world.enrol("alice")
     hashed = count_hashes(world)
-    verdict = await confirm_password(world, "alice", alice.password, service=service)
-    assert verdict == Denied(Reason.REQUEST_MALFORMED, alice.name)
-    assert hashed == []
+    for service in ("imap", "smtp", "pop3", "sieve", "", "PORTAL", "portal2"):
+        with case(service):
+            verdict = await confirm_password(world, "alice", alice.password, service=service)
+            assert verdict == Denied(Reason.REQUEST_MALFORMED, alice.name)
+            assert hashed == []
 
 
 async def test_password_and_second_factor_cannot_both_be_the_only_one(world: World) -> None:
