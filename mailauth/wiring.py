@@ -19,6 +19,7 @@ from mailauth.effects.passwords import HashPool, PasswordHasher
 from mailauth.effects.smtp import SmtpServer
 from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
+from mailauth.usecases import key_fingerprints
 from mailauth.usecases.accounts import Accounts
 from mailauth.usecases.activity import Activity
 from mailauth.usecases.campaign import Campaign
@@ -81,12 +82,14 @@ class Installation:
 def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)) -> Installation:
     """Return a working installation.
 
-    Raises KeyUnusable for the key file, SchemaMismatch and StoreUnavailable for the database.
+    Raises KeyUnusable for the key file, also where the database is sealed with another one, and SchemaMismatch and
+    StoreUnavailable for the database.
     """
     ring = keyring.read(key_file(configuration))
     database = Database(configuration.database.url)
     try:
         schema.require_current(database)
+        key_fingerprints.require_same(database, ring, key_file(configuration), clock())
     except BaseException:
         database.close()
         raise

@@ -50,6 +50,7 @@ class Purpose(StrEnum):
     CSRF = "csrf"
     MAIL_LINK = "mail-link"
     OUTBOX = "outbox"
+    FINGERPRINT = "fingerprint"
 
 
 class Sealed(NamedTuple):
@@ -99,6 +100,10 @@ class Keyring:
         inner.update(_joined(*parts))
         outer.update(inner.digest())
         return outer.digest()
+
+    def fingerprint(self, key_id: str) -> bytes:
+        """Return what tells a key from every other one, and nothing about it (requirement KEY4)."""
+        return self.mac(Purpose.FINGERPRINT, key_id, key_id=key_id)
 
     def _key(self, key_id: str, purpose: Purpose) -> bytes:
         try:

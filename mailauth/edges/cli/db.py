@@ -3,6 +3,7 @@
 import click
 
 from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors
+from mailauth.edges.cli.database_state import key_mistakes
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
 from mailauth.vocabulary.errors import MailauthError
@@ -39,18 +40,28 @@ def upgrade(context: Context) -> None:
 @pass_context
 @reports_errors
 def check(context: Context, as_json: bool) -> None:
-    """Tell whether the tables are those that this version needs; exit 1 if not."""
-    database = databases.Database(context.configuration().database.url)
+    """Tell whether the tables are those that this version needs, and the key file is theirs; exit 1 if not."""
+    configuration = context.configuration()
+    database = databases.Database(configuration.database.url)
     try:
         revision = schema.current(database)
-        differences = schema.differences(database) if revision == schema.HEAD else []
+        is_current = revision == schema.HEAD
+        differences = schema.differences(database) if is_current else []
+        mistakes = key_mistakes(configuration, database) if is_current and not differences else ()
     finally:
         database.close()
-    ok = revision == schema.HEAD and not differences
+    ok = is_current and not differences and not mistakes
     if as_json:
-        print_json({"ok": ok, "revision": revision, "needed": schema.HEAD, "differences": differences})
+        found = {
+            "differences": differences,
+            "mistakes": [f"{mistake.place}: {mistake.problem}" for mistake in mistakes],
+        }
+        print_json({"ok": ok, "revision": revision, "needed": schema.HEAD, **found})
     elif ok:
-        click.echo(f"revision {revision}, tables as they should be")
+        click.echo(f"revision {revision}, tables as they should be; the key file is the one that they are sealed with")
+    elif mistakes:
+        for mistake in mistakes:
+            click.echo(f"{mistake.place}: {mistake.problem}", err=True)
     elif revision != schema.HEAD:
         # Revisions are numbered; what a newer mailauth upgraded, this one cannot.
         advice = "update mailauth" if (revision or "") > schema.HEAD else "run: mailauth db upgrade"

@@ -11,13 +11,14 @@ import click
 from click.core import ParameterSource
 
 from mailauth.core.policy import parse_cutover
+from mailauth.edges.cli import database_state
 from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors
 from mailauth.effects import keyring
 from mailauth.effects.configuration import describing, foreign, loading, outside
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
-from mailauth.usecases import pam_conflicts
+from mailauth.usecases import key_fingerprints, pam_conflicts
 from mailauth.vocabulary.errors import InvalidConfiguration, InvalidValue, MailauthError, Mistake
 
 EXAMPLE_DATE = "2030-05-06T00:00 Europe/Brussels"
@@ -52,7 +53,8 @@ def init(context: Context, settings: tuple[str, ...], directory: Path | None, fo
     Key, database and socket are where the configuration says, whichever file that is: by default
     /etc/mailauth/mailauth.key, /var/lib/mailauth/mailauth.db and /run/mailauth/auth.sock. To try it out, use --dir.
 
-    What exists is kept: running it again after a failure goes on where it stopped.
+    What exists is kept: running it again after a failure goes on where it stopped. A key file that is missing beside a
+    database that is sealed with it is not made anew, but has to be restored.
     """
     path = context.config_path
     if directory is not None:
@@ -71,8 +73,9 @@ def init(context: Context, settings: tuple[str, ...], directory: Path | None, fo
         _make_parent(path)
         loading.replace_file(path, text)
         click.echo(f"written  {path}")
-    _make_key(Path(configuration.keys.file))
+    _make_key(configuration)
     _make_database(configuration)
+    _note_key(configuration, context.now())
     click.echo(_next_steps(path, configuration, context.now()), nl=False)
     _warn(configuration)
 
@@ -123,8 +126,11 @@ def _make_parent(path: Path) -> None:
         ) from error
 
 
-def _make_key(path: Path) -> None:
+def _make_key(configuration: Configuration) -> None:
+    path = Path(configuration.keys.file)
     try:
+        if not path.exists():
+            _refuse_beside_sealed_database(configuration)
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         keyring.create(path, FIRST_KEY_ID)
     except FileExistsError:
@@ -134,6 +140,27 @@ def _make_key(path: Path) -> None:
     except OSError as error:
         raise MailauthError(f"cannot make the key file {path}: {error.strerror}") from error
     click.echo(f"written  {path} (back it up apart from the database)")
+
+
+def _refuse_beside_sealed_database(configuration: Configuration) -> None:
+    """Make no new key where one is missing: it would open nothing."""
+    if not databases.is_there(configuration.database.url):
+        return
+    database = databases.Database(configuration.database.url)
+    try:
+        if schema.current(database) is not None:
+            key_fingerprints.require_none_in_use(database, Path(configuration.keys.file))
+    finally:
+        database.close()
+
+
+def _note_key(configuration: Configuration, now: datetime) -> None:
+    path = Path(configuration.keys.file)
+    database = databases.Database(configuration.database.url)
+    try:
+        key_fingerprints.begin(database, keyring.read(path), path, now)
+    finally:
+        database.close()
 
 
 def _make_database(configuration: Configuration) -> None:
@@ -195,13 +222,14 @@ def config() -> None:
 def check(context: Context, as_json: bool) -> None:
     """Report every mistake in the configuration file, each with its place; exit 1 if there is one.
 
-    The files that it names are looked at too: the key, the logo, the password for the SMTP server; and whether two
-    accounts are one PAM user. What is still
-    the default of another provider is a warning.
+    The files that it names are looked at too: the key, which has to be the one that the database is sealed with, the
+    logo, the password for the SMTP server; and whether two accounts are one PAM user. What is still the default of
+    another provider is a warning.
     """
     try:
         configuration = context.configuration()
         found = outside.mistakes(configuration) + pam_conflicts.mistakes(configuration)
+        found += database_state.mistakes(configuration)
         if found:
             raise InvalidConfiguration(str(context.config_path), found)
     except InvalidConfiguration as error:

@@ -147,12 +147,26 @@ class Database:
                 pass  # it was broken already, which is why it is dropped
 
 
+def file_of(url: str | URL) -> Path | None:
+    """Return where a SQLite database's file is; None where there is none, and never will be."""
+    made = make_url(url)
+    if made.get_backend_name() != "sqlite" or not made.database or made.database == ":memory:":
+        return None
+    return Path(made.database)
+
+
+def is_there(url: str) -> bool:
+    """Tell whether there is a database to look at: the file of SQLite's, anything of others."""
+    path = file_of(url)
+    return path is None or path.exists()
+
+
 def create_file(url: str) -> None:
     """Create a SQLite database's file, readable by its owner alone, before anything else would create it."""
-    path = make_url(url).database
-    if make_url(url).get_backend_name() != "sqlite" or not path or path == ":memory:":
+    path = file_of(url)
+    if path is None:
         return
-    Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
@@ -161,10 +175,11 @@ def _file_now(url: URL) -> tuple[int, int] | None:
 
     SQLite itself would make an empty one, readable by everybody.
     """
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+    path = file_of(url)
+    if path is None:
         return None
     try:
-        status = os.stat(url.database)
+        status = os.stat(path)
     except OSError as error:
         reason = error.strerror
         if isinstance(error, FileNotFoundError):

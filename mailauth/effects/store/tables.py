@@ -262,3 +262,12 @@ login_activity = Table(
         name="uq_login_activity_seen",  # by the convention it would be longer than databases take
     ),
 )
+
+key_fingerprint = Table(
+    "key_fingerprint",
+    metadata,
+    # Which keys this database is sealed with: a keyed digest of each, which says nothing of the key.
+    Column("key_id", String(KEY_ID_BYTES), primary_key=True),
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("noted_at", Moment, nullable=False),
+)

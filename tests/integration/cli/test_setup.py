@@ -361,6 +361,7 @@ def test_db_check_and_upgrade_tell_the_revision(mailauth: CommandLine) -> None:
         "revision": schema.HEAD,
         "needed": schema.HEAD,
         "differences": [],
+        "mistakes": [],
     }
     assert f"revision {schema.HEAD} already" in mailauth.run("db", "upgrade").stdout
 
