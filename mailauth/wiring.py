@@ -103,11 +103,11 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
     throttle = Throttle(database, limits, trusted, domain, clock)
     notices = Notices(ring, configuration.mail.sender, provider.language)
     pam_users = configuration.password.pam_users()
-    accounts = Accounts(database, hasher, notices, pam_users, domain, clock)
+    links = MailedLinks(ring)
+    accounts = Accounts(database, hasher, notices, links, pam_users, domain, clock)
     password_source: PasswordSource = OwnTable(hasher, HashPool())
     if configuration.password.source == "pam":
         password_source = Pam(configuration.password.pam_service, pam_users, accounts.sharing_pam_user)
-    links = MailedLinks(ring)
     portal = configuration.portal
     activity = Activity(database)
     login_notices = LoginNotices(database, notices)

@@ -15,6 +15,7 @@ from mailauth.effects.store.database import Database
 from mailauth.effects.store.limiter import Level
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
+from mailauth.usecases.shutting_out import mail_new_link, replace_links
 from mailauth.vocabulary.errors import AccountExists, AccountUnknown, InvalidValue
 from mailauth.vocabulary.model import Account, AccountName, Exemption
 from mailauth.vocabulary.notices import ADMINISTRATOR, NoticeKind
@@ -53,6 +54,7 @@ class Accounts:
         database: Database,
         hasher: PasswordHasher,
         notices: Notices,
+        links: MailedLinks,
         pam_users: PamUsers,
         default_domain: str,
         clock: Clock,
@@ -60,6 +62,7 @@ class Accounts:
         self._database = database
         self._hasher = hasher
         self._notices = notices
+        self._links = links
         self._pam_users = pam_users
         self._default_domain = default_domain
         self._clock = clock
@@ -101,26 +104,26 @@ class Accounts:
         with self._database.writing() as connection:
             account = find(connection, name, self._default_domain)
             accounts.set_password(connection, account.id, password_hash)
-            MailedLinks.void_confirming(connection, account.id, now)
             revoked: tuple[str, ...] = ()
             if revoke_app_passwords:
                 revoked = app_passwords.revoke(connection, account.id, None, now)
-                if revoked:
-                    self._notices.tell(
-                        connection,
-                        account.id,
-                        NoticeKind.APP_PASSWORD_REVOKED,
-                        ADMINISTRATOR,
-                        now,
-                        names=list(revoked),
-                    )
+            if revoked:
+                kind = NoticeKind.APP_PASSWORD_REVOKED
+                undoing = replace_links(connection, self._links, account.id, now)
+                self._notices.tell(connection, account.id, kind, ADMINISTRATOR, now, names=list(revoked), **undoing)
+            else:
+                mail_new_link(connection, self._links, self._notices, account.id, ADMINISTRATOR, now)
         return account.name, len(revoked)
 
     def set_disabled(self, name: str, *, disabled: bool) -> AccountName:
-        """Disable an account (no login of any kind), or enable it again."""
+        """Disable an account (no login of any kind), or enable it again. Disabled, its mailed links serve no more."""
+        now = self._clock()
         with self._database.writing() as connection:
             account = find(connection, name, self._default_domain)
-            accounts.set_disabled(connection, account.id, self._clock() if disabled else None)
+            accounts.set_disabled(connection, account.id, now if disabled else None)
+            if disabled:
+                self._links.void_undoing(connection, account.id, now)
+                self._links.void_confirming(connection, account.id, now)
         return account.name
 
     def remove(self, name: str) -> AccountName:

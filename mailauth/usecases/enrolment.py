@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -25,6 +26,7 @@ from mailauth.usecases.accounts import find
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.portal_sessions import Session, account_of
+from mailauth.usecases.shutting_out import replace_links
 from mailauth.vocabulary.errors import InvalidValue, NotEnrolled, NothingToConfirm, SessionOver, TooMany
 from mailauth.vocabulary.model import Account, AccountName, AppPassword, Network
 from mailauth.vocabulary.notices import ADMINISTRATOR, NoticeKind, Origin
@@ -135,7 +137,8 @@ class Enrolment:
                 link = self._links.undo_enrolment(connection, found.id, now)
                 self._notices.tell(connection, found.id, NoticeKind.AUTHENTICATOR_SET, origin, now, link=link)
             else:
-                self._notices.tell(connection, found.id, NoticeKind.AUTHENTICATOR_REPLACED, origin, now)
+                undoing = replace_links(connection, self._links, found.id, now)
+                self._notices.tell(connection, found.id, NoticeKind.AUTHENTICATOR_REPLACED, origin, now, **undoing)
         return Confirmed(found.name)
 
     def reset(self, account: str, origin: Origin = ADMINISTRATOR, in_session: Session | None = None) -> AccountName:
@@ -171,11 +174,12 @@ class Enrolment:
             digests = [self._keyring.mac(Purpose.RECOVERY_CODE, found.name, code) for code in codes]
             now = self._clock()
             self._links.void_confirming(connection, found.id, now)
+            had_some = factors.recovery_codes_left(connection, found.id) > 0  # a first set shuts nobody out
+            undoing = replace_links(connection, self._links, found.id, now) if had_some else {}
             factors.issue_recovery_codes(connection, found.id, self._keyring.current_id, digests, now)
             accounts.raise_epoch(connection, found.id)
-            self._notices.tell(
-                connection, found.id, NoticeKind.RECOVERY_CODES, origin, now, codes=list(shown), first=False
-            )
+            facts: dict[str, Any] = {"codes": list(shown), "first": False, **undoing}
+            self._notices.tell(connection, found.id, NoticeKind.RECOVERY_CODES, origin, now, **facts)
         return found.name, shown
 
     def prove_recovery_code(self, account: str, code: Secret) -> bool:
@@ -273,9 +277,9 @@ class Enrolment:
             found = self._found_as_seen(connection, account, in_session)
             revoked = app_passwords.revoke(connection, found.id, app_password_id, now)
             if revoked:
-                self._notices.tell(
-                    connection, found.id, NoticeKind.APP_PASSWORD_REVOKED, origin, now, names=list(revoked)
-                )
+                names, undoing = list(revoked), replace_links(connection, self._links, found.id, now)
+                kind = NoticeKind.APP_PASSWORD_REVOKED
+                self._notices.tell(connection, found.id, kind, origin, now, names=names, **undoing)
         if not revoked:
             which = "no live app password" if app_password_id is None else f"no live app password {app_password_id}"
             raise InvalidValue(f"{found.name} has {which}; see: mailauth app-password list {found.name}")

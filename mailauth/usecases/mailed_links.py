@@ -39,11 +39,22 @@ class MailedLinks:
         self._keyring = keyring
         self._draw = draw
 
-    def make(self, connection: Connection, account_id: int, purpose: LinkPurpose, subject: str, now: datetime) -> str:
-        """Return the path of a new link (`/link/<token>`), for a mail and for nothing else."""
+    def make(
+        self,
+        connection: Connection,
+        account_id: int,
+        purpose: LinkPurpose,
+        subject: str,
+        now: datetime,
+        expires_at: datetime | None = None,
+    ) -> str:
+        """Return the path of a new link (`/link/<token>`), for a mail and for nothing else.
+
+        `expires_at`: where it stands in for another one, when that would have expired.
+        """
         token = base64.urlsafe_b64encode(self._draw(TOKEN_BYTES)).rstrip(b"=").decode("ascii")
         digest = self._keyring.mac(Purpose.MAIL_LINK, token)
-        mail_links.add(connection, account_id, digest, purpose, subject, now, now + LIFE[purpose])
+        mail_links.add(connection, account_id, digest, purpose, subject, now, expires_at or now + LIFE[purpose])
         return f"/link/{token}"
 
     def find(self, connection: Connection, token: str, now: datetime) -> StoredLink | None:

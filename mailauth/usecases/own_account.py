@@ -18,6 +18,7 @@ from mailauth.usecases import recovery_address
 from mailauth.usecases.mailed_links import LinkPurpose, MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.portal_sessions import Session, account_of
+from mailauth.usecases.shutting_out import mail_new_link
 from mailauth.vocabulary.errors import InvalidValue, TooMany
 from mailauth.vocabulary.model import AccountName
 from mailauth.vocabulary.notices import NoticeKind, Origin
@@ -71,7 +72,18 @@ class OwnAccount:
         """Forget the recovery address; it is told so, as the mailbox is. Raises SessionOver."""
         with self._database.writing() as connection:
             account_of(connection, session)
-            recovery_address.forget(connection, self._notices, session.account_id, origin, self._clock())
+            now = self._clock()
+            recovery_address.forget(connection, self._notices, session.account_id, origin, now)
+            mail_new_link(connection, self._links, self._notices, session.account_id, origin, now)
+
+    def sign_out_everywhere(self, session: Session, origin: Origin) -> int:
+        """End every session of the account, this one as well; return how many there were.
+
+        Nor does a link serve any more that was mailed before, as for every change against an intruder.
+        """
+        with self._database.writing() as connection:
+            mail_new_link(connection, self._links, self._notices, session.account_id, origin, self._clock())
+            return portal_sessions.remove_all(connection, session.account_id)
 
     def open_link(self, token: str) -> MailLink | None:
         """Return what a link is for, without doing it; None for one that serves no more."""
@@ -95,9 +107,12 @@ class OwnAccount:
         return link
 
     def _confirm_address(self, connection: Connection, link: StoredLink, origin: Origin, now: datetime) -> None:
+        had_one = accounts.recovery_address(connection, link.account_id) is not None
         kind = NoticeKind.ADDRESS_CHANGED  # told before the row changes, so that the address that goes hears of it
         self._notices.tell(connection, link.account_id, kind, origin, now, address=link.subject)
         accounts.set_recovery_address(connection, link.account_id, link.subject)
+        if had_one:  # which was mailed whatever the mailbox was
+            mail_new_link(connection, self._links, self._notices, link.account_id, origin, now)
 
     def _undo_enrolment(self, connection: Connection, link: StoredLink, origin: Origin, now: datetime) -> None:
         """Take away what came with an enrolment: authenticator, codes, sessions, app passwords made since.

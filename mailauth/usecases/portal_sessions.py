@@ -25,7 +25,6 @@ from mailauth.effects.store import accounts
 from mailauth.effects.store import portal_sessions as store
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.portal_sessions import NewSession, StoredSession
-from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.vocabulary.errors import AccountUnknown, NotProved, SessionOver
 from mailauth.vocabulary.model import Account, AccountName, Credential, Granted
 from mailauth.vocabulary.notices import Origin
@@ -185,15 +184,6 @@ class PortalSessions:
         if _COOKIE.fullmatch(cookie):
             with self._database.writing() as connection:
                 store.remove(connection, self._digests(cookie))
-
-    def close_all(self, session: Session) -> int:
-        """End every session of the account, this one as well; return how many there were.
-
-        Nor does a link serve any more that somebody asked for in one of them, to have an address confirmed.
-        """
-        with self._database.writing() as connection:
-            MailedLinks.void_confirming(connection, session.account_id, self._clock())
-            return store.remove_all(connection, session.account_id)
 
     def all(self, session: Session) -> tuple[SessionSummary, ...]:
         """Return the account's sessions that are not over, those used last in front."""

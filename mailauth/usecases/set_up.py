@@ -23,6 +23,7 @@ from mailauth.effects.store.portal_sessions import Pending
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.portal_sessions import PortalSessions, Session, account_of
+from mailauth.usecases.shutting_out import replace_links
 from mailauth.vocabulary.errors import NothingToConfirm, SessionOver
 from mailauth.vocabulary.model import Account, Credential
 from mailauth.vocabulary.notices import NoticeKind, Origin
@@ -179,12 +180,13 @@ class SetUp:
             raise SessionOver(f"{session.account} was changed while its set-up was confirmed")
         if origin.client is not None:  # both factors were right here: strangers elsewhere are not to lock it out
             buckets.set_passed(connection, account.id, limiter.source_of(origin.client, ()).network, now)
-        self._links.void_confirming(connection, account.id, now)
         sealed = self._keyring.seal(Purpose.TOTP_SEED, account.name, seed)
         factors.put_in_force(connection, account.id, sealed, step, now)
         if is_replacement:
-            self._notices.tell(connection, account.id, NoticeKind.AUTHENTICATOR_REPLACED, origin, now)
+            undoing = replace_links(connection, self._links, account.id, now)
+            self._notices.tell(connection, account.id, NoticeKind.AUTHENTICATOR_REPLACED, origin, now, **undoing)
             return SetUpDone(cookie, (), is_replacement=True)
+        self._links.void_confirming(connection, account.id, now)
         link = self._links.undo_enrolment(connection, account.id, now)
         self._notices.tell(connection, account.id, NoticeKind.AUTHENTICATOR_SET, origin, now, link=link)
         codes = recovery.generate_set(self._draw)

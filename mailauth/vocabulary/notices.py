@@ -15,9 +15,11 @@ from mailauth.vocabulary.model import Address
 class NoticeKind(StrEnum):
     """What a mail is about; the facts it takes stand behind each."""
 
+    # Those about a change that shuts somebody out may also have, as UNDO_LINK_REPLACED has: link, since, until.
     RECOVERY_CODES = "recovery-codes"  # codes: list of grouped codes, or empty; first: bool, after an enrolment
     RECOVERY_CODE_USED = "recovery-code-used"  # left: int
     AUTHENTICATOR_SET = "authenticator-set"  # link: undoes it
+    UNDO_LINK_REPLACED = "undo-link-replaced"  # link: undoes an enrolment; since: of that; until: of the link
     AUTHENTICATOR_REPLACED = "authenticator-replaced"
     AUTHENTICATOR_REMOVED = "authenticator-removed"
     ENROLMENT_UNDONE = "enrolment-undone"

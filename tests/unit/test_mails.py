@@ -24,17 +24,21 @@ from mailauth.vocabulary.notices import Notice, NoticeKind
 from tests.cases import case
 
 CODES = ["k7qm-2xvp-9hfd-c3wn", "abcd-efgh-jkmn-pqrs"]
+UNDOING = {"link": "/link/abc", "since": "2025-05-06T12:00:00+00:00", "until": "2025-05-09T12:00:00+00:00"}
 FACTS: dict[NoticeKind, list[dict[str, Any]]] = {
     NoticeKind.RECOVERY_CODES: [
         {"codes": CODES, "first": True},
         {"codes": CODES, "first": False},
         {"codes": [], "first": True},
         {"codes": [], "first": False},
+        {"codes": CODES, "first": False, **UNDOING},
     ],
     NoticeKind.RECOVERY_CODE_USED: [{"left": left} for left in (9, 3, 1, 0)],
     NoticeKind.AUTHENTICATOR_SET: [{"link": "/link/abc"}, {}],
+    NoticeKind.AUTHENTICATOR_REPLACED: [{}, UNDOING],
+    NoticeKind.UNDO_LINK_REPLACED: [UNDOING],
     NoticeKind.APP_PASSWORD_MADE: [{"name": "Phone", "services": ["imap", "smtp"]}, {"name": "Phone", "services": []}],
-    NoticeKind.APP_PASSWORD_REVOKED: [{"names": ["Phone"]}, {"names": ["Phone", "Laptop"]}],
+    NoticeKind.APP_PASSWORD_REVOKED: [{"names": ["Phone"]}, {"names": ["Phone", "Laptop"], **UNDOING}],
     NoticeKind.RIGHT_PASSWORD_WRONG_CODE: [{"count": 5, "since": "2025-05-06T12:00:00+00:00"}],
     NoticeKind.PASSWORD_ALONE_REFUSED: [{"is_enrolled": True}, {"is_enrolled": False}],
     NoticeKind.CONFIRM_ADDRESS: [{"address": "a@example.org", "link": "/link/abc"}],
@@ -199,7 +203,9 @@ def test_use_of_a_recovery_code_says_how_many_are_left_and_warns_at_three(left: 
     assert ("https://2fa.mailitwize.be/account/recovery-codes" in text_of(mail)) is warned
 
 
-@pytest.mark.parametrize("kind", [NoticeKind.AUTHENTICATOR_SET, NoticeKind.CONFIRM_ADDRESS])
+@pytest.mark.parametrize(
+    "kind", [NoticeKind.AUTHENTICATOR_SET, NoticeKind.UNDO_LINK_REPLACED, NoticeKind.CONFIRM_ADDRESS]
+)
 def test_link_is_the_portals_and_in_both(kind: NoticeKind) -> None:
     mail = write(kind)
     link = "https://2fa.mailitwize.be/link/abc"

@@ -62,8 +62,8 @@ async def show_sessions(visit: Visit) -> Response:
 
 async def sign_out_everywhere(visit: Visit) -> Response:
     """End every session, this one as well."""
-    me, sessions = visit.me, visit.installation.sessions
-    await visit.run(lambda: sessions.close_all(me))
+    me, own_account = visit.me, visit.installation.own_account
+    await visit.run(lambda: own_account.sign_out_everywhere(me, visit.origin))
     visit.leave()
     return visit.go("/login?done=signed-out")
 

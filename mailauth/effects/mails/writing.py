@@ -157,8 +157,9 @@ class Mails:
             facts["name"] = origins.device_words(facts["name"])
         if "names" in facts:
             facts["names"] = [origins.device_words(name) for name in facts["names"]]
-        if "since" in facts:
-            facts["since"] = self._spoken(datetime.fromisoformat(facts["since"]), language)
+        for moment in ("since", "until"):
+            if moment in facts:
+                facts[moment] = self._spoken(datetime.fromisoformat(facts[moment]), language)
         return facts
 
     def _spoken(self, moment: datetime, language: str) -> str:

@@ -5,9 +5,9 @@ marked as used, whoever it was that made it so.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from mailauth.effects.store.tables import account, mail_link
 from mailauth.vocabulary.model import AccountName
@@ -23,6 +23,17 @@ class StoredLink(NamedTuple):
     subject: str
     created_at: datetime
     expires_at: datetime
+
+
+_LINK = select(
+    mail_link.c.id,
+    mail_link.c.account_id,
+    account.c.name,
+    mail_link.c.purpose,
+    mail_link.c.subject,
+    mail_link.c.created_at,
+    mail_link.c.expires_at,
+).join(account, account.c.id == mail_link.c.account_id)
 
 
 def add(
@@ -48,20 +59,15 @@ def add(
 
 def find(connection: Connection, digests: list[bytes], now: datetime) -> StoredLink | None:
     """Return the link that has one of these digests (one for every key), unless it was used or has expired."""
-    row = connection.execute(
-        select(
-            mail_link.c.id,
-            mail_link.c.account_id,
-            account.c.name,
-            mail_link.c.purpose,
-            mail_link.c.subject,
-            mail_link.c.created_at,
-            mail_link.c.expires_at,
-        )
-        .join(account, account.c.id == mail_link.c.account_id)
-        .where(mail_link.c.digest.in_(digests), mail_link.c.used_at.is_(None), mail_link.c.expires_at > now)
-    ).first()
-    return None if row is None else StoredLink(row.id, row.account_id, AccountName(row.name), *row[3:])
+    row = connection.execute(_LINK.where(mail_link.c.digest.in_(digests), _is_good(now))).first()
+    return None if row is None else _link(row)
+
+
+def newest(connection: Connection, account_id: int, purpose: str, now: datetime) -> StoredLink | None:
+    """Return the link for a purpose that was made last for an account, unless it was used or has expired."""
+    of_account = (mail_link.c.account_id == account_id) & (mail_link.c.purpose == purpose)
+    row = connection.execute(_LINK.where(of_account, _is_good(now)).order_by(mail_link.c.id.desc()).limit(1)).first()
+    return None if row is None else _link(row)
 
 
 def use(connection: Connection, link_id: int, now: datetime) -> bool:
@@ -94,3 +100,11 @@ def count_since(connection: Connection, account_id: int, purpose: str, since: da
 def purge(connection: Connection, expired_before: datetime) -> int:
     """Delete links that expired before a moment."""
     return connection.execute(delete(mail_link).where(mail_link.c.expires_at <= expired_before)).rowcount
+
+
+def _is_good(now: datetime) -> ColumnElement[bool]:
+    return mail_link.c.used_at.is_(None) & (mail_link.c.expires_at > now)
+
+
+def _link(row: Any) -> StoredLink:
+    return StoredLink(row.id, row.account_id, AccountName(row.name), *row[3:])

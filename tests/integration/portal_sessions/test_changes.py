@@ -130,7 +130,7 @@ def test_app_passwords_that_go_with_a_password_are_told(prepared: World) -> None
     before = len(mails(prepared))
     set_password(prepared)
     ((_, notice),) = mails(prepared)[before:]
-    assert (notice.kind, notice.facts) == ("app-password-revoked", {"names": ["old"]})
+    assert (notice.kind, notice.facts["names"]) == ("app-password-revoked", ["old"])
 
 
 def test_owner_s_change_says_from_where(prepared: World) -> None:

@@ -1,12 +1,14 @@
 """Somebody with a stolen password gets in first; what the owner does about it leaves them no way back to the codes."""
 
+import base64
 from collections.abc import Callable
 
 import pytest
 
+from mailauth.usecases.enrolment import Confirmed
 from mailauth.vocabulary.errors import SessionOver
 from mailauth.vocabulary.secret import Secret
-from tests.integration.portal_sessions.people import FIREFOX, link_in, loaded, log_in, mails, set_up
+from tests.integration.portal_sessions.people import FIREFOX, kinds, link_in, loaded, log_in, mails, set_up
 from tests.world import Person, World
 
 INTRUDER_S = "mallory@example.org"
@@ -58,7 +60,8 @@ def replace_authenticator(world: World, _undo: str) -> object:
 
 
 def sign_out_everywhere(world: World, _undo: str) -> object:
-    return world.installation.sessions.close_all(log_in(world, Person("alice@mailitwize.be", "", b"x")))
+    session = log_in(world, Person("alice@mailitwize.be", "", b"x"))
+    return world.installation.own_account.sign_out_everywhere(session, FIREFOX)
 
 
 def follow_undo(world: World, undo: str) -> object:
@@ -81,11 +84,110 @@ def test_address_that_waits_to_be_confirmed_is_none_any_more(
     assert own_account.follow_link(bob_s, FIREFOX) is not None, "nobody else's link is void"
 
 
-def test_new_password_leaves_the_link_that_undoes_the_enrolment(world: World, undo: str) -> None:
-    """Who changes the password first, as they should, can still undo what was bound to it."""
-    change_password(world, undo)
-    assert follow_undo(world, undo) is not None
+def change_password_and_revoke(world: World, _undo: str) -> object:
+    return world.installation.accounts.set_password("alice", Secret(b"changed"), revoke_app_passwords=True)
+
+
+def replace_authenticator_by_an_administrator(world: World, _undo: str) -> object:
+    begun = world.installation.enrolment.begin("alice")
+    code = Person("", "", base64.b32decode(begun.secret)).code(world.clock())
+    confirmed = world.installation.enrolment.confirm("alice", Secret(code.encode()))
+    assert isinstance(confirmed, Confirmed)
+    return confirmed
+
+
+def make_new_codes_in_the_portal(world: World, _undo: str) -> object:
+    session = log_in(world, Person("alice@mailitwize.be", "", b"x"))
+    return world.installation.enrolment.issue_recovery_codes("alice", FIREFOX, session)
+
+
+def revoke_app_passwords(world: World, _undo: str) -> object:
+    world.installation.enrolment.add_app_password("alice", "thief")
+    return world.installation.enrolment.revoke_app_password("alice", None)
+
+
+def revoke_an_app_password_in_the_portal(world: World, _undo: str) -> object:
+    made = world.installation.enrolment.add_app_password("alice", "thief")
+    session = log_in(world, Person("alice@mailitwize.be", "", b"x"))
+    return world.installation.enrolment.revoke_app_password("alice", made.id, FIREFOX, session)
+
+
+def remove_address(world: World, _undo: str) -> object:
+    session = log_in(world, Person("alice@mailitwize.be", "", b"x"))
+    return world.installation.own_account.remove_address(session, FIREFOX)
+
+
+def change_address(world: World, _undo: str) -> object:
+    own_account = world.installation.own_account
+    own_account.ask_for_address(log_in(world, Person("alice@mailitwize.be", "", b"x")), "alice@example.org", FIREFOX)
+    return own_account.follow_link(link_in(world), FIREFOX)
+
+
+AGAINST_AN_INTRUDER = [
+    change_password,
+    change_password_and_revoke,
+    replace_authenticator,
+    replace_authenticator_by_an_administrator,
+    make_new_codes,
+    make_new_codes_in_the_portal,
+    revoke_app_passwords,
+    revoke_an_app_password_in_the_portal,
+    sign_out_everywhere,
+    remove_address,
+    change_address,
+]
+
+
+@pytest.mark.parametrize("change", AGAINST_AN_INTRUDER)
+def test_who_once_read_the_mailbox_undoes_nothing_after_a_change_against_an_intruder(
+    world: World, undo: str, change: Callable[[World, str], object]
+) -> None:
+    """The mailbox as it is read now has a link in its place: the change may have been the intruder's."""
+    own_account = world.installation.own_account
+    made = own_account.open_link(undo)
+    assert made is not None
+    world.clock.advance(hours=1)
+    change(world, undo)
+    assert own_account.open_link(undo) is None
+    assert own_account.follow_link(undo, FIREFOX) is None
+    assert world.installation.accounts.get("alice").totp is not None
+    assert own_account.open_link(link_in(world)) == made, "nor is the new one good for longer"
+    intruders = {token for to, notice in mails(world) for token in (notice.facts.get("link"),) if to == INTRUDER_S}
+    if change in (remove_address, change_address):
+        assert f"/link/{link_in(world)}" not in intruders
+    world.clock.advance(hours=70)
+    assert own_account.follow_link(link_in(world), FIREFOX) is not None
     assert world.installation.accounts.get("alice").totp is None
+
+
+@pytest.mark.parametrize("change", AGAINST_AN_INTRUDER)
+def test_no_link_is_mailed_where_none_was_good(
+    world: World, undo: str, change: Callable[[World, str], object]
+) -> None:
+    world.clock.advance(hours=72)
+    before = len(mails(world))
+    change(world, undo)
+    links = [notice for _, notice in mails(world)[before:] if "since" in notice.facts]
+    assert links == []
+
+
+def test_links_of_an_account_that_was_disabled_serve_no_more(world: World, undo: str) -> None:
+    own_account = world.installation.own_account
+    own_account.ask_for_address(log_in(world, Person("alice@mailitwize.be", "", b"x")), "second@example.org", FIREFOX)
+    for disabled in (True, False):
+        world.installation.accounts.set_disabled("alice", disabled=disabled)
+        assert own_account.open_link(undo) is None
+        assert own_account.follow_link(link_in(world), FIREFOX) is None
+    assert world.installation.accounts.get("alice").totp is not None
+
+
+def test_first_set_of_recovery_codes_leaves_the_link_as_it_is(world: World) -> None:
+    """An administrator enrols somebody and issues codes a moment later: that shuts nobody out."""
+    world.enrol("bob")
+    undo = link_in(world)
+    world.installation.enrolment.issue_recovery_codes("bob")
+    assert kinds(world) == ["authenticator-set", "recovery-codes"]
+    assert world.installation.own_account.open_link(undo) is not None
 
 
 def test_change_under_way_while_the_owner_undoes_it_all_comes_too_late(world: World, undo: str) -> None:

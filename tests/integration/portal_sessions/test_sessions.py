@@ -230,7 +230,7 @@ def test_closed_session_is_over_and_others_are_not(world: World) -> None:
 def test_all_sessions_of_an_account_are_closed_together(world: World) -> None:
     alice, bob = world.enrol("alice"), world.enrol("bob")
     cookies, other = [opened(world, alice.name) for _ in range(3)], opened(world, bob.name)
-    assert world.installation.sessions.close_all(loaded(world, cookies[0])) == 3
+    assert world.installation.own_account.sign_out_everywhere(loaded(world, cookies[0]), FIREFOX) == 3
     assert [world.installation.sessions.load(cookie) for cookie in cookies] == [None] * 3
     loaded(world, other)
 

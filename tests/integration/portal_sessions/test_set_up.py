@@ -165,7 +165,7 @@ def test_seed_that_waits_dies_with_its_session(world: World, way: str) -> None:
     session = log_in(world, alice)
     pending = world.installation.set_up.begin(session)
     if way == "closed":
-        world.installation.sessions.close_all(session)
+        world.installation.own_account.sign_out_everywhere(session, FIREFOX)
     elif way == "changed":
         world.installation.accounts.set_password("alice", Secret(b"changed"), revoke_app_passwords=False)
     else:
