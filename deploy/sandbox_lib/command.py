@@ -18,9 +18,9 @@ from typing import Any
 
 from . import control, daemon, postfix, probe, root, saslauthd, state
 from .ground import LEFT_BEHIND, MARKER, SandboxError, clear, is_sandbox
-from .up import READY_TIMEOUT_S, chosen_before, mailauth_targets, targets, up
+from .up import READY_TIMEOUT_S, chosen_before, mailauth_targets, targets, up, web_targets
 
-SERVICES = ("mailauth", "dovecot", "postfix", "saslauthd", "exim", "sink")
+SERVICES = ("mailauth", "dovecot", "postfix", "saslauthd", "exim", "nginx", "sink")
 
 
 def down(options: argparse.Namespace) -> None:
@@ -59,6 +59,7 @@ def start(options: argparse.Namespace) -> None:
     wanted = {
         "mailauth": mailauth_targets(ground, chosen),
         "sink": {"sink": every["sink"]},
+        "nginx": web_targets(chosen),
         "postfix": {"postfix": every["postfix_submission"]},
         "exim": {"exim": every.get("exim", probe.Target(ground.dir, b""))},
         "saslauthd": {"saslauthd": probe.Target(ground.at(saslauthd.SOCKET), b"")},
@@ -138,6 +139,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--dovecot", choices=("checkpassword", "lua", "pam"), help="how Dovecot asks mailauth")
     sub.add_argument("--postfix", choices=postfix.MODES, default="direct", help="whom Postfix asks")
     sub.add_argument("--exim", action="store_true", help="start an Exim as well, on mailauth itself")
+    sub.add_argument("--tls", action="store_true", help="as in life: no login in clear, and the portal behind nginx")
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", type=setting,
                      help="mailauth's configuration, e.g. cutover.date=2030-01-01T00:00Z")  # fmt: skip
     sub.add_argument("--owner", type=int, metavar="PID", help="take it down when this process ends")

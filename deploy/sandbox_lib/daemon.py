@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from . import exim, ports
+from . import exim, nginx, ports
 from .ground import REPOSITORY, Ground, SandboxError
 
 CONFIG = "/etc/mailauth/mailauth.toml"
 DOVECOT_SOCKET = "/run/mailauth/auth.sock"
 POSTFIX_SOCKET = "/var/spool/postfix/mailauth/auth.sock"
+PORTAL_PORT = "portal"
 COMMAND_TIMEOUT_S = 120.0
 
 
@@ -45,22 +47,31 @@ def settings(ground: Ground, wanted: list[str], with_exim: bool, chosen: dict[st
         "keys.file": str(ground.at("/etc/mailauth/mailauth.key")),
         "server.socket": f"[{sockets}]",
     }
-    return without_named(own, wanted) + on_ports(wanted, chosen) + wanted
+    return without_named(own, wanted) + on_ports(ground, wanted, chosen) + wanted
 
 
-def on_ports(wanted: list[str], chosen: dict[str, int]) -> list[str]:
+def on_ports(ground: Ground, wanted: list[str], chosen: dict[str, int]) -> list[str]:
     """The KEY=VALUEs that change with the sandbox's ports: where the portal is, and who takes mails."""
+    by_port = chosen.get(PORTAL_PORT)
     own = {
-        "portal.url": portal_url(chosen),
-        "portal.listen": f"{ports.HOST}:{chosen['portal']}",
+        "portal.url": portal_url(chosen, portal_name(wanted)),
+        "portal.listen": f"unix:{ground.at(nginx.PORTAL_SOCKET)}" if by_port is None else f"{ports.HOST}:{by_port}",
         "mail.host": ports.HOST,
         "mail.port": str(chosen["postfix_smtp"]),
     }
     return without_named(own, wanted)
 
 
-def portal_url(chosen: dict[str, int]) -> str:
-    return f"http://{ports.HOST}:{chosen['portal']}"
+def portal_url(chosen: dict[str, int], name: str) -> str:
+    """Where a browser finds the portal: nginx with TLS, or the portal itself."""
+    by_port = chosen.get(PORTAL_PORT)
+    return f"https://{name}:{chosen['portal_https']}" if by_port is None else f"http://{ports.HOST}:{by_port}"
+
+
+def portal_name(wanted: list[str]) -> str:
+    """The name in the portal.url that the caller wants, if any."""
+    urls = [word.removeprefix("portal.url=") for word in wanted if word.startswith("portal.url=")]
+    return (urlsplit(urls[-1]).hostname if urls else None) or "localhost"
 
 
 def without_named(own: dict[str, str], wanted: list[str]) -> list[str]:
@@ -79,7 +90,7 @@ def socket(ground: Ground, path: str, user: str) -> str:
 def initialise(ground: Ground, program: Path, wanted: list[str], with_exim: bool, chosen: dict[str, int]) -> None:
     """`mailauth init`, or only other ports where that was done already."""
     if ground.at(CONFIG).exists():
-        configure(ground, program, on_ports(wanted, chosen))
+        configure(ground, program, on_ports(ground, wanted, chosen))
         return
     for path in (CONFIG, "/var/lib/mailauth/mailauth.db"):
         ground.at(path).parent.mkdir(parents=True, exist_ok=True)

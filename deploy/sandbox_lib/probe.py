@@ -81,7 +81,7 @@ def auth_target(path: Path) -> Target:
     return Target(path, b"VERSION\t1\t")
 
 
-def web_target(address: tuple[str, int]) -> Target:
+def web_target(address: tuple[str, int] | Path) -> Target:
     """The portal says that it is well (HTTP/1.0 ends the connection with the answer)."""
-    request = f"GET /healthz HTTP/1.0\r\nHost: {address[0]}:{address[1]}\r\n\r\n"
+    request = f"GET /healthz HTTP/1.0\r\nHost: {HOST}\r\n\r\n"
     return Target(address, b"HTTP/1.1 200", request.encode())

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import control, dovecot, exim, postfix
+from . import control, dovecot, exim, nginx, postfix
 from .ground import Ground, SandboxError, System
 
 LOG_TAIL_LINES = 25
@@ -57,12 +57,15 @@ def ground_of(state: dict[str, Any]) -> Ground:
 
 def log_files(ground: Ground) -> dict[str, Path]:
     """Every log of a sandbox by name; not all need exist."""
-    own = ("setup", "supervisor", "mailauth", "sink", "saslauthd", "dovecot-output", "postfix-output", "exim-output")
-    files = {name: ground.log(name) for name in own}
+    own = ("setup", "supervisor", "mailauth", "sink", "saslauthd")
+    outputs = ("dovecot-output", "postfix-output", "exim-output", "nginx-output")
+    files = {name: ground.log(name) for name in (*own, *outputs)}
     return files | {
         "dovecot": dovecot.log_path(ground),
         "postfix": postfix.log_path(ground),
         "exim": exim.log_path(ground),
+        "nginx": nginx.log(ground),
+        "nginx-access": nginx.access_log(ground),
     }
 
 

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import control, daemon, dovecot, exim, mounts, pam, ports, postfix, probe, saslauthd, state
+from . import certificates, control, daemon, dovecot, exim, mounts, nginx, pam, ports, postfix, probe, saslauthd, state
 from .ground import LEFT_BEHIND, REPOSITORY, Ground, SandboxError, System, clear, prepare
 
 READY_TIMEOUT_S = 60.0  # a loaded machine starts Python in seconds
 PORT_ATTEMPTS = 5
-PORT_NAMES = (*dovecot.PORTS, *postfix.PORTS, "sink", "portal")
-TLS_DAYS = "30"
+PORT_NAMES = (*dovecot.PORTS, *postfix.PORTS, "sink")
 GRACE_S = 5.0
 MAILAUTH_GRACE_S = 12.0  # it finishes the attempts that it has begun
 
@@ -39,6 +38,8 @@ def up(options: argparse.Namespace) -> None:
         versions["exim"] = exim.version(system)
     door = dovecot.choose_door(options.dovecot, versions["dovecot"])
     program = daemon.find(Path(options.mailauth) if options.mailauth else None)
+    if options.tls:
+        nginx.check()
     ground = prepare(directory, system)
     state.say(
         f"Dovecot {versions['dovecot']} ({door}), Postfix {versions['postfix']} ({options.postfix}) in {ground.base}"
@@ -48,7 +49,7 @@ def up(options: argparse.Namespace) -> None:
             dovecot.install_helper(ground, REPOSITORY / "pam_module/build/mailauth-checkpassword")
         if door == "pam" or options.postfix == "saslauthd":
             pam.install(ground)
-        make_certificate(ground)
+        certificates.make(ground, daemon.portal_name(options.set))
         chosen, lifeline = start_all(ground, options, program, versions["dovecot"], door)
         facts = describe(ground, options, program, chosen)
         facts |= {"dovecot": door, "postfix": options.postfix, "versions": versions}
@@ -78,12 +79,14 @@ def start_all(
 ) -> tuple[dict[str, int], int]:
     """Start everything; when another process took a port meanwhile, choose again."""
     for attempt in range(1, PORT_ATTEMPTS + 1):
-        chosen = ports.choose((*PORT_NAMES, exim.PORT) if options.exim else PORT_NAMES)
+        chosen = ports.choose(port_names(options))
         dovecot.write(ground, dovecot_version, door, chosen, options.postfix)
         postfix.write(ground, options.postfix, chosen)
         postfix.prepare_queue(ground)
         if options.exim:
             exim.write(ground, chosen)
+        if options.tls:
+            nginx.write(ground, daemon.portal_name(options.set), chosen)
         daemon.initialise(ground, program, options.set, options.exim, chosen)
         supervisor, lifeline = control.launch(ground, plan(ground, program, options, door, chosen), options.owner)
         try:
@@ -122,8 +125,10 @@ def plan(
         commands["saslauthd"] = saslauthd.command(ground)
     if options.exim:
         commands["exim"] = exim.command(ground)
+    if options.tls:
+        commands["nginx"] = nginx.command(ground)
     # These log to files of their own; here goes what they print.
-    logs = {"dovecot": "dovecot-output", "postfix": "postfix-output", "exim": "exim-output"}
+    logs = {"dovecot": "dovecot-output", "postfix": "postfix-output", "exim": "exim-output", "nginx": "nginx-output"}
     return [
         {
             "name": name,
@@ -136,7 +141,7 @@ def plan(
 
 
 def targets(ground: Ground, chosen: dict[str, int]) -> Targets:
-    return auth_targets(ground, chosen) | probe.port_targets(chosen)
+    return auth_targets(ground, chosen) | probe.port_targets(chosen) | web_targets(chosen)
 
 
 def auth_targets(ground: Ground, chosen: dict[str, int]) -> Targets:
@@ -145,11 +150,18 @@ def auth_targets(ground: Ground, chosen: dict[str, int]) -> Targets:
 
 
 def mailauth_targets(ground: Ground, chosen: dict[str, int]) -> Targets:
+    is_by_port = daemon.PORTAL_PORT in chosen
+    portal = (ports.HOST, chosen[daemon.PORTAL_PORT]) if is_by_port else ground.at(nginx.PORTAL_SOCKET)
     return {
-        "portal": probe.web_target((ports.HOST, chosen["portal"])),
+        "portal": probe.web_target(portal),
         "auth_socket": probe.auth_target(ground.at(daemon.DOVECOT_SOCKET)),
         "postfix_auth_socket": probe.auth_target(ground.at(daemon.POSTFIX_SOCKET)),
     }
+
+
+def web_targets(chosen: dict[str, int]) -> Targets:
+    """nginx, where it stands before the portal; it says nothing first."""
+    return {name: probe.Target((ports.HOST, chosen[name]), b"") for name in nginx.PORTS if name in chosen}
 
 
 def ended(ground: Ground) -> Callable[[], str | None]:
@@ -191,9 +203,11 @@ def describe(ground: Ground, options: argparse.Namespace, program: Path, chosen:
         "auth_socket": str(ground.at(daemon.DOVECOT_SOCKET)),
         "postfix_auth_socket": str(ground.at(daemon.POSTFIX_SOCKET)),
         "dovecot_auth_socket": str(ground.at("/run/dovecot/auth-sandbox")),
-        exim.PORT: None,
-        **{name: [ports.HOST, port] for name, port in chosen.items()},
-        "portal": daemon.portal_url(chosen),
+        **dict.fromkeys((exim.PORT, *nginx.PORTS)),
+        **{name: [ports.HOST, port] for name, port in chosen.items() if name != daemon.PORTAL_PORT},
+        "portal": daemon.portal_url(chosen, daemon.portal_name(options.set)),
+        "ca": str(ground.at(certificates.AUTHORITY)),
+        "tls": options.tls,
         "mail_out": str(ground.mail_out),
         "dovecot_conf": str(dovecot_conf),
         "postfix_conf": str(ground.at("/etc/postfix")),
@@ -208,16 +222,11 @@ def describe(ground: Ground, options: argparse.Namespace, program: Path, chosen:
 
 def chosen_before(facts: dict[str, Any]) -> dict[str, int]:
     """The ports of a sandbox that is up, from what `describe` said of it."""
-    found = {name: facts[name][1] for name in (*PORT_NAMES, exim.PORT) if facts[name] and name != "portal"}
-    return found | {"portal": urlsplit(facts["portal"]).port}
+    found = {name: facts[name][1] for name in (*PORT_NAMES, exim.PORT, *nginx.PORTS) if facts[name]}
+    return found if facts["tls"] else found | {daemon.PORTAL_PORT: urlsplit(facts["portal"]).port}
 
 
-def make_certificate(ground: Ground) -> None:
-    """A self-signed certificate for loopback, so that STARTTLS can be tried."""
-    ground.system.output(
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-        "-nodes", "-days", TLS_DAYS, "-subj", "/CN=localhost",
-        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-        "-keyout", ground.inner("/etc/dovecot/tls.key"),
-        "-out", ground.inner("/etc/dovecot/tls.pem"),
-    )  # fmt: skip
+def port_names(options: argparse.Namespace) -> tuple[str, ...]:
+    """The ports that a sandbox needs."""
+    web = nginx.PORTS if options.tls else (daemon.PORTAL_PORT,)
+    return (*PORT_NAMES, *web, *((exim.PORT,) if options.exim else ()))

@@ -37,7 +37,7 @@ def until(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE
 
 
 class Server:
-    """A process that runs `mailauth serve`. Its log is read as it comes."""
+    """A process that runs `mailauth serve`. Its log is read as it comes. No `parts`: all, two of which listen."""
 
     def __init__(
         self,
@@ -48,9 +48,10 @@ class Server:
         launcher: Sequence[str] = (),
         pass_fds: Sequence[int] = (),
         wait: bool = True,
+        parts: Sequence[str] = ("auth",),
     ) -> None:
         self.socket = socket
-        command = [*launcher, sys.executable, "-m", "mailauth", "--config", str(config), "serve", "auth"]
+        command = [*launcher, sys.executable, "-m", "mailauth", "--config", str(config), "serve", *parts]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -63,7 +64,7 @@ class Server:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if wait:
-            self.wait_for("listening")
+            self.wait_for("listening", times=1 if parts else 2)
 
     @property
     def pid(self) -> int:

@@ -56,6 +56,10 @@ class Sandbox:
     postfix_smtp: Address
     sink: Address
     portal: str
+    portal_https: Address | None
+    portal_http: Address | None
+    ca: Path
+    tls: bool
     mail_out: Path
     dovecot: str
     postfix: str
@@ -73,8 +77,8 @@ class Sandbox:
             value = facts[each.name]
             if each.type == "Path":
                 value = Path(value)
-            elif each.type == "Address":
-                value = (value[0], value[1])
+            elif each.type in ("Address", "Address | None"):
+                value = value and (value[0], value[1])
             elif each.name == "log_files":
                 value = {name: Path(path) for name, path in value.items()}
             values[each.name] = value

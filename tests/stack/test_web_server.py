@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
+import json
 import re
-import signal
 import socket
 import ssl
 import subprocess
@@ -30,69 +29,21 @@ HEADERS = (
 )
 """Of WEB3: on every response, whoever it is from."""
 
-AROUND = """
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/mailauth-portal.conf;
-}}
-"""
-
 
 class WebServer:
-    """An nginx on loopback that runs the shipped file; its ports, files and the portal's port are the test's."""
+    """A sandbox's nginx."""
 
-    def __init__(self, folder: Path, portal_port: int) -> None:
-        self.folder = folder
-        self.log = folder / "access.log"
-        self.certificate = folder / "tls.pem"
-        self.https, http, spare, more = free_ports(4)
-        make_certificate(folder)
-        text = SHIPPED.read_text()
-        for shipped, ours in (
-            ("listen 80;", f"listen 127.0.0.1:{http};"),
-            ("listen [::]:80;", f"listen 127.0.0.1:{spare};"),
-            ("listen 443 ssl;", f"listen 127.0.0.1:{self.https} ssl;"),
-            ("listen [::]:443 ssl;", f"listen 127.0.0.1:{more} ssl;"),
-            ("server 127.0.0.1:8425;", f"server 127.0.0.1:{portal_port};"),
-            ("/var/log/nginx/mailauth-portal.log", str(self.log)),
-            (f"/etc/letsencrypt/live/{NAME}/fullchain.pem", str(self.certificate)),
-            (f"/etc/letsencrypt/live/{NAME}/privkey.pem", str(folder / "tls.key")),
-        ):
-            assert text.count(shipped) == 1, shipped
-            text = text.replace(shipped, ours)
-        (folder / "mailauth-portal.conf").write_text(text)
-        main = folder / "nginx.conf"
-        main.write_text(AROUND.format(folder=folder))
-        self.command = ["/usr/sbin/nginx", "-c", str(main), "-e", str(folder / "error.log")]
-        self.plain = f"http://127.0.0.1:{http}"
-
-    def start(self) -> None:
-        self.process = subprocess.Popen([*self.command, "-g", "daemon off;"])
-        until(self.answers, "nginx answers")
-
-    def answers(self) -> bool:
-        assert self.process.poll() is None, (self.folder / "error.log").read_text()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.https)) == 0
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+    def __init__(self, site: Sandbox) -> None:
+        assert site.portal_https is not None
+        assert site.portal_http is not None
+        self.https = site.portal_https[1]
+        self.plain = f"http://127.0.0.1:{site.portal_http[1]}"
+        self.certificates = ssl.create_default_context(cafile=site.ca)
+        self.log = site.log_files["nginx-access"]
 
     def browser(self, source: str = "127.0.0.1") -> httpx.Client:
         """A client that has looked the portal's name up, and comes from an address of our choice."""
-        transport = httpx.HTTPTransport(
-            verify=ssl.create_default_context(cafile=str(self.certificate)), local_address=source
-        )
+        transport = httpx.HTTPTransport(verify=self.certificates, local_address=source)
         return httpx.Client(
             transport=_Named(transport, NAME),
             base_url=f"https://127.0.0.1:{self.https}",
@@ -117,40 +68,16 @@ class _Named(httpx.BaseTransport):
         self.inner.close()
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has now, below those that the kernel gives to outgoing connections."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randrange(10_000, 32_000)
-        with socket.socket() as probe:
-            if port not in found and probe.connect_ex(("127.0.0.1", port)) != 0:
-                found.append(port)
-    return found
-
-
-def make_certificate(folder: Path) -> None:
-    names = ("-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}")
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(folder / "tls.key"))
-    subprocess.run(
-        ["openssl", "req", "-x509", "-days", "2", *names, *key, "-out", str(folder / "tls.pem")],
-        check=True,
-        capture_output=True,
-    )
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     directory = tmp_path_factory.mktemp("portal")
-    with sandboxes.running(directory, "--set", f"portal.url=https://{NAME}") as made:
+    with sandboxes.running(directory, "--tls", "--set", f"portal.url=https://{NAME}") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def server(site: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
-    made = WebServer(tmp_path_factory.mktemp("nginx"), site.portal_port)
-    made.start()
-    yield made
-    made.stop()
+def server(site: Sandbox) -> WebServer:
+    return WebServer(site)
 
 
 def log_in(client: httpx.Client, account: Account, password: str, code: str = "", **headers: str) -> httpx.Response:
@@ -161,10 +88,29 @@ def log_in(client: httpx.Client, account: Account, password: str, code: str = ""
     return client.post("/login", data=form, headers=headers)
 
 
-def test_the_file_is_right(server: WebServer) -> None:
-    judged = subprocess.run([*server.command, "-t"], capture_output=True, text=True, check=False)
+def test_the_file_is_right(site: Sandbox) -> None:
+    main = Path(json.loads((site.dir / "sandbox.json").read_text())["ground"]) / "etc/nginx/nginx.conf"
+    judged = subprocess.run(["/usr/sbin/nginx", "-t", "-c", main], capture_output=True, text=True, check=False)
     assert judged.returncode == 0, judged.stderr
     assert "warn" not in judged.stderr
+
+
+def test_the_sandbox_runs_the_shipped_file_with_nothing_changed_but_places_and_the_second_listeners(
+    site: Sandbox, server: WebServer
+) -> None:
+    ground = json.loads((site.dir / "sandbox.json").read_text())["ground"]
+    used = (Path(ground) / "etc/nginx/mailauth-portal.conf").read_text()
+    for ours, shipped in (
+        (f"https://{NAME}:{server.https}/", f"https://{NAME}/"),
+        (f"listen 127.0.0.1:{server.https} ssl;", "listen 443 ssl;\n    listen [::]:443 ssl;"),
+        (f"listen {server.plain.removeprefix('http://')};", "listen 80;\n    listen [::]:80;"),
+        (str(server.log), "/var/log/nginx/mailauth-portal.log"),
+        (f"{ground}/etc/dovecot/tls.pem", f"/etc/letsencrypt/live/{NAME}/fullchain.pem"),
+        (f"{ground}/etc/dovecot/tls.key", f"/etc/letsencrypt/live/{NAME}/privkey.pem"),
+        (ground, ""),
+    ):
+        used = used.replace(ours, shipped)
+    assert used == SHIPPED.read_text()
 
 
 def test_who_logs_in_through_it_is_in(server: WebServer, site: Sandbox) -> None:
@@ -198,9 +144,8 @@ def test_no_header_comes_twice(server: WebServer, path: str) -> None:
 
 def raw(server: WebServer, request: bytes) -> tuple[int, dict[str, str]]:
     """What nginx answers to bytes that no library would send."""
-    context = ssl.create_default_context(cafile=str(server.certificate))
     plain = socket.create_connection(("127.0.0.1", server.https), 20)
-    with context.wrap_socket(plain, server_hostname=NAME) as client:
+    with server.certificates.wrap_socket(plain, server_hostname=NAME) as client:
         client.sendall(request)
         with client.makefile("rb") as answer:
             head = answer.read().partition(b"\r\n\r\n")[0].decode()
@@ -230,7 +175,7 @@ def test_what_nginx_says_by_itself_has_the_headers_too(server: WebServer, status
 def test_nobody_gets_the_pages_without_tls(server: WebServer) -> None:
     answer = httpx.get(f"{server.plain}/link/secret", headers={"Host": NAME})
     assert answer.status_code == 301
-    assert answer.headers["location"] == f"https://{NAME}/"
+    assert answer.headers["location"] == f"https://{NAME}:{server.https}/"
 
 
 def test_links_from_mails_are_in_no_log(server: WebServer, site: Sandbox) -> None:
@@ -261,15 +206,29 @@ def test_a_flood_is_told_to_wait_and_people_elsewhere_are_not(server: WebServer)
         assert client.get("/healthz").status_code == 200
 
 
-def test_without_the_portal_people_read_a_sentence_and_the_headers_stay(tmp_path: Path) -> None:
-    (nobody,) = free_ports(1)
-    server = WebServer(tmp_path, nobody)
-    server.start()
+def test_only_the_web_server_gets_to_the_portal_itself(site: Sandbox) -> None:
+    """LIM6: another user of this machine could say who the client is."""
+    ground = json.loads((site.dir / "sandbox.json").read_text())["ground"]
+    asking = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])"
+    for user, ends in (("www-data", 0), ("nobody", 1), ("dovecot", 1)):
+        command = ["setpriv", "--reuid", user, "--regid", user if user != "nobody" else "nogroup", "--clear-groups"]
+        done = subprocess.run(
+            [*command, "/usr/bin/python3", "-c", asking, f"{ground}/run/mailauth/portal.sock"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == ends, (user, done.stderr)
+        assert ("PermissionError" in done.stderr) == bool(ends)
+
+
+def test_without_the_portal_people_read_a_sentence_and_the_headers_stay(server: WebServer, site: Sandbox) -> None:
+    site.stop("mailauth")
     try:
         with server.browser() as client:
             answer = client.get("/login")
-        assert answer.status_code == 502
-        assert "try again" in answer.text
-        assert set(HEADERS) <= set(answer.headers)
     finally:
-        server.stop()
+        site.start("mailauth")
+    assert answer.status_code == 502
+    assert "try again" in answer.text
+    assert set(HEADERS) <= set(answer.headers)

@@ -176,7 +176,7 @@ def test_socket_with_a_mistake_is_refused_at_its_place() -> None:
 
 def test_value_of_another_type_is_told_the_right_form() -> None:
     for section, key, value, words in (
-        ("portal", "listen", "8425", 'text in quotes is needed, such as "127.0.0.1:8425"'),
+        ("portal", "listen", "8425", 'text in quotes is needed, such as "unix:/run/mailauth/portal.sock"'),
         ("portal", "logo", "1", 'text in quotes is needed, such as "text"'),
         ("portal", "colour", '"red"', 'does not have the right form; write it as "#1d5b8f"'),
         ("limits", "trusted_networks", '"10.0.0.0/8"', 'a list is needed, such as ["127.0.0.0/8", "::1/128"]'),

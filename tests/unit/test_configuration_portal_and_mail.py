@@ -22,7 +22,9 @@ def mistakes(section: str) -> dict[str, str]:
 
 def test_a_file_that_says_nothing_of_them_has_defaults_that_work_on_one_machine() -> None:
     configuration = read("")
-    assert configuration.portal.listen == "127.0.0.1:8425"
+    assert configuration.portal.socket_path == "/run/mailauth/portal.sock"
+    assert (configuration.portal.socket_group, configuration.portal.socket_mode) == ("www-data", "0660")
+    assert configuration.portal.trusted_proxies == []
     assert (configuration.mail.host, configuration.mail.port, configuration.mail.tls) == ("127.0.0.1", 25, "none")
 
 
@@ -68,6 +70,44 @@ def test_an_endpoint_is_host_and_port(text: str, means: tuple[str, int]) -> None
 def test_what_has_no_port_is_no_endpoint(text: str) -> None:
     problem = "not an address with a port; write it as imap.example.org:993 or 127.0.0.1:8425"
     assert mistakes(f'[portal]\nlisten = "{text}"\n') == {"portal.listen": problem}
+
+
+AT_A_PORT = 'listen = "192.0.2.8:8425"\n'
+
+
+def test_at_a_port_the_web_server_in_front_has_to_be_named() -> None:
+    """Else its word counts for nothing, and one guesser keeps everybody out."""
+    (problem,) = mistakes(f"[portal]\n{AT_A_PORT}").values()
+    assert "trusted_proxies has to name the web server" in problem
+    assert "unix:/run/mailauth/portal.sock" in problem
+    named = read(f'[portal]\n{AT_A_PORT}trusted_proxies = ["192.0.2.9/32"]\n').portal
+    assert (named.socket_path, named.trusted_proxies) == (None, ["192.0.2.9/32"])
+
+
+def test_to_try_the_portal_out_a_browser_of_this_machine_may_come_to_a_port() -> None:
+    tried = read('[portal]\nlisten = "127.0.0.1:8425"\nurl = "http://127.0.0.1:8425"\n').portal
+    assert tried.trusted_proxies == []
+
+
+@pytest.mark.parametrize("network", ["127.0.0.0/8", "127.0.0.1/32", "::1/128", "0.0.0.0/0", "::/0", "::ffff:0:0/96"])
+def test_this_machine_is_no_trusted_proxy(network: str) -> None:
+    """LIM6: each of its users could claim to be anybody."""
+    for listen in (AT_A_PORT, ""):
+        (problem,) = mistakes(f'[portal]\n{listen}trusted_proxies = ["{network}"]\n').values()
+        assert problem == (
+            f"{network} is every program of this machine; let the web server here use the Unix socket (listen)"
+        )
+
+
+@pytest.mark.parametrize("listen", ["unix:portal.sock", "unix:", f"unix:/{'x' * 107}"])
+def test_a_unix_socket_has_a_path_that_can_be(listen: str) -> None:
+    assert set(mistakes(f'[portal]\nlisten = "{listen}"\n')) == {"portal.listen"}
+
+
+@pytest.mark.parametrize("mode", ["0666", "0661", "0662", "0664"])
+def test_the_unix_socket_is_for_nobody_else(mode: str) -> None:
+    found = mistakes(f'[portal]\nsocket_mode = "{mode}"\n')
+    assert found == {"portal.socket_mode": "nothing for others: whoever can connect says who the client is"}
 
 
 @pytest.mark.parametrize("colour", ["blue", "#fff", "#12345g", "#1234567"])

@@ -29,8 +29,8 @@ def test_installation_has_every_step_in_an_order_that_works() -> None:
         "chgrp mailauth /etc/mailauth/mailauth.toml",
         "chown -R mailauth: /var/lib/mailauth",
         "runuser -u mailauth -- mailauth config check",
-        "systemctl enable --now mailauth-auth.socket",
-        "systemctl enable --now mailauth-portal.service mailauth-worker.service",
+        "systemctl enable --now mailauth-auth.socket mailauth-portal.socket",
+        "systemctl enable --now mailauth-worker.service",
     ]
     places = [position(words) for words in order]
     assert places == sorted(places)

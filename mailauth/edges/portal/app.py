@@ -55,6 +55,7 @@ class Portal:
     provider: str
     own_origin: str
     own_host: str
+    by_unix_socket: bool
     trusted_proxies: tuple[Network, ...]
     mail_servers: MailServers
 
@@ -90,6 +91,7 @@ def build(installation: Installation) -> Starlette:
         provider=installation.configuration.provider.name,
         own_origin=settings.url.lower(),
         own_host=urlsplit(settings.url).netloc.lower(),
+        by_unix_socket=settings.socket_path is not None,
         trusted_proxies=tuple(ip_network(text) for text in settings.trusted_proxies),
         mail_servers=mail_servers(settings.imap, settings.smtp),
     )

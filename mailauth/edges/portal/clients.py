@@ -17,15 +17,21 @@ MAX_AGENT_CHARACTERS = 60
 _WITH_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]+))(?::[0-9]{1,5})?")
 
 
-def address_of(peer: str | None, forwarded: Sequence[str], trusted: Sequence[Network]) -> Address | None:
+def address_of(
+    peer: str | None, forwarded: Sequence[str], trusted: Sequence[Network], *, by_unix_socket: bool = False
+) -> Address | None:
     """Return the client's address: the peer's, or where that is a trusted proxy, the one that it forwards.
+
+    `by_unix_socket`: the portal listens on a Unix socket, whose permissions say that whoever is there may be
+    believed; such a peer has no address, and without a forwarded one nobody's is known.
 
     `forwarded` holds the X-Forwarded-For headers in their order. Read from the right, since each proxy appends who
     it was called by; the first that is no trusted proxy is the client, and what stands before it is anybody's
     claim. Where a hop is no address at all, none of them is believed.
     """
     direct = _address(peer or "")
-    if direct is None or not _is_in(direct, trusted):
+    is_believed = by_unix_socket if peer is None else direct is not None and _is_in(direct, trusted)
+    if not is_believed:
         return direct
     client = direct
     hops = [hop.strip() for hop in ",".join(forwarded).split(",")] if forwarded else []

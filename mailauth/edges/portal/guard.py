@@ -69,6 +69,7 @@ class Guard:
         self._app = app
         self._portal = portal
         self._under_way = 0
+        self._has_warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -123,6 +124,9 @@ class Guard:
         if not _log.isEnabledFor(logging.DEBUG if is_quiet else logging.INFO):
             return
         client = client_of(self._portal, Request(scope))
+        if client is None and not self._has_warned:
+            self._has_warned = True
+            _log.warning("the web server forwards no address (X-Forwarded-For): to the limits all clients are one")
         log_lines.write("request", partial(_words, scope["method"], route, status, str(client or ""), seconds))
 
 

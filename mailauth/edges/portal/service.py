@@ -1,7 +1,8 @@
 """The portal as a part of the process: listen where the configuration says, serve until it is to stop.
 
-Speaks HTTP without TLS, for a web server in front of it. Privileges: none beyond the key file, the database and its
-port. Signals belong to the process, not to uvicorn.
+Speaks HTTP without TLS, for a web server in front of it, on a Unix socket that only the web server may open: systemd's
+where there is one. Privileges: none beyond the key file, the database and its socket or port. Signals belong to the
+process, not to uvicorn.
 """
 
 import asyncio
@@ -9,17 +10,20 @@ import contextlib
 import logging
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from mailauth.edges import process
+from mailauth.edges import process, unix_sockets
 from mailauth.edges.portal import app
 from mailauth.edges.portal.guard import HEADERS
+from mailauth.edges.unix_sockets import CannotListen
+from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.configuration.values import endpoint
 from mailauth.effects.log_lines import FIELDS
-from mailauth.vocabulary.errors import MailauthError
+from mailauth.vocabulary.errors import InvalidConfiguration, Mistake
 from mailauth.wiring import Installation
 
 _log = logging.getLogger(__name__)
@@ -29,10 +33,6 @@ KEEP_ALIVE_S = 15
 FINISH_S = 10
 """How long what is under way may take when the process is to stop: as long as a login may."""
 MAX_HEADER_BYTES = 32 * 1024
-
-
-class CannotListen(MailauthError):
-    """The portal's address is taken, or is not this machine's."""
 
 
 class _Server(uvicorn.Server):
@@ -67,7 +67,7 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
     Raises CannotListen, or InvalidConfiguration for the logo.
     """
     portal = app.build(installation)
-    listener = _listen(installation.configuration.portal.listen)
+    listener = _listen(installation.configuration)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     server = _Server(
         uvicorn.Config(
@@ -85,7 +85,7 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         )
     )
-    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+    serving = asyncio.ensure_future(server.serve(sockets=[listener.socket]))
     stopping = asyncio.ensure_future(stop.wait())
     ready = asyncio.ensure_future(_say_when_ready(server, listener))
     try:
@@ -95,18 +95,50 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
         stopping.cancel()
         server.should_exit = True
         await serving
-        listener.close()
+        listener.remove()
 
 
-async def _say_when_ready(server: uvicorn.Server, listener: socket.socket) -> None:
-    host, port = listener.getsockname()[:2]
+async def _say_when_ready(server: uvicorn.Server, listener: "_Listener") -> None:
     while not server.started:
         await asyncio.sleep(0.01)
-    _log.info("listening", extra={FIELDS: {"portal": f"{host}:{port}"}})
+    _log.info("listening", extra={FIELDS: {"portal": listener.where}})
     process.ready()
 
 
-def _listen(where: str) -> socket.socket:
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """The listening socket, what it is called in the log, and its file's inode where we made the file."""
+
+    socket: socket.socket
+    where: str
+    inode: int | None = None
+
+    def remove(self) -> None:
+        self.socket.close()
+        if self.inode is not None:
+            unix_sockets.remove(self.where, self.inode)
+
+
+def _listen(configuration: Configuration) -> _Listener:
+    """Return systemd's socket where there is one, otherwise our own. Raises CannotListen or InvalidConfiguration."""
+    settings, others = configuration.portal, [entry.path for entry in configuration.server.socket]
+    path = settings.socket_path
+    for given_path, given in unix_sockets.handed_over(lambda it: not any(unix_sockets.is_same(it, o) for o in others)):
+        if path is not None and unix_sockets.is_same(given_path, path):
+            return _Listener(given, given_path)
+        problem = f"systemd hands over {given_path}, and here stands {settings.listen}"
+        raise InvalidConfiguration("configuration", (Mistake("portal.listen", problem),))
+    if path is None:
+        return _listen_on_port(settings.listen)
+    gid = unix_sockets.group_id(settings.socket_group, "portal.socket_group")
+    try:
+        listening, inode = unix_sockets.listen(path, int(settings.socket_mode, 8), gid)
+    except CannotListen as error:
+        raise CannotListen(f"the portal {error}") from error
+    return _Listener(listening, path, inode)
+
+
+def _listen_on_port(where: str) -> _Listener:
     host, port = endpoint(where)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -121,4 +153,5 @@ def _listen(where: str) -> socket.socket:
             raise
     except OSError as error:
         raise CannotListen(f"the portal cannot listen on {where}: {error.strerror or error}") from error
-    return listener
+    host, port = listener.getsockname()[:2]
+    return _Listener(listener, f"{host}:{port}")

@@ -180,7 +180,8 @@ def _visit(portal: "Portal", request: Request, session: Session | None) -> Visit
 def client_of(portal: "Portal", request: Request) -> Address | None:
     """Return the address that a request came from."""
     peer = request.client.host if request.client is not None else None
-    return address_of(peer, request.headers.getlist("x-forwarded-for"), portal.trusted_proxies)
+    forwarded = request.headers.getlist("x-forwarded-for")
+    return address_of(peer, forwarded, portal.trusted_proxies, by_unix_socket=portal.by_unix_socket)
 
 
 def is_language(text: str) -> bool:

@@ -47,7 +47,7 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
     def connection(allowed_uids: frozenset[int] | None) -> AuthConnection:
         return AuthConnection(context, allowed_uids, next(numbers))
 
-    listeners = listening.open_all(settings.socket)
+    listeners = listening.open_all(settings.socket, others=installation.configuration.portal.socket_path)
     servers = []
     try:
         for listener in listeners:

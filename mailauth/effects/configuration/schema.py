@@ -8,7 +8,6 @@ they can be without touching anything; files, users and databases are looked at 
 """
 
 from datetime import date
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -18,7 +17,7 @@ from mailauth.core.pam_users import PamUsers
 from mailauth.core.policy import CutOver, parse_cutover
 from mailauth.effects.configuration.limit_sections import LimitsSection, LoginMemorySection
 from mailauth.effects.configuration.user_sections import Mail, Portal, Provider, Refusal
-from mailauth.effects.configuration.values import FilledLine, Line, Section
+from mailauth.effects.configuration.values import FilledLine, Line, Section, checked_socket_path
 from mailauth.vocabulary.errors import InvalidName, InvalidValue
 
 
@@ -152,11 +151,7 @@ class Socket(Section):
     @field_validator("path")
     @classmethod
     def _is_absolute(cls, value: str) -> str:
-        if not Path(value).is_absolute():
-            raise ValueError("an absolute path is needed")
-        if len(value.encode()) > 107:
-            raise ValueError("a Unix socket's path has at most 107 bytes")
-        return value
+        return checked_socket_path(value)
 
     @field_validator("mode")
     @classmethod

@@ -1,5 +1,6 @@
 """The sections on what users see and get: the provider, refusals, the portal, mails."""
 
+from ipaddress import ip_network
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -8,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mailauth.core import texts
 from mailauth.effects.configuration.values import (
+    LOOPBACK,
     FilledLine,
     Line,
     Section,
@@ -15,6 +17,7 @@ from mailauth.effects.configuration.values import (
     endpoint,
     is_loopback,
     origin,
+    socket_path,
 )
 
 _MAX_PROVIDER_BYTES = 64
@@ -102,11 +105,22 @@ class Portal(Section):
         description="Its public address, without a path: links in mails begin with it, other names are refused.",
     )
     listen: FilledLine = Field(
-        "127.0.0.1:8425", description="Where it listens, as ADDRESS:PORT, for the web server in front that does TLS."
+        "unix:/run/mailauth/portal.sock",
+        description=(
+            "Where it listens for the web server in front that does TLS: unix:PATH. Whoever can connect says who the "
+            "client is. ADDRESS:PORT is for a web server on another host, named in trusted_proxies."
+        ),
     )
+    socket_group: Line = Field(
+        "www-data", description="The Unix socket's group: the web server's, and nobody else's. Empty: the process's."
+    )
+    socket_mode: str = Field("0660", pattern="^0[0-7]{3}$", description="The Unix socket's permissions.")
     trusted_proxies: list[Line] = Field(
-        default_factory=lambda: ["127.0.0.0/8", "::1/128"],
-        description="Networks of web servers whose X-Forwarded-For is believed.",
+        default_factory=list,
+        description=(
+            "Networks of web servers, and of proxies in front of them, whose X-Forwarded-For is believed. "
+            "A web server at the Unix socket needs no entry."
+        ),
     )
     logo: Line = Field("", description="A PNG or SVG file with the provider's logo; empty for its name in letters.")
     colour: str = Field(
@@ -131,16 +145,51 @@ class Portal(Section):
             raise ValueError("http is for this machine alone; passwords need https")
         return value.removesuffix("/")
 
-    @field_validator("listen", "imap", "smtp")
+    @field_validator("imap", "smtp")
     @classmethod
     def _is_endpoint(cls, value: str) -> str:
         endpoint(value)
         return value
 
+    @field_validator("listen")
+    @classmethod
+    def _is_place(cls, value: str) -> str:
+        if socket_path(value) is None:
+            endpoint(value)
+        return value
+
+    @field_validator("socket_mode")
+    @classmethod
+    def _not_for_all(cls, value: str) -> str:
+        if int(value, 8) & 0o007:
+            raise ValueError("nothing for others: whoever can connect says who the client is")
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_networks(cls, value: list[str]) -> list[str]:
-        return checked_networks(value)
+        checked = checked_networks(value)
+        for network in map(ip_network, checked):
+            if any(network.version == own.version and network.overlaps(own) for own in LOOPBACK):
+                raise ValueError(
+                    f"{network} is every program of this machine; let the web server here use the Unix socket (listen)"
+                )
+        return checked
+
+    @model_validator(mode="after")
+    def _has_a_proxy(self) -> "Portal":
+        is_tried_out = is_loopback(urlsplit(self.url).hostname or "")
+        if self.socket_path is None and not self.trusted_proxies and not is_tried_out:
+            raise ValueError(
+                "at ADDRESS:PORT, trusted_proxies has to name the web server in front: without its word all clients "
+                'are one; on this host let it use the Unix socket: listen = "unix:/run/mailauth/portal.sock"'
+            )
+        return self
+
+    @property
+    def socket_path(self) -> str | None:
+        """The path of the Unix socket, or None where it listens on a port."""
+        return socket_path(self.listen)
 
 
 class Mail(Section):

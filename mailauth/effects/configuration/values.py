@@ -9,6 +9,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mailauth.vocabulary.errors import InvalidValue
 
+MAX_SOCKET_PATH_BYTES = 107
+"""sun_path holds 108 bytes (unix(7)), one of which ends it."""
+
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"), ip_network("::ffff:127.0.0.0/104"))
+"""This machine by its addresses, the mapped ones too."""
+
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]*\Z")
 
 
@@ -54,6 +60,21 @@ def endpoint(text: str) -> tuple[str, int]:
     if not parts.hostname or not port or parts.username is not None or parts.path or parts.query or parts.fragment:
         raise ValueError("not an address with a port; write it as imap.example.org:993 or 127.0.0.1:8425")
     return parts.hostname, port
+
+
+def socket_path(text: str) -> str | None:
+    """Return the path of `unix:PATH`, or None for another endpoint. Raises ValueError for one that cannot be."""
+    scheme, _, path = text.partition(":")
+    return checked_socket_path(path) if scheme == "unix" else None
+
+
+def checked_socket_path(path: str) -> str:
+    """Return a path that a Unix socket can have. Raises ValueError with what is wrong."""
+    if not path.startswith("/"):
+        raise ValueError("an absolute path is needed")
+    if len(path.encode()) > MAX_SOCKET_PATH_BYTES:
+        raise ValueError(f"a Unix socket's path has at most {MAX_SOCKET_PATH_BYTES} bytes")
+    return path
 
 
 def origin(url: str) -> str:

@@ -80,10 +80,11 @@ def words(response: httpx.Response) -> str:
 class Browser:
     """Somebody's browser."""
 
-    def __init__(self, app: Starlette, world: World, peer: str = "127.0.0.1", **headers: str) -> None:
+    def __init__(self, app: Starlette, world: World, peer: str | None = "127.0.0.1", **headers: str) -> None:
+        """Come from an address; from None over a Unix socket."""
         self.app = app
         self.world = world
-        transport = httpx.ASGITransport(app=app, client=(peer, 40000))
+        transport = httpx.ASGITransport(app=app, client=None if peer is None else (peer, 40000))  # type: ignore[arg-type]
         self.client = httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers=headers)
 
     @property

@@ -9,15 +9,15 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from mailauth.edges.portal import app as portal
 from mailauth.edges.portal.guard import HEADERS, MAX_BODY_BYTES
 from mailauth.effects import log_lines
 from mailauth.effects.store.database import Database
 from mailauth.vocabulary.errors import StoreUnavailable
 from tests.cases import case
 from tests.integration.portal.browsing import ORIGIN, Browser, codes_on, read, words
-from tests.integration.portal.conftest import BrowserMaker
 from tests.integration.portal.test_forged_requests import paths
-from tests.world import World
+from tests.world import Person, World, WorldMaker
 
 
 @pytest.fixture
@@ -208,29 +208,60 @@ async def test_a_password_never_comes_back_into_a_page(world: World, browser: Br
     assert 'value="alice@mailitwize.be"' in page.text
 
 
-async def test_a_forwarded_address_counts_from_a_trusted_proxy_only(
-    world: World, open_browser: BrowserMaker, log: io.StringIO
+PROXY_NAMED = ("portal.listen=192.0.2.8:8425", 'portal.trusted_proxies=["192.0.2.1"]')
+
+
+async def test_at_a_port_a_forwarded_address_counts_from_a_named_proxy_only(
+    make_world: WorldMaker, log: io.StringIO
 ) -> None:
-    alice = world.add("alice@mailitwize.be")
+    """LIM6: not from this machine, every user of which could claim to be anybody."""
+    world = make_world(*PROXY_NAMED)
     for peer, forwarded, client in (
         ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
-        ("127.0.0.1", "198.51.100.1", "198.51.100.1"),
-        ("127.0.0.1", "198.51.100.66, 198.51.100.1", "198.51.100.1"),
-        ("127.0.0.1", "198.51.100.1, 127.0.0.1", "198.51.100.1"),
-        ("127.0.0.1", "[2001:db8::7]:5050", "2001:db8::7"),
-        ("127.0.0.1", "198.51.100.1:4711", "198.51.100.1"),
-        ("127.0.0.1", "::ffff:198.51.100.1", "198.51.100.1"),
-        ("127.0.0.1", "unknown", "127.0.0.1"),
-        ("127.0.0.1", "198.51.100.1, _hidden", "127.0.0.1"),
-        ("127.0.0.1", "", "127.0.0.1"),
+        ("127.0.0.1", "198.51.100.1", "127.0.0.1"),
+        ("::1", "198.51.100.1", "::1"),
+        ("192.0.2.1", "198.51.100.1", "198.51.100.1"),
+        ("192.0.2.1", "198.51.100.66, 198.51.100.1", "198.51.100.1"),
+        ("192.0.2.1", "198.51.100.1, 192.0.2.1", "198.51.100.1"),
+        ("192.0.2.1", "[2001:db8::7]:5050", "2001:db8::7"),
+        ("192.0.2.1", "198.51.100.1:4711", "198.51.100.1"),
+        ("192.0.2.1", "::ffff:198.51.100.1", "198.51.100.1"),
+        ("192.0.2.1", "unknown", "192.0.2.1"),
+        ("192.0.2.1", "198.51.100.1, _hidden", "192.0.2.1"),
+        ("192.0.2.1", "", "192.0.2.1"),
+        # Its address cannot be asked for any more: that makes it no Unix socket.
+        (None, "198.51.100.1", ""),
     ):
         with case(peer, forwarded, client):
-            headers = {"X-Forwarded-For": forwarded} if forwarded else {}
-            browser = open_browser(peer, **headers)
-            await browser.log_in(alice)
-            log_lines._output.flush()
-            login = [line for line in log.getvalue().splitlines() if " login " in line][-1]
-            assert f" client={client} " in f"{login} "
+            assert await client_in_the_log(world, log, peer, forwarded) == client
+
+
+async def test_at_the_unix_socket_the_web_server_says_who_the_client_is(
+    make_world: WorldMaker, log: io.StringIO
+) -> None:
+    """LIM6: where it says nothing, nobody's address is known, and the log tells the administrator."""
+    world = make_world('portal.trusted_proxies=["192.0.2.1"]')
+    for forwarded, client in (
+        ("198.51.100.1", "198.51.100.1"),
+        ("198.51.100.66, 198.51.100.1", "198.51.100.1"),
+        ("198.51.100.66, 192.0.2.1", "198.51.100.66"),
+        ("198.51.100.66, unix:", ""),
+        ("", ""),
+    ):
+        with case(forwarded, client):
+            assert await client_in_the_log(world, log, None, forwarded) == client
+            assert ("forwards no address" in log.getvalue()) == (not client)
+
+
+async def client_in_the_log(world: World, log: io.StringIO, peer: str | None, forwarded: str) -> str:
+    """Try to log in, and return the client's address in the line about it."""
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    browser = Browser(portal.build(world.installation), world, peer, **headers)
+    await browser.log_in(Person("nobody", "wrong"))
+    log_lines._output.flush()
+    login = [line for line in log.getvalue().splitlines() if " login " in line][-1]
+    found = re.search(r" client=(\S+)", login)
+    return found[1] if found else ""
 
 
 async def test_the_host_has_to_be_ours_or_this_machine(browser: Browser) -> None:

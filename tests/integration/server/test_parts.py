@@ -124,13 +124,16 @@ def serve(site: Site, *settings: str, part: str | None = "portal") -> "subproces
     )
 
 
+NAMED = 'portal.trusted_proxies=["192.0.2.9"]'
+
+
 @pytest.mark.parametrize("part", ["portal", None])
 def test_portal_whose_port_is_taken_does_not_start(site: Site, part: str | None) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         where = f"127.0.0.1:{taken.getsockname()[1]}"
-        ended = serve(site, f"portal.listen={where}", part=part)
+        ended = serve(site, f"portal.listen={where}", NAMED, part=part)
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1] == f"mailauth: the portal cannot listen on {where}: Address already in use"
     assert "Traceback" not in ended.stderr
@@ -144,7 +147,7 @@ def test_logo_that_is_no_picture_is_a_warning_and_the_portal_goes_on(site: Site,
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         where = f"127.0.0.1:{taken.getsockname()[1]}"
-        ended = serve(site, f"portal.logo={site.directory / name}", f"portal.listen={where}")
+        ended = serve(site, f"portal.logo={site.directory / name}", f"portal.listen={where}", NAMED)
     [warning] = [line for line in ended.stderr.splitlines() if "portal.logo: " in line]
     assert " warning " in warning
     assert "pages show the provider's name instead" in warning
