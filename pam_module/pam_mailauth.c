@@ -13,7 +13,8 @@
  * (wire.c), maps the verdict.  PAM has no room for the text of a refusal.
  *
  * second_factor_only spends the code before the modules behind have judged the password.  Should
- * they refuse it, pam_release.c gives the code back at pam_end().
+ * they refuse it, pam_release.c says so at pam_end(): the code is given back, and the password
+ * counts.
  *
  * Must not: keep static state, read the environment, use PAM_RUSER (the client's own claim), log
  * or store a secret anywhere but in PAM_AUTHTOK, return PAM_IGNORE, or return PAM_SUCCESS for

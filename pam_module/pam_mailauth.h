@@ -1,7 +1,7 @@
 /*
  * pam_mailauth.h - what the two halves of pam_mailauth.so share
  *
- * Holds the functions of pam_release.c, which gives back codes that were spent for nothing, and
+ * Holds the functions of pam_release.c, which reports passwords that were refused behind us, and
  * which pam_mailauth.c calls.  None of them is exported (pam_mailauth.map).
  */
 #ifndef MAILAUTH_PAM_MAILAUTH_H

@@ -1,14 +1,16 @@
 /*
- * pam_release.c - gives a code back when the modules behind ours have refused the login
+ * pam_release.c - reports it when the modules behind ours have refused the login
  *
  * second_factor_only spends the code before they judge the password, so that a wrong password would
- * burn it.  The server's grant carries a token.  This file keeps it in the handle; when pam_end()
- * says that the login failed, it returns the token on a new connection, and the server unspends the
- * code and counts a wrong password.
+ * burn it; and where no code is asked for, nobody but they would know of a guess.  The server's
+ * grant carries a token.  This file keeps it in the handle; when pam_end() says that the login
+ * failed, it returns the token on a new connection, and the server unspends the code, if there was
+ * one, and counts a wrong password.
  *
  * Must not: keep static state, change a verdict, hold the application up for more than a second, or
  * give back where it is not certain that the login failed.  Whatever goes wrong leaves the code
- * spent: a crash, a lost message, an application that tells pam_end() nothing.
+ * spent and the password uncounted: a crash, a lost message, an application that tells pam_end()
+ * nothing.
  * Privileges: those of the application; needs only to connect to the socket.
  */
 #include "pam_mailauth.h"
@@ -91,7 +93,7 @@ static void give_back(pam_handle_t *pamh, void *data, int error_status)
         wire_authenticate(&request, &reply);
         if (reply.verdict == WIRE_UNAVAILABLE)
             mailauth_log_unavailable(pamh, release->socket_path,
-                                     "a code was not given back: ", &reply);
+                                     "a refused password was not reported: ", &reply);
     }
     wipe(release);
 }

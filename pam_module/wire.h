@@ -41,7 +41,7 @@
 #define WIRE_MAX_GREETING_LINES 64
 /* Longest value of a field that only describes the client, in bytes; longer ones are left out. */
 #define WIRE_MAX_DETAIL 512
-/* The token by which a spent code is given back: this many lower-case hexadecimal digits. */
+/* The token by which a refused password is reported: this many lower-case hexadecimal digits. */
 #define WIRE_RELEASE_DIGITS 32
 
 #define WIRE_DEFAULT_SOCKET     "/run/mailauth/auth.sock"
@@ -93,8 +93,8 @@ struct wire_reply {
     char reason[WIRE_MAX_REASON + 1];
     bool has_tail;
     size_t tail_bytes; /* Granted, second factor only: length of the code within the secret */
-    /* Granted, second factor only: by this token the code can be given back; "" if none was spent
-     */
+    /* Granted, second factor only: by this token a wrong password is reported, and gives the code
+     * back that was spent with it; "" if there is none */
     char release[WIRE_RELEASE_DIGITS + 1];
 };
 

@@ -1,5 +1,8 @@
 """The log of attempts: one line each, with who, for what, from where, what was decided and why.
 
+Where others check the password and no code was asked for, nobody is said to be granted anything: the verdict is
+`not-required`, and a refusal that they report is a line of its own.
+
 Never a secret or a part of one. What was given as a name and cannot be one is not repeated: people type
 passwords into the wrong field.
 """
@@ -36,7 +39,8 @@ def record(attempt: Attempt, verdict: Verdict, peer: str, milliseconds: float) -
 def _words(attempt: Attempt, verdict: Verdict, peer: str, milliseconds: float) -> str:
     account = verdict.account
     credential = verdict.credential if isinstance(verdict, Granted) else None
-    decided = _decided(_WORDS[type(verdict)], verdict.reason, account, credential)
+    word = "not-required" if credential is Credential.NOTHING else _WORDS[type(verdict)]
+    decided = _decided(word, verdict.reason, account, credential)
     name = f" name_bytes={len(attempt.name.encode('utf-8', 'replace'))}" if account is None else ""
     source, manner = _circumstances(attempt.service, attempt.client, attempt.mechanism, attempt.secured, peer)
     session = f" {pair('session', attempt.session)}" if attempt.session else ""

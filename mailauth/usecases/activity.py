@@ -21,7 +21,7 @@ from mailauth.effects.store import accounts, login_activity
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.login_activity import Kind, StoredActivity
 from mailauth.vocabulary.errors import StoreUnavailable
-from mailauth.vocabulary.model import AccountName, Address, Attempt, Granted, Reason, Verdict
+from mailauth.vocabulary.model import AccountName, Address, Attempt, Credential, Granted, Reason, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,10 @@ MAX_WAITING = 10_000
 """How many different logins may wait for that; more in a second would be a flood, of which nobody wants a list."""
 KEPT_FOR = timedelta(days=90)
 
-Outcome = Literal["granted", "denied", "unavailable"]
+Outcome = Literal["granted", "passed-on", "denied", "unavailable"]
+"""Passed on: nothing was missing here, and others had still to check the password."""
+
+_PASSED_ON = frozenset({Credential.NOTHING, Credential.CODE_ONLY, Credential.RECOVERY_CODE_ONLY})
 
 _GRANTED = frozenset(
     {
@@ -185,7 +188,9 @@ def _stored(key: _Key, times: _Times) -> StoredActivity:
 def _seen(stored: StoredActivity) -> LoginSeen:
     kind = stored.kind
     outcome: Outcome = "denied"
-    if kind.reason in _GRANTED:
+    if kind.credential in _PASSED_ON:
+        outcome = "passed-on"
+    elif kind.reason in _GRANTED:
         outcome = "granted"
     elif kind.reason in _UNAVAILABLE:
         outcome = "unavailable"

@@ -130,6 +130,7 @@ class Ledger:
             is_repeat = was_accepted or (wrong_digest is not None and self._known_wrong.has(wrong_digest, now))
             guess = Guess.REPEAT if is_repeat else _guess(if_enrolled)
             drawn = limiter.buckets(self._limits, subject, source, guess, is_familiar=is_familiar)
+            buckets.give_back(connection, self._releases.no_longer_held(now))
             full = buckets.draw(connection, drawn, now)
             retry_after_s = 0.0 if full is None else buckets.wait_s(connection, drawn, now)
             recovery_row = self._recovery_row(connection, subject, account, if_enrolled)
@@ -168,7 +169,8 @@ class Ledger:
             if effect is None and not _is_unchanged(connection, account):
                 return Denied(Reason.ACCOUNT_CHANGED, granted.account)
             if effect is None or _spend(connection, effect, now):
-                buckets.give_back(connection, admitted.drawn)
+                held = _held(admitted, effect)
+                buckets.give_back(connection, [bucket for bucket in admitted.drawn if bucket not in held])
                 # Where nothing was asked for and the password is somebody else's to check, nobody has proved anything.
                 # A password alone, where more is asked for elsewhere, doesn't make a network the account's own.
                 has_proved = effect is not None or (
@@ -206,8 +208,9 @@ class Ledger:
             log.warning("an owner cannot be told that a recovery code was used: %s", error)
 
     def _release_token(self, admitted: Admitted, effect: engine.Effect | None, now: datetime) -> str | None:
-        if admitted.password_is_ours or admitted.account is None or effect is None:
+        if admitted.password_is_ours or admitted.account is None:
             return None
+        is_new_network = effect is not None and not admitted.is_fresh_source
         wrong_password = tuple(bucket for bucket in admitted.drawn if bucket.kind is not Kind.CODE)
         release = Release(
             account=admitted.account.name,
@@ -216,12 +219,14 @@ class Ledger:
             spent_at=now,
             drawn=wrong_password,
             memory_digest=admitted.memory.digest,
-            familiar_network=None if admitted.is_fresh_source else admitted.source.network,
+            familiar_network=admitted.source.network if is_new_network else None,
+            wrong_digest=admitted.wrong_digest,
+            held=_held(admitted, effect),
         )
         return self._releases.issue(release)
 
     def give_back(self, name: AccountName, token: str, now: datetime) -> AccountName | None:
-        """Unspend what was spent under a token, and count the wrong password that it was spent with.
+        """Unspend what was spent under a token, if anything, and count the wrong password that came along.
 
         Return whose it was; None where the token does not serve, or was another account's.
         """
@@ -231,14 +236,17 @@ class Ledger:
         if release is None or account is None or release.account_id != account.id:
             return None
         with self._database.writing() as connection:
-            is_unspent = _unspend(connection, release.effect, release.spent_at)
-            if is_unspent and isinstance(release.effect, engine.SpendRecoveryCode):
-                self._notices.withdraw(connection, _use_of(release.effect, release.spent_at))
+            effect = release.effect
+            is_unspent = effect is not None and _unspend(connection, effect, release.spent_at)
+            if is_unspent and isinstance(effect, engine.SpendRecoveryCode):
+                self._notices.withdraw(connection, _use_of(effect, release.spent_at))
             memories.forget(connection, release.memory_digest)
             if release.familiar_network is not None:
                 buckets.unset_passed(connection, release.account_id, release.familiar_network)
             for bucket in release.drawn:
                 buckets.draw(connection, [bucket], now)
+        if release.wrong_digest is not None:
+            self._known_wrong.add(release.wrong_digest, now)
         return release.account
 
     def _deny(self, admitted: Admitted, denied: Denied, now: datetime) -> Verdict:
@@ -304,6 +312,13 @@ class Ledger:
         ring = self._keyring
         digests = [ring.mac(Purpose.RECOVERY_CODE, subject, code, key_id=key_id) for key_id in ring.ids]
         return factors.find_recovery_code(connection, 0 if account is None else account.id, digests)
+
+
+def _held(admitted: Admitted, effect: engine.Effect | None) -> tuple[Bucket, ...]:
+    """Return the account's draws of a login of which nothing was asked here: its password may yet be refused."""
+    if admitted.password_is_ours or effect is not None:
+        return ()
+    return tuple(bucket for bucket in admitted.drawn if bucket.kind in (Kind.ACCOUNT_AND_SOURCE, Kind.ACCOUNT))
 
 
 _PASSWORD_ALONE_IN_PORTAL = frozenset({Reason.TO_ENROL, Reason.PASSWORD_CONFIRMED})

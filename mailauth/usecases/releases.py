@@ -1,8 +1,9 @@
-"""Codes that may be given back: spent for a login whose password somebody else checks, who may find it wrong.
+"""Grants that may be taken back: of logins whose password somebody else checks, who may find it wrong.
 
 A code is spent before anybody is told that it was right. Where PAM modules behind ours then refuse the password,
-our module says so under the token that it got along with the grant, and the code is unspent again; whatever is
-lost on the way leaves it spent. In this process only, bounded, for a minute.
+our module says so under the token that it got along with the grant: the code is unspent again, and the wrong password
+counts, also where no code was asked for. What is lost on the way leaves the code spent, and the password uncounted.
+In this process only, bounded, for a minute.
 """
 
 import threading
@@ -17,23 +18,30 @@ from mailauth.vocabulary.model import AccountName
 
 LIFE = timedelta(seconds=60)
 """More than any application lets its user wait for the modules behind ours."""
+HELD_FOR = timedelta(seconds=5)
+"""How long a password that nothing but others' modules guard is waited for: pam_unix refuses one after 1 to 3 s."""
 MAX_ENTRIES = 10_000
 TOKEN_BYTES = 16
 
 
 class Release(NamedTuple):
-    """What giving back undoes: what was spent and when, what was remembered, the network that became familiar.
+    """What giving back undoes: what was spent, if anything, and when; what was remembered, what became familiar.
 
-    `drawn` is what a wrong password costs: it was given back with the grant, and is drawn again.
+    `drawn` is what a wrong password costs: it was given back with the grant, and is drawn again. All but `held`, which
+    is given back when nobody has refused the password for a moment: else as many guesses at once as the mail server
+    has processes would find room in a bucket that has room for one. `wrong_digest` is that of a bare password, which
+    is no new guess when it is shown again.
     """
 
     account: AccountName
     account_id: int
-    effect: Effect
+    effect: Effect | None
     spent_at: datetime
     drawn: tuple[Bucket, ...]
     memory_digest: bytes
     familiar_network: str | None
+    wrong_digest: bytes | None
+    held: tuple[Bucket, ...] = ()
 
 
 class Releases:
@@ -43,6 +51,7 @@ class Releases:
         self._draw = draw
         self._max_entries = max_entries
         self._entries: OrderedDict[str, Release] = OrderedDict()
+        self._held: OrderedDict[str, Release] = OrderedDict()
         self._lock = threading.Lock()
 
     def issue(self, release: Release) -> str:
@@ -50,14 +59,32 @@ class Releases:
         token = self._draw(TOKEN_BYTES).hex()
         with self._lock:
             self._entries[token] = release
+            if release.held:
+                self._held[token] = release
             if len(self._entries) > self._max_entries:
                 self._entries.popitem(last=False)
         return token
 
     def take(self, token: str, now: datetime) -> Release | None:
-        """Return what a token gives back, once; None for one that was used, is too old, or never was."""
+        """Return what a token gives back, once; None for one that was used, is too old, or never was.
+
+        What was held until now is not in its `drawn`: it is drawn already.
+        """
         with self._lock:
             found = self._entries.pop(token, None)
-        if found is None or not timedelta(0) <= now - found.spent_at < LIFE:
-            return None
-        return found
+            if found is None or not timedelta(0) <= now - found.spent_at < LIFE:
+                return None
+            held = () if self._held.pop(token, None) is None else found.held
+        return found._replace(drawn=tuple(bucket for bucket in found.drawn if bucket not in held))
+
+    def no_longer_held(self, now: datetime) -> tuple[Bucket, ...]:
+        """Return the draws, each once, that were held until now."""
+        let_go: list[Bucket] = []
+        with self._lock:
+            while self._held:
+                token, oldest = next(iter(self._held.items()))
+                if timedelta(0) <= now - oldest.spent_at < HELD_FOR:
+                    break
+                del self._held[token]
+                let_go += oldest.held
+        return tuple(let_go)

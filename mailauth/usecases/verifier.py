@@ -143,16 +143,23 @@ class Verifier:
         except tuple(_UNAVAILABLE_BECAUSE) as error:
             return _unavailable(name, error)
 
-    async def give_back(self, name: str, token: str) -> AccountName | None:
-        """Unspend what was spent under a token whose password proved wrong elsewhere; return whose it was, if any."""
+    async def give_back(self, attempt: Attempt, token: str) -> AccountName | None:
+        """Unspend what was spent under a token whose password proved wrong elsewhere; return whose it was, if any.
+
+        `attempt` says again who it was, from where.
+        """
+        now = self._clock()
         try:
-            account = names.canonicalise(name, self._default_domain)
-            return await self._database.run(lambda: self._ledger.give_back(account, token, self._clock()))
+            name = names.canonicalise(attempt.name, self._default_domain)
+            account = await self._database.run(lambda: self._ledger.give_back(name, token, now))
         except InvalidName:
             return None
         except (StoreUnavailable, Overloaded) as error:
-            log.warning("a code could not be given back and stays spent: %s", error)
+            log.warning("a code could not be given back and stays spent, a wrong password is not counted: %s", error)
             return None
+        if account is not None:
+            self._activity.note(attempt, Denied(Reason.PASSWORD_REFUSED_ELSEWHERE, account), now)
+        return account
 
     async def _verify(self, attempt: Attempt, name: AccountName) -> Verdict:
         now = self._clock()  # of receipt: a code does not go stale while a hash waits for its turn

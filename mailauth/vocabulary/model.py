@@ -71,6 +71,7 @@ class Reason(StrEnum):
     ACCOUNT_DISABLED = "account-disabled"
     ACCOUNT_CHANGED = "account-changed"
     PASSWORD_WRONG = "password-wrong"
+    PASSWORD_REFUSED_ELSEWHERE = "password-refused-elsewhere"
     CODE_WRONG = "code-wrong"
     CODE_MISSING = "code-missing"
     CODE_REPLAYED = "code-replayed"
@@ -99,7 +100,8 @@ class Granted:
     """The login is accepted, and what it spent is already spent.
 
     `tail_bytes`: where only the second factor was asked for, how many bytes at the end of the secret it was.
-    `release`: in that case, the token by which what was spent is given back, should the password prove wrong.
+    `release`: in that case, the token by which it is reported should the password prove wrong: what was spent is
+    given back, and the wrong password counts.
     `app_password_id`: which app password it was, for the owner's list of what was used last.
     `epoch`: of the account as it was when this was decided. Whoever acts on the verdict later compares it: after a
     change of password or factors the verdict is void. None where nothing may be built on it later.

@@ -134,12 +134,12 @@ class Site:
         self.installation = wiring.build(loading.load(self.config))
         self.database = directory / "mailauth.db"
         self.socket = directory / "auth.sock"
-        self._servers: list[Server] = []
+        self.servers: list[Server] = []
 
     def serve(self, *, config: Path | None = None, socket: Path | None = None, **options: object) -> Server:
         """Start a server and wait until it listens."""
         server = Server(config or self.config, socket or self.socket, **options)  # type: ignore[arg-type]
-        self._servers.append(server)
+        self.servers.append(server)
         return server
 
     def second_configuration(self, *settings: str) -> tuple[Path, Path]:
@@ -163,7 +163,7 @@ class Site:
 
     def close(self) -> None:
         """End every server that still runs, and close the database."""
-        for server in self._servers:
+        for server in self.servers:
             server.process.kill()
             server.ended()
         self.installation.close()

@@ -76,10 +76,8 @@ async def _is_unused(visit: Visit, recent: Sequence[LoginSeen]) -> bool:
     enrolled_at = await visit.run(lambda: enrolment.enrolled_at(me.account))
     if enrolled_at is None or visit.now - enrolled_at < UNUSED_AFTER:
         return False
-    return not any(
-        seen.outcome == "granted" and seen.credential == Credential.PASSWORD_AND_CODE and seen.last_at > enrolled_at
-        for seen in recent
-    )
+    with_code = {("granted", Credential.PASSWORD_AND_CODE), ("passed-on", Credential.CODE_ONLY)}
+    return not any((seen.outcome, seen.credential) in with_code and seen.last_at > enrolled_at for seen in recent)
 
 
 def _authenticator_page(visit: Visit, form: ProofForm, status: int = 200) -> Response:

@@ -198,8 +198,12 @@ class AuthConnection(asyncio.Protocol):
         return True
 
     async def _give_back(self, login: Login) -> None:
-        account = await self._context.verifier.give_back(login.name, login.parameters.get(protocol.RELEASE, ""))
-        _log.info("code given back", extra={FIELDS: {"account": account or "nobody's", "peer": self._peer}})
+        attempt, started = _attempt(login), time.perf_counter()
+        account = await self._context.verifier.give_back(attempt, login.parameters.get(protocol.RELEASE, ""))
+        if account is None:
+            _log.info("nothing to give back", extra={FIELDS: {"peer": self._peer}})
+        else:
+            self._log(attempt, Denied(Reason.PASSWORD_REFUSED_ELSEWHERE, account), started)
         self._reply(login, protocol.fail(login.id, login.name, None))
 
     async def _decide(self, login: Login, attempt: Attempt, started: float) -> None:

@@ -5,6 +5,8 @@ The code is spent before a module behind judges the password. A wrong one burns 
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from tests.integration.pam.conftest import DoorMaker
@@ -48,7 +50,8 @@ def test_without_a_code_the_whole_string_goes_on_before_the_cutover(before_cutov
     assert door.seen.read_bytes().rstrip(b"\0") == PASSWORD.encode()
     assert door.login(carol, PASSWORD + "123456") == "AUTH_ERR"
     assert door.seen.read_bytes().rstrip(b"\0") == f"{PASSWORD}123456".encode()
-    assert ask(door, carol, PASSWORD, "factor=second") == f"OK\t1\tuser={carol.name}\ttail=0", "nothing was spent"
+    answer = ask(door, carol, PASSWORD, "factor=second")
+    assert answer.startswith(f"OK\t1\tuser={carol.name}\ttail=0\trelease="), answer
 
 
 @in_one_step
@@ -113,6 +116,22 @@ def test_wrong_passwords_with_a_right_code_are_counted(limited: Door, service: s
     results = [limited.login(anna, f"guess{n}{code}", service) for n in range(6)]
     assert results == ["AUTH_ERR"] * 5 + ["AUTHINFO_UNAVAIL"]
     assert limited.login(anna, PASSWORD + code, service) == "AUTHINFO_UNAVAIL"
+
+
+def test_wrong_passwords_that_need_no_code_are_counted_and_never_logged_as_granted(make_door: DoorMaker) -> None:
+    """LIM8."""
+    limited = make_door("cutover.date=2099-01-01T00:00Z", "limits.account_and_source_burst=5")
+    [server] = limited.site.servers
+    carol = limited.person(enrolled=False)
+    assert [limited.login(carol, f"guess{n}") for n in range(6)] == ["AUTH_ERR"] * 5 + ["AUTHINFO_UNAVAIL"]
+    assert limited.login(carol, PASSWORD) == "AUTHINFO_UNAVAIL"
+    server.wait_for("verdict=unavailable", times=2)
+    lines = [line for line in server.log.splitlines() if f"account={carol.name}" in line and "verdict=" in line]
+    decided = Counter(line.partition("verdict=")[2].split(" ")[0] for line in lines)
+    assert decided == {"not-required": 5, "denied": 5, "unavailable": 2}
+    refused = next(line for line in lines if "verdict=denied" in line)
+    assert "reason=password-refused-elsewhere" in refused
+    assert "service=imap client=192.0.2.7" in refused
 
 
 # The token, as the module uses it
