@@ -43,6 +43,30 @@ def test_installation_hands_over_what_the_unit_says() -> None:
     assert set(handed_over) <= set(installation())
 
 
+def test_there_is_a_socket_unit_for_each_socket_that_a_shipped_file_asks_for_and_the_readme_names_it() -> None:
+    """Otherwise a service that systemd starts by another socket could not make it."""
+    units = {}
+    for path in sorted((TOP / "deploy" / "systemd").glob("mailauth-auth*.socket")):
+        keys = dict(re.findall(r"^(\w+)=(.*)$", path.read_text("utf-8"), re.MULTILINE))
+        units[keys["ListenStream"]] = (path.name, keys["SocketMode"], keys["SocketGroup"])
+        assert keys["Service"] == "mailauth-auth.service"
+        assert path.name in README.partition("## Install")[2].partition("\n## ")[0]
+    asked_for = {"/run/mailauth/auth.sock": ("0660", "dovecot")}  # the configuration's default
+    for shipped in ("postfix/direct/main.cf", "exim/mailauth.auth"):
+        table = dict(re.findall(r'^# +(\w+) = "(.*)"$', (TOP / "deploy" / shipped).read_text("utf-8"), re.MULTILINE))
+        asked_for[table["path"]] = (table["mode"], table["group"])
+    assert {path: unit[1:] for path, unit in units.items()} == asked_for
+
+
+def test_the_service_pulls_in_no_socket_that_was_not_enabled() -> None:
+    """It would be one without a table in the configuration, with which mailauth does not start."""
+    service = (TOP / "deploy" / "systemd" / "mailauth-auth.service").read_text("utf-8")
+    for word in ("Sockets", "Requires", "Wants", "BindsTo"):
+        assert not re.search(rf"^{word}=", service, re.MULTILINE)
+    [ordered] = re.findall(r"^After=(.*)$", service, re.MULTILINE)
+    assert {path.name for path in (TOP / "deploy" / "systemd").glob("mailauth-auth*.socket")} <= set(ordered.split())
+
+
 def test_units_that_are_started_are_shipped() -> None:
     for step in installation():
         for unit in re.findall(r"mailauth-[a-z]+\.(?:socket|service)", step):

@@ -195,7 +195,7 @@ def _next_steps(path: Path, configuration: Configuration, now: datetime) -> str:
 
 
 def _warn(configuration: Configuration) -> None:
-    for warning in foreign.warnings(configuration):
+    for warning in (*foreign.warnings(configuration), *outside.warnings(configuration)):
         click.echo(f"warning: {warning.place}: {warning.problem}", err=True)
 
 
@@ -240,7 +240,7 @@ def check(context: Context, as_json: bool) -> None:
     cutover = configuration.cutover.cutover()
     if as_json:
         passed = cutover.has_passed(context.now())
-        warnings = _listed(foreign.warnings(configuration))
+        warnings = _listed((*foreign.warnings(configuration), *outside.warnings(configuration)))
         shown = {"file": str(context.config_path), "ok": True, "mistakes": []}
         print_json({**shown, "warnings": warnings, "cutover_has_passed": passed})
         return

@@ -1,5 +1,6 @@
-"""The sockets of logins: systemd's or our own, and who may connect to each."""
+"""The sockets of logins: systemd's and, for the rest of the configured ones, our own; and who may connect to each."""
 
+import logging
 import os
 import pwd
 import socket
@@ -8,10 +9,14 @@ from dataclasses import dataclass
 
 from mailauth.edges import unix_sockets
 from mailauth.edges.unix_sockets import BACKLOG, CannotListen
+from mailauth.effects import systemd_units
 from mailauth.effects.configuration.schema import Socket
+from mailauth.effects.log_lines import FIELDS
 from mailauth.vocabulary.errors import InvalidConfiguration, Mistake
 
 __all__ = ["BACKLOG", "CannotListen", "Listener", "allowed_uids", "open_all"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +36,28 @@ class Listener:
 
 
 def open_all(configured: Sequence[Socket], others: str | None = None) -> list[Listener]:
-    """Return systemd's sockets where there are any, otherwise those of the configuration.
+    """Return systemd's sockets, and our own for those of the configuration that systemd did not hand over.
 
-    `others`: the path of another part's socket, which systemd may hand over beside ours. Raises CannotListen or
-    InvalidConfiguration; what was made until then is removed again.
+    Where systemd holds some, one that cannot be made is an error in the log: the logins of the others go on. Otherwise
+    it raises CannotListen. Also raises InvalidConfiguration. What was made until then is removed again.
+    `others`: the path of another part's socket, which systemd may hand over beside ours.
     """
     uids = {entry.path: allowed_uids(entry.allow_users) for entry in configured}
-    ours = unix_sockets.handed_over(lambda path: others is None or not unix_sockets.is_same(path, others))
-    if ours:
-        return [Listener(given, path, _uids_of(path, uids), None) for path, given in ours]
-    listeners: list[Listener] = []
+    handed_over = unix_sockets.handed_over(lambda path: others is None or not unix_sockets.is_same(path, others))
+    listeners = [Listener(given, path, _uids_of(path, uids), None) for path, given in handed_over]
     try:
         for entry in configured:
+            if any(unix_sockets.is_same(path, entry.path) for path, _ in handed_over):
+                continue
             gid = unix_sockets.group_id(entry.group, "server.socket.group")
-            listening, inode = unix_sockets.listen(entry.path, int(entry.mode, 8), gid)
+            try:
+                listening, inode = unix_sockets.listen(entry.path, int(entry.mode, 8), gid)
+            except CannotListen as error:
+                if not handed_over:
+                    raise
+                fields = {"socket": entry.path, "problem": str(error), "mend": systemd_units.advice(entry.path)}
+                _log.error("systemd does not hand over a socket", extra={FIELDS: fields})
+                continue
             listeners.append(Listener(listening, entry.path, uids[entry.path], inode))
     except BaseException:
         for listener in listeners:

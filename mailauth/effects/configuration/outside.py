@@ -1,11 +1,14 @@
-"""What the configuration names outside itself: the files that it needs, as they are now. For `config check`."""
+"""What the configuration names outside itself: files, users, groups, sockets, as they are now. For `config check`."""
 
+import grp
 import os
+import pwd
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from mailauth.effects import keyring, logo, smtp
-from mailauth.effects.configuration.schema import Configuration
+from mailauth.effects import keyring, logo, smtp, systemd_units
+from mailauth.effects.configuration.schema import Configuration, Socket
 from mailauth.vocabulary.errors import InvalidConfiguration, KeyUnusable, Mistake
 
 
@@ -15,8 +18,30 @@ def key_file(configuration: Configuration) -> Path:
 
 
 def mistakes(configuration: Configuration) -> tuple[Mistake, ...]:
-    """Return every file that is missing or cannot be used: the key, the logo, the password for the SMTP server."""
+    """Return what is missing or cannot be used: key file, logo, password file, users and groups of the sockets."""
     return tuple(_mistakes(configuration))
+
+
+def warnings(configuration: Configuration) -> tuple[Mistake, ...]:
+    """Return each socket that does not exist although others of the configuration do: nobody will answer there."""
+    sockets = configuration.server.socket
+    missing = [(number, socket) for number, socket in enumerate(sockets, start=1) if not _is_there(socket)]
+    if len(missing) == len(sockets):  # nothing runs yet
+        return ()
+    problem = "does not exist, while other sockets do: if systemd holds them, {}"
+    return tuple(
+        Mistake(f"server.socket[{number}].path", f"{socket.path} {problem.format(systemd_units.advice(socket.path))}")
+        for number, socket in missing
+    )
+
+
+def _is_there(socket: Socket) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(socket.path).st_mode)
+    except PermissionError:
+        return True  # in a directory that is closed to us
+    except OSError:
+        return False
 
 
 def _mistakes(configuration: Configuration) -> Iterator[Mistake]:
@@ -35,3 +60,18 @@ def _mistakes(configuration: Configuration) -> Iterator[Mistake]:
             smtp.read_password(Path(configuration.mail.password_file))
         except smtp.PasswordFileUnusable as error:
             yield Mistake("mail.password_file", str(error))
+    for number, socket in enumerate(configuration.server.socket, start=1):
+        yield from _unknown_names(socket, f"server.socket[{number}]")
+
+
+def _unknown_names(socket: Socket, place: str) -> Iterator[Mistake]:
+    """Yield what the server would refuse to start with."""
+    for user in socket.allow_users:
+        try:
+            pwd.getpwnam(user)
+        except KeyError:
+            yield Mistake(f"{place}.allow_users", f"there is no user {user!a} on this machine")
+    try:
+        grp.getgrnam(socket.group or "root")
+    except KeyError:
+        yield Mistake(f"{place}.group", f"there is no group {socket.group!a} on this machine")

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import socket
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -235,6 +236,26 @@ def test_config_check_looks_at_the_files_that_it_names(
     assert words in line
     [mistake] = mailauth.json("config", "check", code=1)["mistakes"]
     assert mistake["place"] == place
+
+
+def test_config_check_names_the_sockets_that_are_missing_beside_others(mailauth: CommandLine) -> None:
+    """What systemd holds is there before mailauth is; with none there, nothing has been started yet."""
+    base = mailauth.config.parent
+    mailauth.run("config", "set", f'server.socket=[{{path="{base}/a"}}, {{path="{base}/b"}}]')
+    assert mailauth.run("config", "check").stderr == ""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(base / "a"))
+        said = mailauth.run("config", "check").stderr
+        assert f"warning: server.socket[2].path: {base}/b does not exist, while other sockets do" in said
+        [warning] = mailauth.json("config", "check")["warnings"]
+        assert warning["place"] == "server.socket[2].path"
+
+
+def test_config_check_names_users_and_groups_that_the_server_would_not_start_with(mailauth: CommandLine) -> None:
+    mailauth.run("config", "set", 'server.socket=[{path="/x", group="no-group", allow_users=["root", "no-user"]}]')
+    said = mailauth.run("config", "check", code=1).stderr
+    assert "server.socket[1].group: there is no group 'no-group' on this machine" in said
+    assert "server.socket[1].allow_users: there is no user 'no-user' on this machine" in said
 
 
 def test_config_check_leaves_a_credential_of_systemd_to_systemd(mailauth: CommandLine) -> None:

@@ -115,6 +115,41 @@ def test_socket_of_systemd_is_used_and_outlives_the_server(make_site: SiteMaker)
         waiting.close()
 
 
+def test_sockets_that_systemd_does_not_hand_over_are_opened_too(make_site: SiteMaker) -> None:
+    site = make_site()
+    alice = site.person()
+    own = site.directory / "exim.sock"
+    config, _ = site.second_configuration(f'server.socket=[{{path="{site.socket}"}}, {{path="{own}", mode="0600"}}]')
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(site.socket))
+        listening.listen(50)
+        server = handed_over(site, listening, config=config)
+        server.wait_for("listening", times=2)
+        for path, steps in ((site.socket, 0), (own, 1)):
+            with Talk(path).introduced() as talk:
+                assert granted(talk.login(alice.name, secret_of(alice, steps)))
+        assert server.stop() == 0
+        assert site.socket.is_socket(), "systemd's was removed"
+        assert not own.exists(), "our own was left behind"
+
+
+def test_socket_that_nobody_can_make_is_named_and_the_logins_of_the_others_go_on(make_site: SiteMaker) -> None:
+    site = make_site()
+    alice = site.person()
+    sockets = f'[{{path="{site.socket}"}}, {{path="/proc/mailauth/exim.sock"}}]'
+    config, _ = site.second_configuration(f"server.socket={sockets}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(site.socket))
+        listening.listen(50)
+        server = handed_over(site, listening, config=config)
+        with site.talk(server) as talk:
+            assert granted(talk.login(alice.name, secret_of(alice)))
+        [line] = [line for line in server.log.splitlines() if "systemd does not hand over a socket" in line]
+    assert " error " in line
+    assert "socket=/proc/mailauth/exim.sock" in line
+    assert "make a .socket unit for it" in line
+
+
 def test_descriptors_meant_for_another_process_are_left_alone(make_site: SiteMaker) -> None:
     site = make_site()
     server = site.serve(environment={"LISTEN_PID": "1", "LISTEN_FDS": "1"})
