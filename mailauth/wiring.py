@@ -29,6 +29,7 @@ from mailauth.usecases.explain import Explainer
 from mailauth.usecases.housekeeping import Housekeeping
 from mailauth.usecases.ledger import Ledger
 from mailauth.usecases.login_notices import LoginNotices
+from mailauth.usecases.lookups import Lookups
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.own_account import OwnAccount
@@ -57,6 +58,7 @@ class Installation:
     throttle: Throttle
     housekeeping: Housekeeping
     verifier: Verifier
+    lookups: Lookups
     languages: Languages
     notices: Notices
     sessions: PortalSessions
@@ -71,6 +73,7 @@ class Installation:
     def close(self) -> None:
         """Let what runs end, write down what was seen, and close the database."""
         self.password_source.close()
+        self.lookups.close()
         for write_down in (self.activity.flush, self.login_notices.flush):
             try:
                 write_down()
@@ -151,6 +154,7 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
             deadline_s=configuration.server.deadline_s,
             monotonic=time.monotonic,
         ),
+        lookups=Lookups(database, domain, configuration.server.deadline_s, time.monotonic),
         languages=languages,
         notices=notices,
         sessions=sessions,

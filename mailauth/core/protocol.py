@@ -30,6 +30,8 @@ that our clients accept as a line, escapes and UTF-8 included."""
 
 OWN_CLIENT = "mailauth"
 """The parameter by which our own clients announce that they understand `code=temp_fail`."""
+LOOK_UP = "lookup"
+"""Its value where they ask, without a password, whether an account exists; OK then says that it does."""
 
 FACTOR, SECOND_FACTOR_ONLY = "factor", "second"
 """The parameter by which our PAM module asks for the second factor alone; `tail=` in the answer says where it is."""
@@ -256,6 +258,14 @@ def fail(request_id: int, user: str, reason: str | None) -> bytes:
 def temporary_failure(request_id: int, user: str) -> bytes:
     """Return the reply "try again later", which only our own clients understand as that."""
     return f"FAIL\t{request_id}{_echo(user)}\tcode=temp_fail\n".encode("utf-8", "replace")
+
+
+def unknown(request_id: int, user: str) -> bytes:
+    """Return the reply to a look-up of what does not exist.
+
+    In a word of its own: mail bounces on it, and on nothing else that a server, an older one too, may answer.
+    """
+    return f"FAIL\t{request_id}{_echo(user)}\tcode=unknown\n".encode("utf-8", "replace")
 
 
 def _echo(user: str) -> str:

@@ -89,7 +89,7 @@ def _settings_in(directory: Path) -> tuple[str, ...]:
     return (
         f"keys.file={directory}/mailauth.key",
         f"database.url=sqlite:///{directory}/mailauth.db",
-        f"server.socket=[{{path = {json.dumps(str(directory / 'auth.sock'))}}}]",
+        f"server.socket=[{{path = {json.dumps(str(directory / 'auth.sock'))}, lookups = true}}]",
     )
 
 

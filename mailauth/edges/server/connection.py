@@ -24,6 +24,7 @@ from mailauth.core.protocol import Broken, Cancelled, Conversation, Login, Malfo
 from mailauth.core.services import PORTAL
 from mailauth.effects import attempt_log
 from mailauth.effects.log_lines import FIELDS
+from mailauth.usecases.lookups import Exists, Lookups, Unanswered, Unknown
 from mailauth.usecases.verifier import Verifier
 from mailauth.vocabulary.model import Address, Attempt, Denied, Granted, Reason, Unavailable, Verdict
 from mailauth.vocabulary.secret import Secret
@@ -50,6 +51,7 @@ class Context(NamedTuple):
     """What all connections of a server share. `refusal_text` takes a service."""
 
     verifier: Verifier
+    lookups: Lookups
     refusal_text: Callable[[str], str]
     handshake_s: float
     idle_s: float
@@ -61,9 +63,12 @@ class Context(NamedTuple):
 class AuthConnection(asyncio.Protocol):
     """The server's end of one connection."""
 
-    def __init__(self, context: Context, allowed_uids: frozenset[int] | None, connection_id: int) -> None:
+    def __init__(
+        self, context: Context, allowed_uids: frozenset[int] | None, answers_lookups: bool, connection_id: int
+    ) -> None:
         self._context = context
         self._allowed_uids = allowed_uids
+        self._answers_lookups = answers_lookups
         self._connection_id = connection_id
         self._conversation = Conversation()
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -175,6 +180,8 @@ class AuthConnection(asyncio.Protocol):
     def _login(self, login: Login, out: list[bytes]) -> bool:
         if login.parameters.get(protocol.FACTOR) == protocol.RELEASE:
             return self._begin(login, self._give_back(login), out)
+        if _is_look_up(login):
+            return self._begin(login, self._look_up(login), out)
         started = time.perf_counter()
         attempt = _attempt(login)
         if attempt.service == PORTAL:
@@ -205,6 +212,29 @@ class AuthConnection(asyncio.Protocol):
         else:
             self._log(attempt, Denied(Reason.PASSWORD_REFUSED_ELSEWHERE, account), started)
         self._reply(login, protocol.fail(login.id, login.name, None))
+
+    async def _look_up(self, login: Login) -> None:
+        """Tell whether an account exists, or, where that is nobody's business, that nothing can be said."""
+        answer = None
+        try:
+            if self._answers_lookups:
+                answer = await self._context.lookups.find(login.name)
+        except Exception:
+            _log.exception("a look-up could not be answered")
+            answer = Unanswered()
+        match answer:
+            case Exists(account):
+                self._reply(login, protocol.ok(login.id, account))
+            case Unknown():
+                self._reply(login, protocol.unknown(login.id, login.name))
+            case Unanswered():
+                self._reply(login, protocol.temporary_failure(login.id, login.name))
+            case None:
+                hint = "lookups = true belongs into the [[server.socket]] that Dovecot asks, and in no other"
+                _log.warning("look-up refused", extra={FIELDS: {"peer": self._peer, "hint": hint}})
+                self._reply(login, protocol.temporary_failure(login.id, login.name))
+            case _:
+                assert_never(answer)
 
     async def _decide(self, login: Login, attempt: Attempt, started: float) -> None:
         try:
@@ -248,6 +278,10 @@ class AuthConnection(asyncio.Protocol):
 
     def _refuse_malformed(self, event: Malformed, out: list[bytes]) -> None:
         login = Login(event.id, "", event.name, Secret(b""), event.parameters)
+        if _is_look_up(login):  # of what is no name, so that nothing can have it
+            reply = protocol.unknown if self._answers_lookups else protocol.temporary_failure
+            out.append(reply(event.id, event.name))
+            return
         attempt = _attempt(login)
         _log.info("malformed request", extra={FIELDS: {"peer": self._peer, "problem": event.problem}})
         self._log(attempt, Denied(Reason.REQUEST_MALFORMED), time.perf_counter())
@@ -272,6 +306,10 @@ class AuthConnection(asyncio.Protocol):
         elif not blocked and not self._transport.is_reading():
             self._owing_since = time.monotonic()
             self._transport.resume_reading()
+
+
+def _is_look_up(login: Login) -> bool:
+    return login.parameters.get(protocol.OWN_CLIENT) == protocol.LOOK_UP
 
 
 def _attempt(login: Login) -> Attempt:

@@ -8,6 +8,7 @@ import asyncio
 import functools
 import itertools
 import logging
+import os
 import time
 
 from mailauth.edges import process
@@ -33,6 +34,7 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
     under_way: set[asyncio.Task[None]] = set()
     context = Context(
         verifier=installation.verifier,
+        lookups=installation.lookups,
         refusal_text=lambda service: installation.refusal_texts.text(
             service, installation.policy.cutover, installation.clock()
         ),
@@ -44,14 +46,18 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
     )
     numbers = itertools.count(1)
 
-    def connection(allowed_uids: frozenset[int] | None) -> AuthConnection:
-        return AuthConnection(context, allowed_uids, next(numbers))
+    # By the file, for systemd may hand a socket over under another name of it.
+    with_lookups = {os.path.realpath(entry.path) for entry in settings.socket if entry.lookups}
+
+    def connection(allowed_uids: frozenset[int] | None, answers_lookups: bool) -> AuthConnection:
+        return AuthConnection(context, allowed_uids, answers_lookups, next(numbers))
 
     listeners = listening.open_all(settings.socket, others=installation.configuration.portal.socket_path)
     servers = []
     try:
         for listener in listeners:
-            accept = functools.partial(connection, listener.allowed_uids)
+            answers_lookups = os.path.realpath(listener.path) in with_lookups
+            accept = functools.partial(connection, listener.allowed_uids, answers_lookups)
             # Not `create_unix_server`: from Python 3.13 on it removes the file at the end, which may be systemd's.
             servers.append(await loop.create_server(accept, sock=listener.socket, backlog=listening.BACKLOG))
             _log.info("listening", extra={FIELDS: {"socket": listener.path}})

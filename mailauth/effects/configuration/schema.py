@@ -148,6 +148,14 @@ class Socket(Section):
         ),
     )
 
+    lookups: bool = Field(
+        False,
+        description=(
+            "Whether it is told here if an account exists, without a password: what Dovecot asks before it takes mail "
+            "for somebody (LMTP). For Dovecot's socket only. Elsewhere the answer is to try again later."
+        ),
+    )
+
     @field_validator("path")
     @classmethod
     def _is_absolute(cls, value: str) -> str:
@@ -162,7 +170,7 @@ class Socket(Section):
 
 
 def _default_sockets() -> list[Socket]:
-    return [Socket(path="/run/mailauth/auth.sock", group="dovecot", allow_users=["dovecot"])]
+    return [Socket(path="/run/mailauth/auth.sock", group="dovecot", allow_users=["dovecot"], lookups=True)]
 
 
 class Server(Section):

@@ -55,6 +55,12 @@ def load(connection: Connection, name: AccountName) -> Account | None:
     return None if row is None else _account(row)
 
 
+def named(connection: Connection, name: AccountName) -> AccountName | None:
+    """Return the account that has this name, or has it as an alias, by its own name; disabled ones as well."""
+    found = connection.execute(select(account.c.name).where(account.c.id == _ID_OF), {"name": name}).scalar()
+    return None if found is None else AccountName(found)
+
+
 def exists(connection: Connection, name: AccountName) -> bool:
     """Tell whether an account or an alias has this name."""
     return connection.execute(select(_ID_OF), {"name": name}).scalar() is not None
