@@ -23,11 +23,15 @@
  * authenticating, and the next passdb, which knows nobody, refuses.  WITHOUT that last passdb
  * Dovecot answers with a temporary failure; with any other one behind it, that one decides.
  *
- * AUTHORIZED in the environment means that Dovecot looks an account up without checking a password
- * (a userdb look-up, a proxy or a master login).  This program only checks passwords.  It answers
- * 111, whatever it was given: a look-up counts exit status 2 as success and 3 as "no such user", a
- * check 0 and 1; 111 is a temporary failure in both, so that no confusion of the two lets
- * anybody in.  Give Dovecot a userdb of its own (static, passwd-file, SQL).
+ * AUTHORIZED=1 in the environment means that Dovecot looks an account up without a password, as for
+ * LMTP before a message is taken.  Then descriptor 3 holds NAME NUL NUL NUL, and the answer is:
+ *
+ *     It exists           user=NAME on descriptor 4                      exit 2
+ *     It does not         nothing; the message bounces                   exit 3
+ *     Nobody knows        nothing; the message waits                     exit 111
+ *
+ * The two never share an exit status but 111, a temporary failure in both, so that no confusion of
+ * a look-up with a check lets anybody in; a look-up for which there is a password is refused.
  *
  * Must not: take a decision, write a secret anywhere but to the socket, dump core, run another
  * program (the reply program in argv is not needed), or outlive its time-out.
@@ -54,6 +58,8 @@
 enum status {
     STATUS_OK = 0,
     STATUS_WRONG = 1,
+    STATUS_EXISTS = 2,  /* of a look-up only */
+    STATUS_UNKNOWN = 3, /* likewise */
     STATUS_TEMPORARY = 111,
 };
 
@@ -72,7 +78,10 @@ static const char HELP[] =
     "  --timeout SECONDS  for everything together (default 10)\n"
     "  --help, --version\n"
     "\n"
-    "Exit status: 0 answered on descriptor 4, 1 wrong password, 111 temporary failure.\n"
+    "With AUTHORIZED=1 in the environment: whether the account exists, without a password.\n"
+    "\n"
+    "Exit status: 0 answered on descriptor 4, 1 wrong password, 111 temporary failure;\n"
+    "of a look-up 2 exists, 3 unknown.\n"
     "See mailauth-checkpassword(8).\n";
 
 static const char VERSION_TEXT[] = "mailauth-checkpassword " MAILAUTH_VERSION "\n";
@@ -300,26 +309,59 @@ static enum status answer(const struct wire_reply *reply)
     return ok && write_all(FD_OUTPUT, out, used) ? STATUS_OK : STATUS_TEMPORARY;
 }
 
+/* The same for a look-up. Only a plain "unknown" is one: whatever else was answered, mail waits. */
+static enum status answer_look_up(const struct wire_reply *reply)
+{
+    char out[4096];
+    size_t used = 0;
+
+    switch (reply->verdict) {
+    case WIRE_GRANTED:
+        return append_field(out, sizeof(out), &used, "user", reply->user) &&
+                       write_all(FD_OUTPUT, out, used)
+                   ? STATUS_EXISTS
+                   : STATUS_TEMPORARY;
+    case WIRE_DENIED:
+        if (reply->unknown)
+            return STATUS_UNKNOWN;
+        complain("mailauth does not answer look-ups", NULL);
+        return STATUS_TEMPORARY;
+    case WIRE_UNAVAILABLE:
+        complain(reply->why, reply->sys_errno != 0 ? strerrordesc_np(reply->sys_errno) : NULL);
+        return STATUS_TEMPORARY;
+    }
+    return STATUS_TEMPORARY;
+}
+
 static enum status check(const struct options *options)
 {
     char input[MAX_INPUT];
     size_t length = 0;
     long long deadline = wire_deadline(options->timeout_ms);
-    struct wire_request request = {.socket_path = options->socket_path};
+    const char *authorized = getenv("AUTHORIZED");
+    struct wire_request request = {
+        .socket_path = options->socket_path,
+        .look_up = authorized != NULL,
+    };
     struct wire_reply reply;
     enum status status = STATUS_TEMPORARY;
 
     if (!drain_input(input, sizeof(input), deadline, &length)) {
         complain("cannot read the login from descriptor 3", NULL);
-    } else if (getenv("AUTHORIZED") != NULL) {
-        complain("asked for a look-up without a password; use another userdb", NULL);
+    } else if (getenv("MASTER_USER") != NULL) {
+        /* The password is the master's, and would count as a wrong one of the user's. */
+        complain("logging in as somebody else needs the Lua passdb", NULL);
+    } else if (authorized != NULL && strcmp(authorized, "1") != 0) {
+        complain("AUTHORIZED is neither unset nor 1", NULL);
     } else if (length > sizeof(input) || !split_input(input, length, &request)) {
         complain("descriptor 3 does not hold NAME NUL PASSWORD NUL NUL", NULL);
+    } else if (request.look_up && request.secret.length > 0) {
+        complain("a look-up with a password", NULL);
     } else {
         describe_client(&request);
         request.timeout_ms = (unsigned)wire_remaining_ms(deadline);
         wire_authenticate(&request, &reply);
-        status = answer(&reply);
+        status = request.look_up ? answer_look_up(&reply) : answer(&reply);
     }
     explicit_bzero(input, sizeof(input));
     return status;

@@ -19,6 +19,10 @@
  *     S: VERSION 1 n / MECH PLAIN ... / SPID / CUID / COOKIE / DONE
  *     S: OK 1 user=NAME [tail=N] [release=HEX]  or  FAIL 1 [reason=TEXT] [code=temp_fail]
  *
+ * A look-up, whether an account exists, says mailauth=lookup and an empty password instead:
+ *
+ *     S: OK 1 user=NAME                         or  FAIL 1 code=unknown | code=temp_fail
+ *
  * Fields are separated by TAB; \0 \001 \t \r \n in values are escaped as \001 followed
  * by 0 1 t r n.
  */
@@ -78,6 +82,7 @@ struct wire_request {
     const char *local_name;
     const char *orig_user;
 
+    bool look_up;            /* no login: whether the account exists; without a secret */
     bool second_factor_only; /* check and spend only the code at the end of the secret */
     /* Not NULL: no login, but the token of an earlier grant, whose password others found wrong.
      * The answer is a denial, whatever comes of it. */
@@ -89,6 +94,9 @@ struct wire_reply {
     const char *why;              /* Unavailable: what went wrong, a constant text; else NULL */
     int sys_errno;                /* Unavailable: the errno behind it, or 0 */
     char user[WIRE_MAX_USER + 1]; /* Granted: the account's canonical name; else "" */
+    /* Denied: in so many words, there is no such account. Mail bounces on that, so nothing else is.
+     */
+    bool unknown;
     /* Denied: the text for the user, one printable line, or "" */
     char reason[WIRE_MAX_REASON + 1];
     bool has_tail;

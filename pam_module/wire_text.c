@@ -199,7 +199,7 @@ bool wire_render_request(const struct wire_request *request, long pid, char *buf
     put_detail(&out, "session", request->session);
     put_detail(&out, "local_name", request->local_name);
     put_detail(&out, "orig_user", request->orig_user);
-    put_text(&out, "\tmailauth=1");
+    put_text(&out, request->look_up ? "\tmailauth=lookup" : "\tmailauth=1");
     if (request->release != NULL) {
         put_text(&out, "\tfactor=release");
         put_detail(&out, "release", request->release);
@@ -390,6 +390,8 @@ static bool take_fail(const char *at, const char *end, struct wire_reply *reply)
             if (has_reason || !take_reason(&value, reply))
                 return over(reply, "FAIL with an unusable reason");
             has_reason = true;
+        } else if (field_is(&field, "code=unknown")) {
+            reply->unknown = true;
         } else if (field_is(&field, "code=temp_fail") || field_is(&field, "temp")) {
             return over(reply, "the server reports a temporary failure");
         }

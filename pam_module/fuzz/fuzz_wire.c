@@ -48,6 +48,7 @@ static void check_reply(const struct wire_conversation *seen, const struct wire_
     case WIRE_GRANTED:
         PROMISE(seen->version_seen && seen->plain_offered && seen->greeted);
         PROMISE(reply->user[0] != '\0' && reply->reason[0] == '\0' && reply->why == NULL);
+        PROMISE(!reply->unknown);
         PROMISE(is_token(reply->release));
         break;
     case WIRE_DENIED:
@@ -57,7 +58,7 @@ static void check_reply(const struct wire_conversation *seen, const struct wire_
         break;
     case WIRE_UNAVAILABLE:
         PROMISE(reply->user[0] == '\0' && reply->reason[0] == '\0' && !reply->has_tail);
-        PROMISE(reply->release[0] == '\0' && reply->why != NULL);
+        PROMISE(reply->release[0] == '\0' && reply->why != NULL && !reply->unknown);
         break;
     default:
         PROMISE(false);
@@ -120,6 +121,7 @@ static void fuzz_request(const char *data, size_t size)
         .secret = {data + third, third},
         .service = "imap",
         .second_factor_only = size % 2 == 0,
+        .look_up = size % 3 == 0,
         .release = size % 5 == 0 ? detail : NULL,
     };
 
@@ -164,6 +166,7 @@ static const char *const PIECES[] = {"VERSION\t1\t1\n",
                                      "user=",
                                      "reason=",
                                      "code=temp_fail",
+                                     "code=unknown",
                                      "tail=",
                                      "release=",
                                      "0123456789abcdef0123456789abcdef",

@@ -407,13 +407,49 @@ def test_an_answer_that_nobody_reads_is_not_given(binary: Path, path: Path, say:
     assert ended.status == 111
 
 
-def test_a_lookup_without_a_password_is_never_a_success(binary: Path, path: Path) -> None:
-    for value in ("1", "2", ""):
-        with case(value):
-            with FakeServer(path, ok(USER)) as server:
-                ended = login(binary, path, AUTHORIZED=value)
+LOOK_UP = f"{USER}\0\0\0".encode()
+
+
+def test_a_look_up_exits_2_for_who_exists_and_3_for_who_does_not(binary: Path, path: Path) -> None:
+    with FakeServer(path, ok("anna@example.org")) as server:
+        ended = login(binary, path, b"info@example.org\0\0\0", AUTHORIZED="1", AUTH_SERVICE="lmtp")
+    assert (ended.status, ended.fields, ended.errors) == (2, b"user=anna@example.org\t", "")
+    [asked] = server.asked
+    assert (asked.user, asked.secret) == ("info@example.org", "")
+    assert asked.parameters == {"service": "lmtp", "mailauth": "lookup"}
+    with FakeServer(path, fail(code="unknown")):
+        ended = login(binary, path, LOOK_UP, AUTHORIZED="1")
+    assert (ended.status, ended.fields, ended.errors) == (3, b"", "")
+
+
+def test_any_other_answer_to_a_look_up_makes_the_mail_wait(binary: Path, path: Path) -> None:
+    """An older mailauth takes it for a login without a password, and refuses that."""
+    for say in (fail(), fail(TEXT), fail(code="temp_fail"), Say.bytes(), Say.bytes(b"OK\t1\n")):
+        with case(say):
+            with FakeServer(path, say):
+                ended = login(binary, path, LOOK_UP, AUTHORIZED="1")
             assert (ended.status, ended.fields) == (111, b"")
-            assert server.raw == []
+            assert ended.errors.startswith("mailauth-checkpassword: ")
+
+
+def test_a_look_up_and_a_login_are_never_taken_for_one_another(binary: Path, path: Path) -> None:
+    """Nor is the password of a master taken for the user's: that would count against them."""
+    unclear = [
+        (PAYLOAD, {"AUTHORIZED": "1"}),
+        (PAYLOAD, {"AUTHORIZED": "2"}),
+        (LOOK_UP, {"AUTHORIZED": "2"}),
+        (LOOK_UP, {"AUTHORIZED": ""}),
+        (PAYLOAD, {"MASTER_USER": "admin"}),
+        (LOOK_UP, {"MASTER_USER": "admin", "AUTHORIZED": "1"}),
+    ]
+    with FakeServer(path, ok(USER)) as server:
+        for payload, environment in unclear:
+            ended = login(binary, path, payload, **environment)
+            assert (ended.status, ended.fields) == (111, b"")
+            assert ended.errors
+    assert server.raw == []
+    with FakeServer(path, fail(code="unknown")):
+        assert login(binary, path).status == 1, "a login is refused, never looked up"
 
 
 # The program

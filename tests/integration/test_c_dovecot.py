@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -150,7 +150,7 @@ def wait_until_accepting(port: int, server: subprocess.Popen[bytes], log: Path) 
 
 
 @contextmanager
-def running(passdbs: str) -> Iterator[Dovecot]:
+def running(passdbs: str, more_files: Callable[[Path], None] = lambda _: None) -> Iterator[Dovecot]:
     # Short: a socket's path has 108 bytes. Readable by Dovecot's own user.
     directory = Path(tempfile.mkdtemp(prefix="mac-"))
     directory.chmod(0o755)
@@ -166,6 +166,7 @@ def running(passdbs: str) -> Iterator[Dovecot]:
     for name, behind in (("smtp", "pam_deny.so"), ("sieve", "pam_permit.so")):
         (services / name).write_text(f"{second}\nauth required {behind}\naccount required pam_permit.so\n")
     (directory / "deny").write_text("")
+    more_files(directory)
     (directory / "mail").mkdir(mode=0o777)
     (directory / "mail").chmod(0o777)
     imap, pop3 = free_port(), free_port()
@@ -318,18 +319,17 @@ def test_too_long_a_login_is_refused_before_the_helper(dovecot: Dovecot) -> None
     assert server.raw == []
 
 
-def test_a_lookup_without_a_password_fails_for_the_time_being(dovecot: Dovecot) -> None:
-    """`doveadm auth lookup` asks the passdb with AUTHORIZED set."""
-    with answering(dovecot, ok("anna@example.org")) as server:
-        done = subprocess.run(
-            ["doveadm", "-c", dovecot.dir / "dovecot.conf", "auth", "lookup", "anna"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-    assert done.returncode == 75, done.stdout + done.stderr
-    assert server.raw == []
+def test_a_look_up_without_a_password_is_answered(dovecot: Dovecot) -> None:
+    """`doveadm auth lookup` asks the passdb with AUTHORIZED set; the deny passdb behind changes nothing."""
+    command = ["doveadm", "-c", dovecot.dir / "dovecot.conf", "auth", "lookup", "info"]
+    answers = [(ok("anna@example.org"), 0), (fail(code="unknown"), 67), (fail(), 75), (fail(code="temp_fail"), 75)]
+    for answer, status in answers:
+        with answering(dovecot, answer) as server:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        assert done.returncode == status, done.stdout + done.stderr
+        assert [(each.user, each.secret, each.parameters["mailauth"]) for each in server.asked] == [
+            ("info", "", "lookup")
+        ]
 
 
 def auth_test(dovecot: Dovecot, service: str = "imap") -> subprocess.CompletedProcess[str]:

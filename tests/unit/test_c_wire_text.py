@@ -39,6 +39,7 @@ class Request(ctypes.Structure):
         ("session", ctypes.c_char_p),
         ("local_name", ctypes.c_char_p),
         ("orig_user", ctypes.c_char_p),
+        ("look_up", ctypes.c_bool),
         ("second_factor_only", ctypes.c_bool),
         ("release", ctypes.c_char_p),
     )
@@ -50,6 +51,7 @@ class Reply(ctypes.Structure):
         ("why", ctypes.c_char_p),
         ("sys_errno", ctypes.c_int),
         ("user", ctypes.c_char * (MAX_USER + 1)),
+        ("unknown", ctypes.c_bool),
         ("reason", ctypes.c_char * (MAX_REASON + 1)),
         ("has_tail", ctypes.c_bool),
         ("tail_bytes", ctypes.c_size_t),
@@ -89,6 +91,7 @@ class Verdict:
     reason: str
     tail: int | None
     release: str = ""
+    unknown: bool = False
 
 
 def take(wire: ctypes.CDLL, *lines: bytes, greeted: bool = True) -> Verdict:
@@ -100,7 +103,8 @@ def take(wire: ctypes.CDLL, *lines: bytes, greeted: bool = True) -> Verdict:
         if over:
             break
     tail = reply.tail_bytes if reply.has_tail else None
-    return Verdict(over, reply.verdict, reply.user.decode(), reply.reason.decode(), tail, reply.release.decode())
+    user, reason, release = (field.decode() for field in (reply.user, reply.reason, reply.release))
+    return Verdict(over, reply.verdict, user, reason, tail, release, reply.unknown)
 
 
 def render(wire: ctypes.CDLL, user: bytes, secret: bytes, size: int = MAX_REQUEST, **more: object) -> bytes | None:
@@ -214,6 +218,22 @@ def test_the_request_reads_as_the_protocol_has_it(wire: ctypes.CDLL) -> None:
         b"\tlport=143\trport=5\tsecured=tls\tsession=S\tlocal_name=mx\tmailauth=1\tfactor=second"
         b"\tresp=" + base64.b64encode(b"\0u\0s") + b"\n"
     )
+
+
+def test_a_look_up_reads_as_the_protocol_has_it(wire: ctypes.CDLL) -> None:
+    raw = render(wire, b"u", b"", service=b"lmtp", look_up=True)
+    assert raw == (
+        b"VERSION\t1\t1\nCPID\t77\nAUTH\t1\tPLAIN\tservice=lmtp\tmailauth=lookup\tresp="
+        + base64.b64encode(b"\0u\0")
+        + b"\n"
+    )
+
+
+def test_unknown_is_read_in_so_many_words_only(wire: ctypes.CDLL) -> None:
+    assert take(wire, b"FAIL\t1\tuser=u\tcode=unknown") == Verdict(True, DENIED, "", "", None, unknown=True)
+    for line in (b"FAIL\t1\tuser=u", b"FAIL\t1\tcode=unknown2", b"FAIL\t1\treason=code=unknown"):
+        assert not take(wire, line).unknown
+    assert take(wire, b"FAIL\t1\tcode=unknown\tcode=temp_fail").verdict == UNAVAILABLE
 
 
 def test_giving_back_reads_as_the_protocol_has_it(wire: ctypes.CDLL) -> None:
