@@ -15,6 +15,11 @@ local DEADLINE_S = 10 -- for an answer, and for a connection; mailauth's own is 
 --   FAIL                  wrong password
 --   FAIL code=temp_fail,  temporary failure: the client may try again. So is every doubt:
 --   anything else         no daemon, no answer in time, an answer that makes no sense
+-- A look-up (LMTP, before it takes a message; `doveadm user`) asks whether the account exists:
+--   OK                    it does, under the name that mailauth returned
+--   FAIL code=unknown     it does not, and the message bounces
+--   anything else         temporary failure, and the message waits
+-- A user for whom a master passdb has vouched is looked up likewise: the password is not theirs.
 -- An attempt is sent a second time only if it could not be sent the first time: one that
 -- was sent may have spent its code already.
 
@@ -145,10 +150,12 @@ local function send(line)
   return send_on_a_new_connection(line)
 end
 
--- Returns mailauth's answer to an attempt, a line; or nil and what went wrong.
-local function ask(id, parameters, user, password)
+-- Returns mailauth's answer, a line; or nil and what went wrong. `manner` is "1" for an attempt
+-- and "lookup" for a look-up, without a password.
+local function ask(id, parameters, manner, user, password)
   local response = base64("\0" .. user .. "\0" .. password)
-  local problem = send("AUTH\t" .. id .. "\tPLAIN\t" .. parameters .. "\tmailauth=1\tresp=" .. response .. "\n")
+  local question = "AUTH\t" .. id .. "\tPLAIN\t" .. parameters .. "\tmailauth=" .. manner
+  local problem = send(question .. "\tresp=" .. response .. "\n")
   local answer
   if not problem then
     answer, problem = receive_line()
@@ -189,11 +196,40 @@ local function unavailable(problem)
   return dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, "mailauth at " .. SOCKET_PATH .. ": " .. problem
 end
 
-function auth_password_verify(request, password)
-  local parameters, user = describe(request)
+local function next_id()
   last_id = last_id % MAX_ID + 1
-  local id = tostring(last_id)
-  local answer, problem = ask(id, parameters, user, password)
+  return tostring(last_id)
+end
+
+-- Returns what Dovecot is told of an account that exists, or of one that does not.
+local function look_up(request)
+  local parameters, user = describe(request)
+  local id = next_id()
+  local answer, problem = ask(id, parameters, "lookup", user, "")
+  if not answer then
+    return unavailable(problem)
+  end
+  local fields
+  fields, problem = parse(answer, id)
+  if not fields then
+    return unavailable(problem)
+  elseif fields.verdict == "OK" then
+    -- Without a password Dovecot wants to be told so, and that opens nothing. Never add
+    -- `allow_nets`: it would be held against the address of who delivers the mail.
+    return dovecot.auth.PASSDB_RESULT_OK, { user = fields.user, nopassword = "y" }
+  elseif fields.code == "unknown" then
+    return dovecot.auth.PASSDB_RESULT_USER_UNKNOWN, "mailauth: no such account"
+  end
+  return dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, "mailauth: no answer to a look-up (lookups = true?)"
+end
+
+function auth_password_verify(request, password)
+  if request.skip_password_check then
+    return look_up(request)
+  end
+  local parameters, user = describe(request)
+  local id = next_id()
+  local answer, problem = ask(id, parameters, "1", user, password)
   if not answer then
     return unavailable(problem)
   elseif answer == "OK\t" .. id .. "\tuser=" .. user then
@@ -214,10 +250,9 @@ function auth_password_verify(request, password)
   return dovecot.auth.PASSDB_RESULT_PASSWORD_MISMATCH, "mailauth: denied"
 end
 
--- Without a password there is nothing that mailauth could say (Dovecot's proxies and
--- `doveadm auth lookup` ask so).
-function auth_passdb_lookup(_)
-  return dovecot.auth.PASSDB_RESULT_USER_UNKNOWN, "mailauth: no look-up without a password"
+-- Without a password: LMTP, proxies, `doveadm user` and `doveadm auth lookup` ask so.
+function auth_passdb_lookup(request)
+  return look_up(request)
 end
 
 function script_init()

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import control, daemon, postfix, probe, root, saslauthd, state
+from . import control, daemon, postfix, probe, root, saslauthd, state, userdb
 from .ground import LEFT_BEHIND, MARKER, SandboxError, clear, is_sandbox
 from .up import READY_TIMEOUT_S, chosen_before, mailauth_targets, targets, up, web_targets
 
@@ -137,6 +137,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = verb("up", up, "start a sandbox in DIR and print where everything is, as JSON")
     sub.add_argument("--dovecot", choices=("checkpassword", "lua", "pam"), help="how Dovecot asks mailauth")
+    sub.add_argument("--userdb", choices=userdb.KINDS, default="static", help="how Dovecot knows its users' mailboxes")
     sub.add_argument("--postfix", choices=postfix.MODES, default="direct", help="whom Postfix asks")
     sub.add_argument("--exim", action="store_true", help="start an Exim as well, on mailauth itself")
     sub.add_argument("--tls", action="store_true", help="as in life: no login in clear, and the portal behind nginx")

@@ -30,11 +30,11 @@ def find(named: Path | None) -> Path:
 def settings(ground: Ground, wanted: list[str], with_exim: bool, chosen: dict[str, int]) -> list[str]:
     """The KEY=VALUEs for `mailauth init`: the sandbox's own, then those of the caller."""
     sockets = ", ".join(
-        socket(ground, path, user)
-        for path, user in (
-            (DOVECOT_SOCKET, "dovecot"),
-            (POSTFIX_SOCKET, "postfix"),
-            *(((exim.SOCKET, exim.USER),) if with_exim else ()),
+        socket(ground, path, user, more)
+        for path, user, more in (
+            (DOVECOT_SOCKET, "dovecot", ", lookups = true"),
+            (POSTFIX_SOCKET, "postfix", ""),
+            *(((exim.SOCKET, exim.USER, ""),) if with_exim else ()),
         )
     )
     own = {
@@ -80,11 +80,12 @@ def without_named(own: dict[str, str], wanted: list[str]) -> list[str]:
     return [f"{key}={value}" for key, value in own.items() if key not in named]
 
 
-def socket(ground: Ground, path: str, user: str) -> str:
+def socket(ground: Ground, path: str, user: str, more: str) -> str:
     """A `[[server.socket]]` for one server. The users of a system below a root are none of this machine."""
     if ground.system.root is not None:
-        return f'{{path = "{ground.at(path)}", mode = "0666"}}'
-    return f'{{path = "{ground.at(path)}", mode = "0660", group = "{user}", allow_users = ["root", "{user}"]}}'
+        return f'{{path = "{ground.at(path)}", mode = "0666"{more}}}'
+    allowed = f'mode = "0660", group = "{user}", allow_users = ["root", "{user}"]'
+    return f'{{path = "{ground.at(path)}", {allowed}{more}}}'
 
 
 def initialise(ground: Ground, program: Path, wanted: list[str], with_exim: bool, chosen: dict[str, int]) -> None:

@@ -11,11 +11,12 @@ import re
 import shutil
 from pathlib import Path
 
+from . import userdb
 from .ground import REPOSITORY, Ground, SandboxError, System
 from .ports import HOST
 
 DEPLOY = REPOSITORY / "deploy"
-PORTS = ("imap", "pop3", "submission", "sieve")
+PORTS = ("imap", "pop3", "submission", "sieve", "lmtp")
 DOORS = {"2.3": ("checkpassword", "lua", "pam"), "2.4": ("lua", "pam")}
 
 
@@ -55,12 +56,14 @@ def install_helper(ground: Ground, helper: Path) -> None:
     place.chmod(0o755)
 
 
-def write(ground: Ground, full: str, door: str, ports: dict[str, int], postfix: str) -> Path:
+def write(ground: Ground, full: str, door: str, ports: dict[str, int], postfix: str, users: str) -> Path:
     """Write the configuration; return its main file."""
     short = series(full)
     folder = DEPLOY / f"dovecot-{short}"
     ground.transplant(DEPLOY / "dovecot-2.3" / "mailauth.deny", "/etc/dovecot/mailauth.deny")
-    if door == "lua":
+    if not ground.system.outer("/usr/lib/dovecot/lmtp").exists():
+        raise SandboxError("dovecot-lmtpd is not installed: run `make dev`")
+    if door != "checkpassword":  # with PAM it answers look-ups
         if not lua_is_installed(ground.system):
             raise SandboxError("dovecot-auth-lua or lua-socket is not installed: run `make dev`")
         ground.transplant(folder / "mailauth.lua", "/usr/lib/mailauth/mailauth.lua")
@@ -89,7 +92,7 @@ def write(ground: Ground, full: str, door: str, ports: dict[str, int], postfix: 
         "certificate": ground.inner("/etc/dovecot/tls.pem"),
         "key": ground.inner("/etc/dovecot/tls.key"),
         "uid": uid,
-        "gid": gid,
+        "userdb": userdb.write(ground, users, short, uid, gid),
         **{f"{name}_port": ports[name] for name in (*PORTS, "sink")},
     }
     text = base.format(**values) + "".join(f"!include {path}\n" for path in includes)
@@ -139,6 +142,13 @@ service managesieve-login {{
     port = {sieve_port}
   }}
 }}
+service lmtp {{
+  inet_listener lmtp {{
+    port = {lmtp_port}
+  }}
+}}
+# Accounts may have a + in their name here.
+recipient_delimiter =
 service auth {{
   # For `doveadm auth test -a`, as any user of this machine.
   unix_listener auth-sandbox {{
@@ -164,7 +174,7 @@ first_valid_uid = {uid}
 BASE_2_3 = (
     """# A sandbox of mailauth: Dovecot 2.3.
 instance_name = mailauth-sandbox
-protocols = imap pop3 submission sieve
+protocols = imap pop3 submission sieve lmtp
 ssl = yes
 ssl_cert = <{certificate}
 ssl_key = <{key}
@@ -175,11 +185,7 @@ mail_max_userip_connections = 0
 plugin {{
   sieve = file:~/sieve;active=~/.dovecot.sieve
 }}
-userdb {{
-  driver = static
-  args = uid={uid} gid={gid} home={mail}/%d/%n allow_all_users=yes
-}}
-"""
+{userdb}"""
     + SERVICES
 )
 
@@ -193,6 +199,7 @@ protocols {{
   pop3 = yes
   submission = yes
   sieve = yes
+  lmtp = yes
 }}
 ssl = yes
 ssl_server_cert_file = {certificate}
@@ -206,14 +213,6 @@ sieve_script personal {{
   path = ~/sieve
   active_path = ~/.dovecot.sieve
 }}
-userdb static {{
-  fields {{
-    uid = {uid}
-    gid = {gid}
-    home = {mail}/%{{user | domain}}/%{{user | username}}
-  }}
-  userdb_static_allow_all_users = yes
-}}
-"""
+{userdb}"""
     + SERVICES
 )

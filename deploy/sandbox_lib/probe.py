@@ -24,6 +24,7 @@ GREETINGS = {
     "pop3": b"+OK",
     "submission": b"220",
     "sieve": b'"IMPLEMENTATION"',
+    "lmtp": b"220",
     "postfix_submission": b"220",
     "postfix_smtp": b"220",
     "sink": b"220",

@@ -27,7 +27,7 @@ MIRROR = "http://deb.debian.org/debian"
 MARKER = ".mailauth-root"
 LOG_TAIL_LINES = 25
 PACKAGES = (
-    "dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-managesieved dovecot-sieve "
+    "dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-lmtpd dovecot-managesieved dovecot-sieve "
     "dovecot-auth-lua lua-socket postfix sasl2-bin libsasl2-modules openssl"
 )
 # `Debian-exim` and the folders are what Debian's exim4-base would make; over the folders

@@ -16,7 +16,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import certificates, control, daemon, dovecot, exim, mounts, nginx, pam, ports, postfix, probe, saslauthd, state
+from . import (
+    certificates,
+    control,
+    daemon,
+    dovecot,
+    exim,
+    mounts,
+    nginx,
+    pam,
+    ports,
+    postfix,
+    probe,
+    saslauthd,
+    state,
+    userdb,
+)
 from .ground import LEFT_BEHIND, REPOSITORY, Ground, SandboxError, System, clear, prepare
 
 READY_TIMEOUT_S = 60.0  # a loaded machine starts Python in seconds
@@ -80,7 +95,7 @@ def start_all(
     """Start everything; when another process took a port meanwhile, choose again."""
     for attempt in range(1, PORT_ATTEMPTS + 1):
         chosen = ports.choose(port_names(options))
-        dovecot.write(ground, dovecot_version, door, chosen, options.postfix)
+        dovecot.write(ground, dovecot_version, door, chosen, options.postfix, options.userdb)
         postfix.write(ground, options.postfix, chosen)
         postfix.prepare_queue(ground)
         if options.exim:
@@ -203,6 +218,7 @@ def describe(ground: Ground, options: argparse.Namespace, program: Path, chosen:
         "auth_socket": str(ground.at(daemon.DOVECOT_SOCKET)),
         "postfix_auth_socket": str(ground.at(daemon.POSTFIX_SOCKET)),
         "dovecot_auth_socket": str(ground.at("/run/dovecot/auth-sandbox")),
+        "users_file": None if options.userdb == "static" else str(ground.at(userdb.USERS)),
         **dict.fromkeys((exim.PORT, *nginx.PORTS)),
         **{name: [ports.HOST, port] for name, port in chosen.items() if name != daemon.PORTAL_PORT},
         "portal": daemon.portal_url(chosen, daemon.portal_name(options.set)),

@@ -241,8 +241,10 @@ def doveadm_auth(auth_socket: Path, user: str, secret: str, *, service: str = "i
     return Login(done.returncode == 0 and "auth succeeded" in done.stdout, words)
 
 
-def smtp_session(address: Address, lines: list[bytes], source: str = HOME) -> list[bytes]:
-    """Raw SMTP: send each line after the reply to the one before; all replies."""
+def smtp_session(
+    address: Address, lines: list[bytes], source: str = HOME, *, until_refused: bool = False
+) -> list[bytes]:
+    """Raw SMTP or LMTP: send each line after the reply to the one before; all replies."""
     replies = []
     with socket.create_connection(address, TIMEOUT_S, source_address=(source, 0)) as connection:
         stream = connection.makefile("rwb")
@@ -254,4 +256,6 @@ def smtp_session(address: Address, lines: list[bytes], source: str = HOME) -> li
             while reply[3:4] == b"-":
                 reply = stream.readline()
             replies.append(reply.rstrip())
+            if until_refused and reply[:1] in b"45":
+                break
     return replies

@@ -51,6 +51,7 @@ class Sandbox:
     pop3: Address
     submission: Address
     sieve: Address
+    lmtp: Address
     postfix_submission: Address
     postfix_submissions: Address
     postfix_smtp: Address

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.stack import sandboxes, web_mail
+from tests.stack.delivery import deliver
 from tests.stack.doors import IN, Door
 from tests.stack.every_door.ways import EXIM, POSTFIX_ON_SASLAUTHD, Way
 from tests.stack.logins.conftest import CHEAP_HASHES
@@ -71,11 +72,14 @@ def cases_at(way: Way, door: Door) -> list[Case]:
 class Outage:
     """What each door said while mailauth was away, after how many seconds, and that it lets in again.
 
+    And what became of mail meanwhile.
+
     Exim alone waits for a hung mailauth without an end; what it said is what it said afterwards.
     """
 
     words: dict[Door, str] = field(default_factory=dict)
     seconds: dict[Door, float] = field(default_factory=dict)
+    mail: str = ""
     recovered: set[Door] = field(default_factory=set)
 
 
@@ -134,13 +138,15 @@ def _outage(
         until(lambda: door.login(site, owner.name, secret) == IN, f"{door.name} lets in again")
         outage.recovered.add(door)
 
-    with ThreadPoolExecutor(len(way.doors)) as pool:
+    with ThreadPoolExecutor(len(way.doors) + 1) as pool:
         begin()
         try:
+            delivering = pool.submit(deliver, site.sandbox, owner.name)
             trying = {door: pool.submit(log_in, door) for door in way.doors}
             for door, each in trying.items():
                 if door != EXIM or not is_hung:
                     each.result()
+            outage.mail = delivering.result()
         finally:
             end()
         for each in trying.values():
