@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from urllib.parse import urlsplit
 
 from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
@@ -117,7 +118,16 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
     languages, mail = Languages(provider.language), configuration.mail
     letterhead = Letterhead(provider.name, provider.support, mail.sender, portal.url, portal.colour, policy.cutover)
     mails = Mails(languages, letterhead)
-    smtp = SmtpServer(mail.host, mail.port, mail.tls, mail.sender, mail.user, mail.password_file)
+    smtp = SmtpServer(
+        mail.host,
+        mail.port,
+        mail.tls,
+        mail.sender,
+        mail.user,
+        mail.password_file,
+        mail.helo,
+        (urlsplit(portal.url).hostname or "", mail.sender.rpartition("@")[2]),
+    )
     idle, life = timedelta(seconds=portal.idle_s), timedelta(seconds=portal.life_s)
     sessions = PortalSessions(database, ring, idle, life, clock)
     return Installation(

@@ -107,6 +107,8 @@ async def _keep_house_for_ever(installation: Installation) -> None:
             _log.debug("tidied", extra={FIELDS: {"rows": deleted}})
         except (StoreUnavailable, Overloaded) as error:
             _log.warning("could not tidy up: %s", error)
+        except Exception:
+            _log.exception("could not tidy up")  # a row that nobody foresaw; the next time may do without it
         await asyncio.sleep(housekeeping.EVERY_S)
 
 
@@ -118,6 +120,8 @@ async def _write_down_for_ever(installation: Installation) -> None:
             await installation.database.run(installation.login_notices.flush)
         except (StoreUnavailable, Overloaded) as error:
             _log.warning("login activity could not be written down yet: %s", error)
+        except Exception:
+            _log.exception("login activity could not be written down")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

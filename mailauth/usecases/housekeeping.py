@@ -1,11 +1,12 @@
-"""What has to be thrown away now and then: empty buckets, old memories, sessions that are over, old activity."""
+"""What has to go now and then: empty buckets, old memories, old sessions and activity, mails given up long ago."""
 
 from datetime import timedelta
 
 from mailauth.core.clock import Clock
-from mailauth.effects.store import limiter, login_activity, login_memory, mail_links, portal_sessions
+from mailauth.effects.store import limiter, login_activity, login_memory, mail_links, outbox, portal_sessions
 from mailauth.effects.store.database import Database
 from mailauth.usecases.activity import KEPT_FOR
+from mailauth.usecases.delivery import CONTENT_KEPT_FOR
 
 EVERY_S = 600
 """How often the server tidies up."""
@@ -23,7 +24,7 @@ class Housekeeping:
         self._clock = clock
 
     def tidy(self) -> int:
-        """Delete what is over; return how many rows went. Raises StoreUnavailable."""
+        """Delete or wipe what is over; return how many rows that were. Raises StoreUnavailable."""
         now = self._clock()
         with self._database.writing(durable=False) as connection:
             return (
@@ -32,4 +33,5 @@ class Housekeeping:
                 + portal_sessions.purge(connection, now - MAX_SESSION_LIFE, now - MAX_SESSION_LIFE)
                 + mail_links.purge(connection, now - LINK_KEPT_FOR)
                 + login_activity.purge(connection, now - KEPT_FOR)
+                + outbox.wipe_given_up(connection, now - CONTENT_KEPT_FOR)
             )

@@ -136,3 +136,12 @@ def test_a_user_without_password_file_is_a_mistake(section: str) -> None:
 @pytest.mark.parametrize("sender", ["nobody", "a@b@c", "a b@example.org", "x@example.org, y@example.org"])
 def test_the_sender_is_one_address(sender: str) -> None:
     assert set(mistakes(f'[mail]\nsender = "{sender}"\n')) == {"mail.sender"}
+
+
+def test_name_for_ehlo_is_full_and_ascii() -> None:
+    assert read("").mail.helo == ""
+    assert read('[mail]\nhelo = "mail.example.org"\n').mail.helo == "mail.example.org"
+    assert read('[mail]\nhelo = "m\u00fcller.example"\n').mail.helo == "xn--mller-kva.example"
+    for name in ("vm", "localhost", "192.0.2.7", "a b.example", "-a.example"):
+        found = mistakes(f'[mail]\nhelo = "{name}"\n')
+        assert found == {"mail.helo": "not the full name of a host; write it as mail.example.org"}

@@ -24,9 +24,14 @@ def outbox() -> None:
 @pass_context
 @reports_errors
 def list_(context: Context, only_waiting: bool, as_json: bool) -> None:
-    """List mails, the oldest in front; those sent are remembered for 30 days, without what they said."""
+    """List mails, the oldest in front, and say whether the SMTP server takes none at all.
+
+    Mails are remembered for 30 days after they were sent or given up, without what they said. One is given up after
+    three days of tries, or where the server says that there is no such mailbox; it can be tried again for 14 days.
+    """
     with context.installation() as installation:
         found = [mail for mail in installation.delivery.all() if not only_waiting or mail.state == "waiting"]
+        pause = installation.delivery.pause()
     if as_json:
         print_json([mail._asdict() for mail in found])
         return
@@ -45,20 +50,29 @@ def list_(context: Context, only_waiting: bool, as_json: bool) -> None:
     ]
     headers = ("ID", "STATE", "TO", "ABOUT", "TRIES", "QUEUED", "NEXT TRY", "LAST ERROR")
     print_table(rows, headers, "no mails")
+    if pause is not None:
+        click.echo(
+            f"\nThe SMTP server has taken no mail since {spoken(pause.since)}, and says: {pause.error}\n"
+            f"One is tried at {spoken(pause.until)}, or at once: mailauth outbox retry --all"
+        )
 
 
 @outbox.command()
 @click.argument("ids", metavar="ID...", nargs=-1, type=int)
 @click.option("--all", "all_waiting", is_flag=True, help="Every mail that waits.")
+@click.option("--given-up", "all_given_up", is_flag=True, help="Every mail that was given up and is kept (14 days).")
 @pass_context
 @reports_errors
-def retry(context: Context, ids: tuple[int, ...], all_waiting: bool) -> None:
-    """Have waiting mails tried again now, by their ID in `mailauth outbox list`."""
-    if bool(ids) == all_waiting:
-        raise click.UsageError("name the mails by their ID, or all by --all")
+def retry(context: Context, ids: tuple[int, ...], all_waiting: bool, all_given_up: bool) -> None:
+    """Have mails tried again now, for three days, by their ID in `mailauth outbox list`.
+
+    Mails are as they were written: codes and links in an old one may serve no more.
+    """
+    if bool(ids) == (all_waiting or all_given_up):
+        raise click.UsageError("name the mails by their ID, or all by --all, --given-up or both")
     with context.installation() as installation:
         delivery = installation.delivery
-        chosen = ids or [mail.id for mail in delivery.all() if mail.state == "waiting"]
-        for mail_id in chosen:
+        for mail_id in ids:
             delivery.retry(mail_id)
-    click.echo(f"{len(chosen)} mail{'s' if len(chosen) != 1 else ''} due now")
+        count = len(ids) or delivery.retry_all(waiting=all_waiting, given_up=all_given_up)
+    click.echo(f"{count} mail{'s' if count != 1 else ''} due now")

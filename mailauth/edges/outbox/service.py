@@ -35,6 +35,10 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
                 purge_at = loop.time() + PURGE_EVERY_S
         except (StoreUnavailable, Overloaded) as error:
             _log.warning("mails wait: %s", error)
+        except Exception:
+            # Whatever it is, logins are answered by this very process, and go on.
+            _log.exception("mails wait")
+            done = 0
         if not done:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), POLL_S)

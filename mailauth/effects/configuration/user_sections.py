@@ -4,10 +4,12 @@ from ipaddress import ip_network
 from typing import Literal
 from urllib.parse import urlsplit
 
+import idna
 from email_validator import EmailNotValidError, validate_email
 from pydantic import Field, field_validator, model_validator
 
 from mailauth.core import texts
+from mailauth.effects import helo
 from mailauth.effects.configuration.values import (
     LOOPBACK,
     FilledLine,
@@ -205,6 +207,26 @@ class Mail(Section):
     )
     user: Line = Field("", description="The name to log in there; empty for no login.")
     password_file: Line = Field("", description="The file with that name's password, mode 0400.")
+    helo: Line = Field(
+        "",
+        description=(
+            "The host name that the worker gives in EHLO, in full: mail.example.org. "
+            "Empty: this machine's full name; where it has none, the host of portal.url, or the sender's domain."
+        ),
+    )
+
+    @field_validator("helo")
+    @classmethod
+    def _is_host(cls, value: str) -> str:
+        if not value:
+            return value
+        try:
+            ascii_name = idna.encode(value, uts46=True, std3_rules=True).decode("ascii")
+        except idna.IDNAError:
+            ascii_name = ""
+        if not helo.is_fqdn(ascii_name):
+            raise ValueError("not the full name of a host; write it as mail.example.org")
+        return ascii_name
 
     @field_validator("sender")
     @classmethod

@@ -1,8 +1,9 @@
 """Statements on mails that wait, or waited, to be delivered. Each takes a connection, in the caller's transaction.
 
-A row is `waiting` until a server has accepted the mail or it is given up; its content, which is sealed, goes in the
-same statement that says so. Who delivers a row leases it first, by compare-and-set, so that two workers never
-send one at once; a lease that ran out (its worker was killed) is anybody's again.
+A row is `waiting` until a server has accepted the mail or it is given up. Its content, which is sealed, goes in the
+statement that notes the acceptance; of a mail that was given up it is kept for a while, for it may be tried again.
+Who delivers a row leases it first, by compare-and-set, so that two workers never send one at once; a lease that ran
+out (its worker was killed) is anybody's again.
 """
 
 from collections.abc import Collection
@@ -56,6 +57,7 @@ class LeasedMail(NamedTuple):
     content: Sealed
     created_at: datetime
     tries: int
+    tried_since: datetime
 
 
 class MailSummary(NamedTuple):
@@ -71,6 +73,7 @@ class MailSummary(NamedTuple):
     next_at: datetime | None
     ended_at: datetime | None
     last_error: str
+    is_kept: bool
 
 
 def addressee(connection: Connection, account_id: int) -> Addressee | None:
@@ -136,6 +139,7 @@ def lease(connection: Connection, now: datetime, until: datetime, limit: int) ->
             outbox.c.content,
             outbox.c.created_at,
             outbox.c.tries,
+            outbox.c.tried_since,
         )
         .where(*_due(now))
         .order_by(outbox.c.next_at, outbox.c.id)
@@ -156,9 +160,10 @@ def lease(connection: Connection, now: datetime, until: datetime, limit: int) ->
                     recipient=row.recipient,
                     language=row.language,
                     kind=row.kind,
-                    content=Sealed(row.key_id, row.content),
+                    content=Sealed(row.key_id, row.content or b""),
                     created_at=row.created_at,
                     tries=row.tries + 1,
+                    tried_since=row.tried_since or row.created_at,
                 )
             )
     return tuple(leased)
@@ -169,12 +174,26 @@ def accept(connection: Connection, mail: LeasedMail, now: datetime) -> None:
 
     Whoever holds the lease by now: accepted is accepted.
     """
-    _end(connection, mail.id, ACCEPTED, now, "")
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.id == mail.id)
+        .values(state=ACCEPTED, content=None, leased_until=None, ended_at=now, last_error="")
+    )
 
 
 def give_up(connection: Connection, mail: LeasedMail, now: datetime, error: str) -> None:
-    """Note that a mail will not be tried again, and wipe its content."""
-    _end(connection, mail.id, GIVEN_UP, now, error)
+    """Note that a mail will not be tried again, unless somebody says so: its content is kept."""
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.id == mail.id, outbox.c.state == WAITING)
+        .values(state=GIVEN_UP, leased_until=None, ended_at=now, last_error=_shortened(error))
+    )
+
+
+def wipe_given_up(connection: Connection, before: datetime) -> int:
+    """Wipe the content of mails that were given up before a moment; return of how many."""
+    is_over = (outbox.c.state == GIVEN_UP) & (outbox.c.ended_at < before) & outbox.c.content.is_not(None)
+    return connection.execute(update(outbox).where(is_over).values(content=None)).rowcount
 
 
 def postpone(connection: Connection, mail: LeasedMail, next_at: datetime, error: str) -> None:
@@ -196,11 +215,13 @@ def release(connection: Connection, mail: LeasedMail) -> None:
 
 
 def retry(connection: Connection, mail_id: int, now: datetime) -> bool:
-    """Make a waiting mail due now; False where there is none (any more). A lease stays in force."""
-    changed = connection.execute(
-        update(outbox).where(outbox.c.id == mail_id, outbox.c.state == WAITING).values(next_at=now)
-    )
-    return changed.rowcount == 1
+    """Make a mail due now that waits, or was given up and is kept; False where there is none (any more)."""
+    return _retry(connection, outbox.c.id == mail_id, now) == 1
+
+
+def retry_all(connection: Connection, state: str, now: datetime) -> int:
+    """Make all mails due now that wait, or all that were given up and are kept; return how many."""
+    return _retry(connection, outbox.c.state == state, now)
 
 
 def summaries(connection: Connection) -> tuple[MailSummary, ...]:
@@ -217,6 +238,7 @@ def summaries(connection: Connection) -> tuple[MailSummary, ...]:
             outbox.c.next_at,
             outbox.c.ended_at,
             outbox.c.last_error,
+            outbox.c.content.is_not(None),
         ).order_by(outbox.c.id)
     )
     return tuple(_summary(row) for row in rows)
@@ -241,6 +263,13 @@ def purge(connection: Connection, before: datetime, once_before: datetime) -> in
     return gone.rowcount
 
 
+def _retry(connection: Connection, which: ColumnElement[bool], now: datetime) -> int:
+    """Give mails all the time again that a new one has. A lease stays in force."""
+    is_there = or_(outbox.c.state == WAITING, (outbox.c.state == GIVEN_UP) & outbox.c.content.is_not(None))
+    values = {"state": WAITING, "next_at": now, "tried_since": now, "ended_at": None}
+    return connection.execute(update(outbox).where(which, is_there).values(values)).rowcount
+
+
 def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         outbox.c.state == WAITING,
@@ -251,14 +280,6 @@ def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 def _summary(row: Any) -> MailSummary:
     return MailSummary(*row)._replace(next_at=row.next_at if row.state == WAITING else None)
-
-
-def _end(connection: Connection, mail_id: int, state: str, now: datetime, error: str) -> None:
-    connection.execute(
-        update(outbox)
-        .where(outbox.c.id == mail_id)
-        .values(state=state, content=None, leased_until=None, ended_at=now, last_error=_shortened(error))
-    )
 
 
 def _shortened(error: str) -> str:

@@ -223,7 +223,7 @@ outbox = Table(
     Column("recipient", String(NAME_BYTES), nullable=False),
     Column("language", String(8), nullable=False),
     Column("kind", String(40), nullable=False),
-    # Sealed facts of the mail; wiped as soon as a server has accepted it, or it is given up.
+    # Sealed facts of the mail; wiped as soon as a server has accepted it, or some time after it was given up.
     Column("content", LargeBinary(16384)),
     Column("key_id", String(KEY_ID_BYTES), nullable=False),
     Column("state", String(10), nullable=False),
@@ -233,7 +233,21 @@ outbox = Table(
     Column("leased_until", Moment),
     Column("ended_at", Moment),
     Column("last_error", String(300), nullable=False, server_default=""),
+    # From when its time is counted after which it is given up; where none stands, it is when it was queued.
+    Column("tried_since", Moment),
     sqlite_autoincrement=True,
+)
+
+# One row while the mail server refuses everybody alike.
+outbox_pause = Table(
+    "outbox_pause",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("reason", String(60), nullable=False),
+    Column("error", String(300), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment, nullable=False),
+    Column("wait_s", BigInteger, nullable=False),
 )
 
 login_activity = Table(

@@ -1,11 +1,13 @@
 """`mailauth outbox`: what waits and why, without what it says; and another try."""
 
 from contextlib import closing
+from datetime import timedelta
 
 from sqlalchemy import update
 
 from mailauth import wiring
 from mailauth.effects.configuration import loading
+from mailauth.effects.store import outbox_pause
 from mailauth.effects.store.tables import outbox
 from tests.integration.cli.conftest import CommandLine
 
@@ -52,15 +54,36 @@ def test_all_that_wait_are_due_again_at_a_word(mailauth: CommandLine) -> None:
     assert {mail["next_at"] for mail in mailauth.json("outbox", "list")} == {mailauth.clock().isoformat()}
 
 
-def test_mail_that_does_not_wait_cannot_be_tried_again(mailauth: CommandLine) -> None:
+def test_mail_that_was_sent_cannot_be_tried_again(mailauth: CommandLine) -> None:
     mailauth.enrol("alice")
     with closing(wiring.build(loading.load(mailauth.config))) as ours, ours.database.writing() as connection:
         connection.execute(update(outbox).values(state="accepted", content=None, ended_at=mailauth.clock()))
     for number in ("1", "99"):
-        assert "is waiting; see: mailauth outbox list" in mailauth.run("outbox", "retry", number, code=1).stderr
+        assert "is kept; see: mailauth outbox list" in mailauth.run("outbox", "retry", number, code=1).stderr
     assert mailauth.json("outbox", "list", "--waiting") == []
 
 
 def test_which_mails_to_try_again_has_to_be_said_one_way_or_the_other(mailauth: CommandLine) -> None:
     mailauth.run("outbox", "retry", code=2)
     mailauth.run("outbox", "retry", "1", "--all", code=2)
+    mailauth.run("outbox", "retry", "1", "--given-up", code=2)
+
+
+def test_mails_that_were_given_up_are_due_again_at_a_word(mailauth: CommandLine) -> None:
+    mailauth.enrol("alice")
+    mailauth.enrol("bob")
+    with closing(wiring.build(loading.load(mailauth.config))) as ours, ours.database.writing() as connection:
+        connection.execute(update(outbox).values(state="given-up", ended_at=mailauth.clock()))
+    assert [mail["is_kept"] for mail in mailauth.json("outbox", "list")] == [True, True]
+    assert mailauth.run("outbox", "retry", "--all").stdout == "0 mails due now\n"
+    assert mailauth.run("outbox", "retry", "--given-up").stdout == "2 mails due now\n"
+    assert {mail["state"] for mail in mailauth.json("outbox", "list", "--waiting")} == {"waiting"}
+
+
+def test_list_says_that_the_server_takes_no_mail_and_why(mailauth: CommandLine) -> None:
+    mailauth.enrol("alice")
+    now = mailauth.clock()
+    pause = outbox_pause.Pause("504 5.5.2", "504 5.5.2 <vm>: Helo command rejected", now, now, timedelta(seconds=30))
+    with closing(wiring.build(loading.load(mailauth.config))) as ours, ours.database.writing() as connection:
+        outbox_pause.save(connection, pause)
+    assert "says: 504 5.5.2 <vm>: Helo command rejected" in mailauth.run("outbox", "list").stdout

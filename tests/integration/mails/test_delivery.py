@@ -68,14 +68,14 @@ async def test_headers_say_who_writes_to_whom_and_that_it_is_a_program(box: Outb
 
 
 @pytest.mark.parametrize("command", ["RCPT", "DATA"])
-async def test_mail_that_is_refused_for_good_is_given_up_at_once_and_wiped(
+async def test_mail_whose_recipient_does_not_exist_is_given_up_at_once_and_kept(
     box: Outbox, command: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     box.tell(NoticeKind.AUTHENTICATOR_REPLACED)
     async with smtp_server(Taken(replies={command: "550 5.1.1 nobody here"})) as server:
         assert (await delivery(box, server.port).run_once()).given_up == 1
     (row,) = box.rows()
-    assert (row.state, row.content) == ("given-up", None)
+    assert (row.state, row.content is None) == ("given-up", False)
     assert "nobody here" in row.last_error
     assert [record.levelno for record in caplog.records if record.message == "mail given up"] == [logging.ERROR]
 
@@ -131,7 +131,7 @@ async def test_mail_is_given_up_after_three_days_with_an_error(box: Outbox, capl
         assert box.world.clock() - begun <= timedelta(hours=74)
         box.world.clock.now = max(box.rows()[0].next_at, box.world.clock() + timedelta(seconds=1))
     (row,) = box.rows()
-    assert (row.state, row.content) == ("given-up", None)
+    assert (row.state, row.content is None) == ("given-up", False)
     assert timedelta(hours=72) <= row.ended_at - begun <= timedelta(hours=73, minutes=10)
     assert "mail given up" in caplog.text
 
@@ -187,7 +187,7 @@ async def test_slow_server_is_left_after_the_time_out(box: Outbox) -> None:
 async def test_one_bad_address_keeps_no_other_mail_from_leaving(box: Outbox) -> None:
     for number in range(5):
         box.tell(NoticeKind.CONFIRM_ADDRESS, address=f"user{number}@example.org", link="/link/x")
-    async with smtp_server(Taken(replies={"user2@example.org": "550 unknown"})) as server:
+    async with smtp_server(Taken(replies={"user2@example.org": "550 5.1.1 unknown"})) as server:
         progress = await delivery(box, server.port).run_once()
     assert (progress.accepted, progress.given_up) == (4, 1)
     assert len(server.mails()) == 4

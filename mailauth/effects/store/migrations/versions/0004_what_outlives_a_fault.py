@@ -9,14 +9,19 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+MOMENT = sa.BigInteger()  # whole seconds since 1970, UTC
+
 
 def upgrade() -> None:
     """Apply each part."""
     _add_fingerprints()
+    _keep_mails_through_a_relays_faults()
 
 
 def downgrade() -> None:
     """Undo each part, the last one first."""
+    _give_mails_up_at_once()
     op.drop_table("key_fingerprint")
 
 
@@ -29,3 +34,22 @@ def _add_fingerprints() -> None:
         sa.Column("noted_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key_id", name="pk_key_fingerprint"),
     )
+
+
+def _keep_mails_through_a_relays_faults() -> None:
+    op.add_column("outbox", sa.Column("tried_since", MOMENT, nullable=True))
+    op.create_table(
+        "outbox_pause",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("reason", sa.String(length=60), nullable=False),
+        sa.Column("error", sa.String(length=300), nullable=False),
+        sa.Column("since", MOMENT, nullable=False),
+        sa.Column("until", MOMENT, nullable=False),
+        sa.Column("wait_s", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox_pause")),
+    )
+
+
+def _give_mails_up_at_once() -> None:
+    op.drop_table("outbox_pause")
+    op.drop_column("outbox", "tried_since")
