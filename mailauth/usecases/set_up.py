@@ -2,9 +2,11 @@
 
 Until then nothing of the account has changed: the authenticator before it works, and leaving half way leaves nothing
 behind. The seed is sealed to its session, is the same in every tab of it, lives no longer than ten minutes, and is
-not replaced by an error. Works on threads, not on the event loop.
+not replaced by an error. After each proof of who it is for it is shown once: who comes to a browser that was left in
+the middle finds no secret there. Works on threads, not on the event loop.
 """
 
+import hmac
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,10 +40,21 @@ TRIES_PAUSE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class PendingSetUp:
-    """What an authenticator app needs: the seed in base32, and the same as a URI to scan. Until when it waits."""
+    """What an authenticator app needs: the seed in base32, and the same as a URI to scan. Until when it waits.
+
+    `sight`: what a page that shows it brings along with its form, to show it again beside a mistake.
+    """
 
     secret: str
     uri: str
+    expires_at: datetime
+    sight: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBefore:
+    """An authenticator waits for a code until a moment, and has been shown; to see it again takes a new proof."""
+
     expires_at: datetime
 
 
@@ -103,7 +116,7 @@ class SetUp:
     def begin(self, session: Session) -> PendingSetUp:
         """Return what waits in the session; a new seed where nothing does, or what did has waited too long.
 
-        Raises SessionOver.
+        For who has just proved who they are: it may be shown once. Raises SessionOver.
         """
         now = self._clock()
         with self._database.writing() as connection:
@@ -115,6 +128,7 @@ class SetUp:
                 # Where another tab was quicker, its seed is the one that waits.
                 store.set_pending(connection, session.digest, sealed, now, instead_of=old)
                 before = store.pending(connection, session.digest)
+            store.let_show(connection, session.digest)
         if before is None:
             raise SessionOver(f"a session of {session.account} is over")
         return self._shown(session, before)
@@ -124,6 +138,23 @@ class SetUp:
         with self._database.reading() as connection:
             found = store.pending(connection, session.digest)
         return None if found is None or _is_over(found, self._clock()) else self._shown(session, found)
+
+    def show(self, session: Session) -> PendingSetUp | ShownBefore | None:
+        """Return what waits in the session for a code, for a page: with its secret once after each proof."""
+        now = self._clock()
+        with self._database.writing() as connection:
+            found = store.pending(connection, session.digest)
+            if found is None or _is_over(found, now):
+                return None
+            is_first = store.show(connection, session.digest, found.sealed, now)
+        return self._shown(session, found) if is_first else ShownBefore(found.begun_at + PENDING_LIFE)
+
+    def show_again(self, session: Session, sight: str) -> PendingSetUp | ShownBefore | None:
+        """Return the same for a page that comes back with a mistake: with its secret if the page had it before."""
+        found = self.pending(session)
+        if found is None or hmac.compare_digest(found.sight.encode(), sight.encode("utf-8", "replace")):
+            return found
+        return ShownBefore(found.expires_at)
 
     def cancel(self, session: Session) -> None:
         """Forget what waits in the session, if anything does."""
@@ -211,7 +242,8 @@ class SetUp:
     def _shown(self, session: Session, pending: Pending) -> PendingSetUp:
         seed = self._keyring.unseal(Purpose.PENDING_SEED, _place(session), pending.sealed)
         uri = otp.uri(seed, session.account, self._issuer)
-        return PendingSetUp(otp.base32(seed), uri, pending.begun_at + PENDING_LIFE)
+        sight = self._keyring.mac(Purpose.CSRF, "sight", _place(session), pending.sealed.blob).hex()
+        return PendingSetUp(otp.base32(seed), uri, pending.begun_at + PENDING_LIFE, sight)
 
 
 def _place(session: Session) -> str:

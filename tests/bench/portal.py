@@ -92,7 +92,7 @@ def populate(world: World) -> None:
 
 
 def session(world: World, name: str) -> str:
-    """A session as a login makes it; the newcomer has got as far as the QR code."""
+    """A session as a login makes it; the newcomer has got as far as the QR code, which the first look shows."""
     installation = world.installation
     found = installation.accounts.get(name)
     credential = Credential.PASSWORD if found.totp is None else Credential.PASSWORD_AND_CODE

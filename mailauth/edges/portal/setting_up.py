@@ -1,7 +1,7 @@
 """The set-up of an authenticator, step by step: required, password, QR code and code, recovery codes.
 
 Who has one already comes here to replace it, from the account page. Nothing is in force until a code was right, and
-no mistake makes a new QR code.
+no mistake makes a new QR code. It is shown once after each proof: a page that is opened again has the field alone.
 """
 
 from typing import assert_never
@@ -15,7 +15,7 @@ from mailauth.edges.portal.forms import CodeForm, ProofForm, without_separators
 from mailauth.edges.portal.proving import confirm_password, wait_until
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
-from mailauth.usecases.set_up import CodeUsed, PendingSetUp, SetUpDone, TooManyTries, WrongCode
+from mailauth.usecases.set_up import CodeUsed, PendingSetUp, SetUpDone, ShownBefore, TooManyTries, WrongCode
 from mailauth.vocabulary.errors import NothingToConfirm
 from mailauth.vocabulary.secret import Secret
 
@@ -35,8 +35,6 @@ async def show_confirm(visit: Visit) -> Response:
     """Ask for the password again."""
     if visit.me.is_enrolled:
         return visit.go("/account/authenticator")
-    if await _pending(visit) is not None and not visit.is_stale:
-        return visit.go("/setup/scan")
     return visit.portal.pages.show("confirm.html", visit, form=ProofForm(None, visit.translations))
 
 
@@ -59,9 +57,10 @@ async def begin(visit: Visit) -> Response:
 
 async def show_scan(visit: Visit) -> Response:
     """Show the QR code, and the field for the code."""
-    pending = await _pending(visit)
+    me, set_up = visit.me, visit.installation.set_up
+    pending = await visit.run(lambda: set_up.show(me))
     if pending is None:
-        return visit.go("/setup/confirm")
+        return visit.go(_where_to_prove(visit))
     return _scan_page(visit, pending, CodeForm(None, visit.translations))
 
 
@@ -74,16 +73,17 @@ async def scan(visit: Visit) -> Response:
         try:
             result = await visit.run(lambda: set_up.confirm(me, code, visit.origin))
         except NothingToConfirm:
-            return visit.go("/setup/confirm")
+            return visit.go(_where_to_prove(visit))
         if isinstance(result, SetUpDone):
             if not result.is_replacement:
                 return await recovery_codes.show_new(visit, result.cookie, result.codes, is_first=True)
             await visit.hold(result.cookie)
             return visit.go("/account/authenticator?done=replaced")
         form.code.errors = [_what_is_wrong(visit, result)]
-    pending = await _pending(visit)
+    sight = str(visit.form.get("sight", ""))
+    pending = await visit.run(lambda: set_up.show_again(me, sight))
     if pending is None:
-        return visit.go("/setup/confirm")
+        return visit.go(_where_to_prove(visit))
     return _scan_page(visit, pending, form, 422)
 
 
@@ -99,12 +99,14 @@ async def show_done(visit: Visit) -> Response:
     return visit.portal.pages.show("done.html", visit)
 
 
-async def _pending(visit: Visit) -> PendingSetUp | None:
-    me, set_up = visit.me, visit.installation.set_up
-    return await visit.run(lambda: set_up.pending(me))
+def _where_to_prove(visit: Visit) -> str:
+    return "/account/authenticator" if visit.me.is_enrolled else "/setup/confirm"
 
 
-def _scan_page(visit: Visit, pending: PendingSetUp, form: CodeForm, status: int = 200) -> Response:
+def _scan_page(visit: Visit, pending: PendingSetUp | ShownBefore, form: CodeForm, status: int = 200) -> Response:
+    if isinstance(pending, ShownBefore):
+        proof = _where_to_prove(visit)
+        return visit.portal.pages.show("scan.html", visit, status, form=form, pending=pending, proof=proof)
     title = visit.gettext("QR code for your authenticator app")
     description = visit.gettext(
         "Scan this picture with your authenticator app. If you cannot scan it, the setup key below does the same."

@@ -188,7 +188,26 @@ def set_pending(
     changed = connection.execute(
         update(portal_session)
         .where(portal_session.c.digest == digest, seen.is_(None) if instead_of is None else seen == instead_of.blob)
-        .values(pending_seed=sealed.blob, pending_key_id=sealed.key_id, pending_at=now)
+        .values(pending_seed=sealed.blob, pending_key_id=sealed.key_id, pending_at=now, pending_shown_at=None)
+    )
+    return changed.rowcount == 1
+
+
+def let_show(connection: Connection, digest: bytes) -> None:
+    """Let the authenticator that waits in a session be shown once more."""
+    connection.execute(update(portal_session).where(portal_session.c.digest == digest).values(pending_shown_at=None))
+
+
+def show(connection: Connection, digest: bytes, sealed: Sealed, now: datetime) -> bool:
+    """Note that a waiting authenticator is being shown; False where it was shown before, or is another one by now."""
+    changed = connection.execute(
+        update(portal_session)
+        .where(
+            portal_session.c.digest == digest,
+            portal_session.c.pending_seed == sealed.blob,
+            portal_session.c.pending_shown_at.is_(None),
+        )
+        .values(pending_shown_at=now)
     )
     return changed.rowcount == 1
 
@@ -207,7 +226,7 @@ def take_pending(connection: Connection, digest: bytes, sealed: Sealed) -> bool:
     changed = connection.execute(
         update(portal_session)
         .where(portal_session.c.digest == digest, portal_session.c.pending_seed == sealed.blob)
-        .values(pending_seed=None, pending_key_id=None, pending_at=None)
+        .values(pending_seed=None, pending_key_id=None, pending_at=None, pending_shown_at=None)
     )
     return changed.rowcount == 1
 

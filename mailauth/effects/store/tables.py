@@ -193,6 +193,8 @@ portal_session = Table(
     Column("pending_at", Moment),
     Column("pending_tries", BigInteger, nullable=False, server_default="0"),
     Column("pending_tried_at", Moment),
+    # When its secret was shown: once after each proof of who it is for.
+    Column("pending_shown_at", Moment),
     sqlite_autoincrement=True,
 )
 

@@ -3,12 +3,14 @@
 import re
 from datetime import timedelta
 
+import httpx
 import pytest
 
+from mailauth.core import otp
 from mailauth.vocabulary.model import Denied, Granted
 from tests.integration.portal.browsing import Browser, codes_on, form_to, read, seed_on, words
 from tests.integration.portal.conftest import BrowserMaker
-from tests.world import CUTOVER, World, WorldMaker
+from tests.world import CUTOVER, Person, World, WorldMaker
 
 
 async def test_who_has_not_enrolled_sees_one_screen_with_one_button(world: World, browser: Browser) -> None:
@@ -162,8 +164,45 @@ async def test_an_error_never_makes_a_new_qr_code_nor_does_another_tab(world: Wo
     alice = world.add("alice@mailitwize.be")
     first = await browser.begin_set_up(alice)
     again = await browser.submit(first, "/setup/scan", code="000000")
-    other_tab = await browser.get("/setup/confirm")
+    other_tab = await browser.submit(await browser.get("/setup/confirm"), "/setup/confirm", password=alice.password)
     assert seed_on(first) == seed_on(again) == seed_on(other_tab)
+
+
+@pytest.mark.parametrize("is_replacement", [False, True])
+async def test_set_up_left_half_way_shows_its_secret_to_nobody_without_a_new_proof(
+    world: World, browser: Browser, is_replacement: bool
+) -> None:
+    """Requirement FAC1: whoever sits at the same browser next neither sees the QR code nor can finish with it."""
+    if is_replacement:
+        alice, proof = world.enrol("alice@mailitwize.be"), "/account/authenticator"
+        await browser.come_in(alice)
+    else:
+        alice, proof = world.add("alice@mailitwize.be"), "/setup/confirm"
+        await browser.log_in(alice)
+
+    async def prove() -> httpx.Response:
+        typed = browser.proof(alice) if is_replacement else {"password": alice.password}
+        return await browser.submit(await browser.get(proof), proof, **typed)
+
+    first = await prove()
+    seed = seed_on(first)
+    later = [await browser.get(path) for path in ("/setup/scan", proof, "/setup/scan", "/setup")]
+    later.append(await browser.submit(later[0], "/setup/scan", code="000000"))
+    fields = form_to(later[0], "/setup/scan").fields
+    later.append(await browser.post("/setup/scan", {**fields, "sight": "0" * 64, "code": "000000"}))
+    forgotten = {name: value for name, value in fields.items() if name != "csrf"}
+    later.append(await browser.post("/setup/scan", {**forgotten, "code": "000000"}))
+    for page in later:
+        assert otp.base32(seed) not in page.text
+        assert "otpauth:" not in page.text
+    assert "the picture is shown only once" in words(later[0])
+    assert later[4].status_code == 422
+    assert seed_on(await browser.submit(first, "/setup/scan", code="000000")) == seed, "beside a mistake, as before"
+    assert seed_on(await prove()) == seed
+    new = Person(alice.name, alice.password, seed)
+    page = await browser.submit(await browser.get("/setup/scan"), "/setup/scan", code=new.code(world.clock()))
+    assert page.status_code == 200, "who has scanned it need not see it again"
+    assert world.installation.explainer.explain(alice.name).enrolled
 
 
 async def test_a_tab_that_was_open_before_confirms_as_well(world: World, browser: Browser) -> None:

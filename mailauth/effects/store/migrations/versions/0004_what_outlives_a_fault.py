@@ -17,10 +17,12 @@ def upgrade() -> None:
     """Apply each part."""
     _add_fingerprints()
     _keep_mails_through_a_relays_faults()
+    _add_showings()
 
 
 def downgrade() -> None:
     """Undo each part, the last one first."""
+    op.drop_column("portal_session", "pending_shown_at")
     _give_mails_up_at_once()
     op.drop_table("key_fingerprint")
 
@@ -53,3 +55,8 @@ def _keep_mails_through_a_relays_faults() -> None:
 def _give_mails_up_at_once() -> None:
     op.drop_table("outbox_pause")
     op.drop_column("outbox", "tried_since")
+
+
+def _add_showings() -> None:
+    """When the secret of a set-up that waits was shown: once after each proof."""
+    op.add_column("portal_session", sa.Column("pending_shown_at", MOMENT))
