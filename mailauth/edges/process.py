@@ -26,7 +26,7 @@ from mailauth.wiring import Installation
 _log = logging.getLogger(__name__)
 
 SPARE_DESCRIPTORS = 128
-"""For the database (three a thread), the sockets, the portal's browsers, the log and the event loop."""
+"""For the database (three a thread), the sockets, the log, the event loop, and what is accepted only to be closed."""
 _PR_SET_DUMPABLE = 4
 """prctl(2)."""
 
@@ -55,7 +55,8 @@ def run(installation: Installation, parts: Mapping[str, Part]) -> None:
     are stopped too, for a service that is half there is restarted by nobody.
     """
     _be_undumpable()
-    _allow_descriptors(installation.configuration.server.max_connections)
+    configuration = installation.configuration
+    _allow_descriptors(configuration.server.max_connections + configuration.portal.max_connections)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_run(installation, parts))
 
@@ -145,6 +146,12 @@ def _notify(state: str) -> None:
             _log.warning("systemd could not be told %s: %s", state, error)
 
 
+def descriptors_beside(kept: int) -> int:
+    """Return how many descriptors a part may take when `kept` of them, and the spare ones, are for the others."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft - SPARE_DESCRIPTORS - kept
+
+
 def _allow_descriptors(max_connections: int) -> None:
     """Raise the soft limit of open files to what the promised connections need, as far as the hard one allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -154,7 +161,7 @@ def _allow_descriptors(max_connections: int) -> None:
     allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < needed:
-        _log.warning("fewer descriptors than server.max_connections needs", extra={FIELDS: {"allowed": allowed}})
+        _log.warning("fewer descriptors than max_connections need", extra={FIELDS: {"allowed": allowed}})
 
 
 def _be_undumpable() -> None:

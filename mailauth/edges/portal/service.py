@@ -12,13 +12,11 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mailauth.edges import process, unix_sockets
 from mailauth.edges.portal import app
-from mailauth.edges.portal.guard import HEADERS
+from mailauth.edges.portal.connections import Connection, Connections, Deadlines
 from mailauth.edges.unix_sockets import CannotListen
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.configuration.values import endpoint
@@ -29,7 +27,10 @@ from mailauth.wiring import Installation
 _log = logging.getLogger(__name__)
 
 BACKLOG = 512
+DEADLINES = Deadlines()
 KEEP_ALIVE_S = 15
+FEWEST = 16
+"""Connections that there are however few descriptors are left; they are among the spare ones."""
 FINISH_S = 10
 """How long what is under way may take when the process is to stop: as long as a login may."""
 MAX_HEADER_BYTES = 32 * 1024
@@ -44,65 +45,70 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Protocol(H11Protocol):
-    """uvicorn's HTTP, with our headers on what it answers by itself to bytes that are no request."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse, in words of our own, and close."""
-        text = b"This is no HTTP request.\n"
-        headers = {
-            "Content-Type": "text/plain; charset=utf-8",
-            "Content-Length": str(len(text)),
-            "Connection": "close",
-        }
-        response = h11.Response(status_code=400, reason=b"Bad Request", headers=list({**headers, **HEADERS}.items()))
-        for event in (response, h11.Data(data=text), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
-
-
-async def run(installation: Installation, stop: asyncio.Event) -> None:
+async def run(installation: Installation, stop: asyncio.Event, deadlines: Deadlines = DEADLINES) -> None:
     """Serve the pages until `stop` is set; then finish what is under way, and return.
 
-    Raises CannotListen, or InvalidConfiguration for the logo.
+    Raises CannotListen or InvalidConfiguration.
     """
     portal = app.build(installation)
     listener = _listen(installation.configuration)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    server = _Server(
-        uvicorn.Config(
-            portal,
-            http=_Protocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,  # guard.py decides whom to believe
-            server_header=False,
-            date_header=True,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=FINISH_S,
-            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-        )
+    config = uvicorn.Config(
+        portal,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # guard.py decides whom to believe
+        server_header=False,
+        date_header=True,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=FINISH_S,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
-    serving = asyncio.ensure_future(server.serve(sockets=[listener.socket]))
+    server = _Server(config)
+    connections = Connections(_limit(installation.configuration), deadlines)
+
+    def connection() -> Connection:
+        return Connection(connections, config=config, server_state=server.server_state, app_state={})
+
+    async def accept() -> None:
+        while not server.started:
+            await asyncio.sleep(0.01)
+        _log.info("listening", extra={FIELDS: {"portal": listener.where}})
+        process.ready()
+        await connections.accept(listener.socket, connection)
+
+    # uvicorn gets no listening socket: connections.py accepts.
+    serving = asyncio.ensure_future(server.serve(sockets=[]))
     stopping = asyncio.ensure_future(stop.wait())
-    ready = asyncio.ensure_future(_say_when_ready(server, listener))
+    accepting = asyncio.ensure_future(accept())
+    sweeping = asyncio.ensure_future(connections.sweep())
     try:
-        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([serving, stopping, accepting, sweeping], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        ready.cancel()
         stopping.cancel()
+        accepting.cancel()
+        await asyncio.wait([accepting])
+        listener.remove()
         server.should_exit = True
         await serving
-        listener.remove()
+        sweeping.cancel()
+        for task in (accepting, sweeping):
+            if task.done() and not task.cancelled():
+                task.result()
 
 
-async def _say_when_ready(server: uvicorn.Server, listener: "_Listener") -> None:
-    while not server.started:
-        await asyncio.sleep(0.01)
-    _log.info("listening", extra={FIELDS: {"portal": listener.where}})
-    process.ready()
+def _limit(configuration: Configuration) -> int:
+    """Return how many connections there may be, so that logins in the same process keep their descriptors."""
+    wanted = configuration.portal.max_connections
+    left = process.descriptors_beside(configuration.server.max_connections)
+    if left >= wanted:
+        return wanted
+    allowed = max(left, min(FEWEST, wanted))
+    _log.warning("fewer descriptors than portal.max_connections needs", extra={FIELDS: {"allowed": allowed}})
+    return allowed
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,12 @@ class Portal(Section):
             "A web server at the Unix socket needs no entry."
         ),
     )
+    max_connections: int = Field(
+        512,
+        ge=1,
+        le=100000,
+        description="How many connections may be open at once. What waits longest for its own request makes room.",
+    )
     logo: Line = Field("", description="A PNG or SVG file with the provider's logo; empty for its name in letters.")
     colour: str = Field(
         "#1d5b8f", pattern="^#[0-9a-fA-F]{6}$", description="The provider's colour, of buttons and links: #rrggbb."
