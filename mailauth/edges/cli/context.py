@@ -29,6 +29,8 @@ R = TypeVar("R")
 
 EX_TEMPFAIL = 75
 MAX_STDIN_BYTES = 64 * 1024
+INSPECTED_FOR_S = 0.25
+"""How long a command waits for damage in the database to be found: enough for some 50 MB of it."""
 
 _SPAN = re.compile(r"([0-9]{1,9})([dh])")
 _UNITS = {"d": "days", "h": "hours"}
@@ -51,14 +53,18 @@ class Context:
         return datetime.now(UTC)
 
     @contextmanager
-    def installation(self) -> Iterator["Installation"]:
-        """Give the wired installation, and close it after."""
+    def installation(self, inspected_for_s: float = INSPECTED_FOR_S) -> Iterator["Installation"]:
+        """Give the wired installation, and close it after. A database that proves damaged in time is not used."""
         from mailauth import wiring
 
         installation = wiring.build(self.configuration())
+        inspection = None
         try:
+            inspection = installation.database.inspect(inspected_for_s)
             yield installation
         finally:
+            if inspection is not None:
+                inspection.stop()
             installation.close()
 
 

@@ -1,17 +1,28 @@
-"""`db`: the database's tables."""
+"""`db`: the database's tables, whether it is whole, its backup."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 import click
+from sqlalchemy import make_url
 
-from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors
+from mailauth.core import otp
+from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors, spoken
 from mailauth.edges.cli.database_state import key_mistakes
+from mailauth.effects import keyring
+from mailauth.effects.configuration.outside import key_file
+from mailauth.effects.configuration.schema import Configuration
+from mailauth.effects.store import backup as backups
 from mailauth.effects.store import database as databases
-from mailauth.effects.store import schema
+from mailauth.effects.store import restored, schema, soundness
+from mailauth.usecases import key_fingerprints
 from mailauth.vocabulary.errors import MailauthError
 
 
 @click.group()
 def db() -> None:
-    """Bring the database up to date, and check it."""
+    """Bring the database up to date, check it, back it up and restore it."""
 
 
 @db.command()
@@ -40,10 +51,17 @@ def upgrade(context: Context) -> None:
 @pass_context
 @reports_errors
 def check(context: Context, as_json: bool) -> None:
-    """Tell whether the tables are those that this version needs, and the key file is theirs; exit 1 if not."""
+    """Tell whether the database is whole, has the tables that this version needs, and the key file is its own.
+
+    Exit 1 if not. Reads all of the database.
+    """
     configuration = context.configuration()
     database = databases.Database(configuration.database.url)
     try:
+        file = databases.file_of(database.url)
+        damage = () if file is None or not file.exists() else soundness.findings(file)
+        if damage:
+            _report_damage(damage, as_json)
         revision = schema.current(database)
         is_current = revision == schema.HEAD
         differences = schema.differences(database) if is_current else []
@@ -56,7 +74,7 @@ def check(context: Context, as_json: bool) -> None:
             "differences": differences,
             "mistakes": [f"{mistake.place}: {mistake.problem}" for mistake in mistakes],
         }
-        print_json({"ok": ok, "revision": revision, "needed": schema.HEAD, **found})
+        print_json({"ok": ok, "damage": [], "revision": revision, "needed": schema.HEAD, **found})
     elif ok:
         click.echo(f"revision {revision}, tables as they should be; the key file is the one that they are sealed with")
     elif mistakes:
@@ -71,3 +89,109 @@ def check(context: Context, as_json: bool) -> None:
         for difference in differences:
             click.echo(f"  {difference}", err=True)
     raise SystemExit(0 if ok else 1)
+
+
+def _report_damage(damage: tuple[str, ...], as_json: bool) -> NoReturn:
+    if as_json:
+        print_json({"ok": False, "damage": damage})
+    else:
+        click.echo(f"the database {databases.damage_words(damage)}", err=True)
+    raise SystemExit(1)
+
+
+_file_argument = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+
+
+@db.command()
+@_file_argument
+@click.option("--force", is_flag=True, help="Replace FILE where it exists.")
+@pass_context
+@reports_errors
+def backup(context: Context, file: Path, force: bool) -> None:
+    """Copy the database into FILE, while mailauth serves.
+
+    FILE is one state of the database, checked, and readable by its owner alone. A copy made with cp lacks what is only
+    in the log yet. The key file is not part of it: keep that elsewhere, since whoever has both has everything.
+    """
+    place = _sqlite_file(context.configuration())
+    size = backups.back_up(place, file, replace=force)
+    click.echo(f"written  {file} ({size} bytes); it needs the key file, which is not part of it")
+
+
+@db.command()
+@_file_argument
+@pass_context
+@reports_errors
+def restore(context: Context, file: Path) -> None:
+    """Put the backup in FILE in the place of the database, which is kept beside it. Stop mailauth first.
+
+    A backup does not know what has happened since it was made. Sessions of the portal, remembered logins and links
+    in mails are ended, and verification codes up to this minute are spent. But recovery codes that were used, app
+    passwords that were revoked, passwords that were changed, and accounts that were disabled or removed since then are
+    as they were.
+    """
+    configuration = context.configuration()
+    place = _sqlite_file(configuration)
+    if file.exists() and place.exists() and file.samefile(place):
+        raise MailauthError(f"{file} is the database itself")
+    with backups.in_place_of(place, file) as draft:
+        done = _prepared(configuration, draft, file, context.now())
+    click.echo(
+        f"restored {place} from {file}: {done.contents.accounts} accounts, {_until(done.contents.last_login_at)}"
+    )
+    kept = backups.aside(place)
+    if kept:
+        click.echo(f"kept     {kept[-1]}: what was there before")
+    if done.revision_before != schema.HEAD:
+        click.echo(f"migrated from revision {done.revision_before} to {schema.HEAD}")
+    closed = done.closed
+    click.echo(
+        f"ended    {closed.sessions} sessions of the portal, {closed.memories} remembered logins, {closed.links} "
+        "links in mails; codes of authenticators are spent up to the next minute"
+    )
+    click.echo(
+        "Since the backup was made these may be back: recovery codes that were used, app passwords that were revoked, "
+        "passwords that were changed, accounts that were disabled or removed; mails that waited then are sent again. "
+        "Repeat what you know of before you start mailauth: account disable, account password --revoke-app-passwords, "
+        "recovery issue, app-password revoke."
+    )
+
+
+class _Prepared(NamedTuple):
+    contents: restored.Contents
+    closed: restored.Closed
+    revision_before: str
+
+
+def _prepared(configuration: Configuration, draft: Path, source: Path, now: datetime) -> _Prepared:
+    """Make a draft of a backup ready to be put in force, or raise what is wrong with it."""
+    url = make_url(configuration.database.url).set(database=str(draft)).render_as_string(hide_password=False)
+    database = databases.Database(url)
+    try:
+        revision = schema.current(database)
+        if revision is None:
+            raise MailauthError(f"nothing was changed: {source} is no backup of mailauth's database")
+        schema.upgrade(database)
+        path = key_file(configuration)
+        if path.is_absolute():  # else systemd has it, and the start looks at it
+            found = key_fingerprints.mistakes(database, keyring.read(path))
+            if found:
+                raise MailauthError(f"nothing was changed: key file {path}, for {source}: {'; '.join(found)}")
+        with database.writing() as connection:
+            contents = restored.contents(connection)
+            # Any code that may be shown or accepted now may have been spent before.
+            closed = restored.close(connection, otp.step_at(now) + otp.WINDOW_STEPS, now)
+        return _Prepared(contents, closed, revision)
+    finally:
+        database.close()
+
+
+def _until(moment: datetime | None) -> str:
+    return "no login yet" if moment is None else f"the last login at {spoken(moment)}"
+
+
+def _sqlite_file(configuration: Configuration) -> Path:
+    file = databases.file_of(configuration.database.url)
+    if file is None:
+        raise MailauthError("this is for SQLite; a database server has its own backups")
+    return file

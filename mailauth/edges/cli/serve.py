@@ -10,6 +10,8 @@ from mailauth.edges.cli.context import Context, pass_context, reports_errors
 if TYPE_CHECKING:
     from mailauth.edges.process import Part
 
+INSPECTED_FOR_S = 1.0
+"""How long the start waits for damage in the database to be found; after that it is looked for beside serving."""
 PARTS = ("auth", "portal", "worker")
 """Every part, in the order in which they start."""
 
@@ -34,7 +36,7 @@ def serve(context: Context, part: str | None) -> None:
 
     configuration = context.configuration()
     log_lines.set_up(configuration.log.level)
-    with context.installation() as installation:
+    with context.installation(INSPECTED_FOR_S) as installation:
         cutover = installation.policy.cutover.moment.isoformat()
         fields = {"version": __version__, "cutover": cutover, "config": context.config_path, "part": part}
         logging.getLogger(__name__).info("starting", extra={log_lines.FIELDS: fields})

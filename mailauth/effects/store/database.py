@@ -3,16 +3,18 @@
 Each thread of a small pool holds one connection, because checking one out for every login costs more than the
 query. A transaction that writes takes the write lock when it begins: SQLite refuses a reader that turns into a
 writer at once, whatever its busy timeout. Errors of the database come out as StoreUnavailable, after which
-the thread's connection is replaced; nothing of the transaction is in force then.
+the thread's connection is replaced; nothing of the transaction is in force then. A file that proves damaged is neither
+read nor written to from then on.
 
 Must not decide anything, and must not be used from the event loop's thread except through `run`.
 """
 
+import contextlib
 import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
@@ -23,9 +25,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from mailauth.effects.pools import BoundedPool
+from mailauth.effects.store.soundness import Inspection, is_damage, take_turn
+from mailauth.effects.store.write_ahead_log import Marks, require_own
 from mailauth.vocabulary.errors import Overloaded, StoreUnavailable
 
 T = TypeVar("T")
+_FileId = tuple[int, int] | None
 
 THREADS = 4
 READERS = 2
@@ -51,6 +56,10 @@ class Database:
         self._threads = BoundedPool(threads, max_waiting, "database jobs")
         # Apart, because what writes may hold all the other threads while it waits for the lock.
         self._readers = BoundedPool(READERS, max_waiting, "database look-ups")
+        self._sqlite_file = file_of(self.url)
+        self._marks = None if self._sqlite_file is None else Marks(self._sqlite_file)
+        self._damaged: tuple[_FileId, str] | None = None
+        self._looked_at: _FileId = None
         # SQLite has one writer; waiting for it here is fair, its own busy handler sleeps and guesses.
         self._write_lock = threading.Lock() if self.is_sqlite else nullcontext()
 
@@ -83,6 +92,30 @@ class Database:
         with self._write_lock, self._transaction(writes=True, durable=durable) as connection:
             yield connection
 
+    def inspect(self, patience_s: float) -> Inspection | None:
+        """Begin to look for damage, unless another process does; let it go on after the patience is at an end.
+
+        What is found then condemns the file. Raises StoreUnavailable for what is found before.
+        """
+        if self._sqlite_file is None:
+            return None
+        turn = take_turn(self._sqlite_file)
+        if turn is None:
+            return None
+        inspection = Inspection(self._sqlite_file, lambda found: self.condemn(found) if found else None, turn)
+        if found := inspection.wait(patience_s):
+            raise StoreUnavailable(f"database {self.url.render_as_string()}: {damage_words(found)}")
+        return inspection
+
+    def condemn(self, findings: Sequence[str]) -> None:
+        """Neither read nor write this file any more: it is damaged. What takes its place is used again."""
+        with contextlib.suppress(StoreUnavailable):
+            file = _file_now(self.url)
+            if self._damaged is None or self._damaged[0] != file:
+                words = "; ".join(findings)
+                self._damaged = file, words
+                log.error("the database is damaged, nothing is written to it any more: %s", words)
+
     def later(self, job: Callable[[], object]) -> None:
         """Have a job done soon that nobody waits for; it is done before `close` returns. Its failure is logged."""
 
@@ -112,22 +145,32 @@ class Database:
             connection.info[_WRITES] = writes
             connection.info[_DURABLE] = durable
             with connection.begin():
+                mark = self._marks.begin(connection) if writes and self._marks is not None else b""
                 yield connection
+            if writes and self._marks is not None:
+                self._marks.committed(mark)
         except IntegrityError:
             raise  # a name that is taken: the use case knows what that means
         except (DBAPIError, sqlite3.Error, SQLAlchemyError) as error:
             self._drop()
+            if is_damage(getattr(error, "orig", error)):
+                self.condemn([_cause(error)])
             raise StoreUnavailable(f"database {self.url.render_as_string()}: {_cause(error)}") from error
 
     def _connection(self) -> Connection:
         held: Connection | None = getattr(self._held, "connection", None)
         file = _file_now(self.url)
+        if self._damaged is not None and self._damaged[0] == file:
+            raise StoreUnavailable(f"database {self.url.render_as_string()}: {damage_words([self._damaged[1]])}")
         if held is not None and held.info.get(_FILE) != file:
             # A restored backup, or no file at all. SQLite would go on with the deleted one, so that a code
             # spent there would be unspent after the next restart.
             self._drop()
             held = None
         if held is None or held.closed or held.invalidated:
+            if self._sqlite_file is not None and self._looked_at != file:
+                require_own(self._sqlite_file)
+                self._looked_at = file
             held = self.engine.connect()
             held.info[_FILE] = file
             self._held.connection = held
@@ -145,6 +188,14 @@ class Database:
                 held.close()
             except SQLAlchemyError:
                 pass  # it was broken already, which is why it is dropped
+
+
+def damage_words(findings: Sequence[str]) -> str:
+    """Return the sentence about a damaged database."""
+    return (
+        f"is damaged ({'; '.join(findings)}); nothing is written to it. Stop mailauth, restore the last backup with "
+        "`mailauth db restore FILE`, which keeps the damaged file, and start it again"
+    )
 
 
 def file_of(url: str | URL) -> Path | None:
@@ -170,7 +221,7 @@ def create_file(url: str) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def _file_now(url: URL) -> tuple[int, int] | None:
+def _file_now(url: URL) -> _FileId:
     """Return which file is under a SQLite database's path now. Raises StoreUnavailable where there is none.
 
     SQLite itself would make an empty one, readable by everybody.

@@ -383,6 +383,7 @@ def test_db_check_and_upgrade_tell_the_revision(mailauth: CommandLine) -> None:
         "needed": schema.HEAD,
         "differences": [],
         "mistakes": [],
+        "damage": [],
     }
     assert f"revision {schema.HEAD} already" in mailauth.run("db", "upgrade").stdout
 

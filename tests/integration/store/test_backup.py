@@ -1,0 +1,337 @@
+"""BAK1: a backup is one sound state, whoever writes meanwhile; what does not belong together is not mixed."""
+
+import os
+import shutil
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mailauth.effects.store import accounts, backup, schema, soundness, write_ahead_log
+from mailauth.effects.store import database as databases
+from mailauth.effects.store.backup import CannotBackUp, CannotRestore
+from mailauth.effects.store.database import Database
+from mailauth.vocabulary.errors import StoreUnavailable
+from mailauth.vocabulary.model import AccountName
+
+NOW = datetime(2025, 6, 1, tzinfo=UTC)
+HASH = "x" * 400
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "var").mkdir()
+    file = tmp_path / "var" / "mailauth.db"
+    databases.create_file(f"sqlite:///{file}")
+    database = Database(f"sqlite:///{file}")
+    schema.upgrade(database)
+    database.close()
+    return file
+
+
+@pytest.fixture
+def database(file: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{file}")
+    yield database
+    database.close()
+
+
+def add(database: Database, *numbers: int) -> None:
+    with database.writing() as connection:
+        for number in numbers:
+            accounts.add(connection, AccountName(f"a{number:05}@mailitwize.be"), HASH, NOW)
+
+
+def names(file: Path) -> list[str]:
+    database = Database(f"sqlite:///{file}")
+    try:
+        with database.reading() as connection:
+            return [summary.name for summary in accounts.summaries(connection)]
+    finally:
+        database.close()
+
+
+def crashed(database: Database, file: Path, to: Path) -> Path:
+    """Copy a database and its log as a power cut leaves them, and return where the copy is."""
+    to.mkdir()
+    for name in (file.name, f"{file.name}-wal"):
+        shutil.copyfile(file.with_name(name), to / name)
+    return to / file.name
+
+
+def damage(file: Path) -> None:
+    """Overwrite pages in the middle, as a disk does."""
+    with file.open("r+b") as raw:
+        raw.seek(4096 * 5)
+        raw.write(os.urandom(4096 * (file.stat().st_size // 4096 - 8)))
+
+
+def test_backup_while_others_write_is_one_state_in_one_private_file(
+    database: Database, file: Path, tmp_path: Path
+) -> None:
+    """A copy with `cp` lacks what is only in the log, or is torn."""
+    add(database, *range(50))
+    is_over = threading.Event()
+
+    def write() -> None:
+        number = 50
+        while not is_over.is_set():
+            add(database, *range(number, number + 5))  # five at a time: never some of them
+            number += 5
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        counts = []
+        for number in range(5):
+            copy = tmp_path / f"copy{number}.db"
+            assert backup.back_up(file, copy) == copy.stat().st_size
+            counts.append(len(names(copy)))
+    finally:
+        is_over.set()
+        writer.join()
+    assert all(count % 5 == 0 for count in counts)
+    assert counts == sorted(counts)
+    assert counts[0] >= 50
+    assert stat.S_IMODE((tmp_path / "copy0.db").stat().st_mode) == 0o600
+    assert {path.name for path in tmp_path.iterdir()} == {"var", *(f"copy{number}.db" for number in range(5))}
+
+
+def test_backup_replaces_nothing_unless_told_to_and_never_the_database(
+    database: Database, file: Path, tmp_path: Path
+) -> None:
+    add(database, 1)
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(b"something")
+    with pytest.raises(CannotBackUp, match="exists; replace it with --force"):
+        backup.back_up(file, copy)
+    assert copy.read_bytes() == b"something"
+    backup.back_up(file, copy, replace=True)
+    assert len(names(copy)) == 1
+    (tmp_path / "link.db").symlink_to(file)
+    for target in (file, tmp_path / "link.db"):
+        with pytest.raises(CannotBackUp, match="is the database itself"):
+            backup.back_up(file, target, replace=True)
+    with pytest.raises(CannotBackUp, match="No such file"):
+        backup.back_up(file, tmp_path / "nowhere" / "copy.db")
+
+
+def test_damaged_database_does_not_replace_a_good_backup(database: Database, file: Path, tmp_path: Path) -> None:
+    add(database, *range(300))
+    copy = tmp_path / "copy.db"
+    backup.back_up(file, copy)
+    good = copy.read_bytes()
+    database.close()
+    damage(file)
+    with pytest.raises(CannotBackUp, match=r"damaged|malformed"):
+        backup.back_up(file, copy, replace=True)
+    assert copy.read_bytes() == good
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "var"]
+
+
+def restore(file: Path, source: Path) -> None:
+    with backup.in_place_of(file, source):
+        pass
+
+
+def test_restore_puts_a_backup_in_place_and_keeps_what_was_there_with_its_log(
+    database: Database, file: Path, tmp_path: Path
+) -> None:
+    add(database, 1)
+    backup.back_up(file, tmp_path / "copy.db")
+    add(database, 2)
+    place = crashed(database, file, tmp_path / "crashed")
+    restore(place, tmp_path / "copy.db")
+    assert names(place) == ["a00001@mailitwize.be"], "the log that was left behind undid the restore"
+    [kept] = backup.aside(place)
+    assert names(kept) == ["a00001@mailitwize.be", "a00002@mailitwize.be"], "its log is lost"
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    assert names(tmp_path / "copy.db") == ["a00001@mailitwize.be"]
+
+
+def test_restore_works_where_the_database_is_damaged_or_gone(database: Database, file: Path, tmp_path: Path) -> None:
+    add(database, *range(300))
+    backup.back_up(file, tmp_path / "copy.db")
+    database.close()
+    damage(file)
+    restore(file, tmp_path / "copy.db")
+    assert len(names(file)) == 300
+    file.unlink()
+    restore(file, tmp_path / "copy.db")
+    assert len(names(file)) == 300
+
+
+def test_restore_is_refused_while_anybody_has_the_database_open(
+    database: Database, file: Path, tmp_path: Path
+) -> None:
+    """Another process's locks: those of one's own never stand in one's way (fcntl(2))."""
+    import subprocess
+    import sys
+
+    add(database, 1)
+    backup.back_up(file, tmp_path / "copy.db")
+    script = (
+        "import sys; from pathlib import Path; from mailauth.effects.store import backup\n"
+        "with backup.in_place_of(Path(sys.argv[1]), Path(sys.argv[2])): pass"
+    )
+    add(database, 2)
+    words = [sys.executable, "-c", script, str(file), str(tmp_path / "copy.db")]
+    refused = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert "is in use; nothing was changed" in refused.stderr
+    add(database, 3)
+    database.close()
+    assert len(names(file)) == 3
+    assert subprocess.run(words, capture_output=True, text=True, check=False, timeout=60).returncode == 0
+    assert len(names(file)) == 1
+
+
+def test_damaged_backup_is_not_put_in_place(database: Database, file: Path, tmp_path: Path) -> None:
+    add(database, *range(300))
+    copy = tmp_path / "copy.db"
+    backup.back_up(file, copy)
+    database.close()
+    damage(copy)
+    for source in (copy, tmp_path / "missing.db"):
+        with pytest.raises(CannotRestore, match=r"damaged|malformed|No such file"):
+            restore(file, source)
+    (tmp_path / "text").write_text("this is no database at all" * 200)
+    with pytest.raises(CannotRestore, match="not a database"):
+        restore(file, tmp_path / "text")
+    assert len(names(file)) == 300
+    assert backup.aside(file) == ()
+    assert sorted(path.name for path in file.parent.iterdir()) == ["mailauth.db"]
+
+
+def test_log_that_was_left_behind_is_noticed_and_nothing_is_changed(
+    database: Database, file: Path, tmp_path: Path
+) -> None:
+    """Whichever way the file was replaced: by `cp`, by a backup, by an older copy; SQLite would apply the log."""
+    add(database, *range(20))
+    backup.back_up(file, tmp_path / "backup.db")
+    with database.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM account")
+    database.close()  # all that the log had is in the file now
+    shutil.copyfile(file, tmp_path / "copied.db")
+    for _ in range(3):
+        again = Database(f"sqlite:///{file}")
+        add(again, 7)
+        with again.writing() as connection:
+            connection.exec_driver_sql("DELETE FROM account")
+        again.close()
+    last = Database(f"sqlite:///{file}")
+    add(last, *range(100, 140))
+    for number, older in enumerate((tmp_path / "backup.db", tmp_path / "copied.db")):
+        place = crashed(last, file, tmp_path / f"crashed{number}")
+        assert len(names(shutil.copytree(place.parent, tmp_path / f"whole{number}") / place.name)) == 40
+        shutil.copyfile(older, place)
+        before = {path.name: path.read_bytes() for path in place.parent.iterdir()}
+        with pytest.raises(StoreUnavailable, match=r"is not that of .*it was left there when the file was replaced"):
+            names(place)
+        with pytest.raises(StoreUnavailable, match="left there"):
+            soundness.findings(place)
+        with pytest.raises(StoreUnavailable, match="left there"):
+            backup.back_up(place, tmp_path / "never.db")
+        assert {path.name: path.read_bytes() for path in place.parent.iterdir()} == before
+    last.close()
+
+
+def test_log_of_ones_own_is_taken_after_every_crash(database: Database, file: Path, tmp_path: Path) -> None:
+    """Also where part of it is in the file already, a new log has begun, or others write meanwhile."""
+    other = Database(f"sqlite:///{file}")
+    checkpoint = sqlite3.connect(file, isolation_level=None)
+    for number in range(40):
+        add(database if number % 3 else other, number)
+        if number % 7 == 0:
+            checkpoint.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        if number % 11 == 0:
+            checkpoint.execute("PRAGMA wal_checkpoint(RESTART)")
+        write_ahead_log.require_own(file)
+        place = crashed(database, file, tmp_path / f"crashed{number}")
+        assert len(names(place)) == number + 1
+    checkpoint.close()
+    other.close()
+
+
+def test_log_that_a_power_cut_tore_is_taken_as_far_as_it_goes(database: Database, file: Path, tmp_path: Path) -> None:
+    add(database, *range(100))
+    place = crashed(database, file, tmp_path / "crashed")
+    log = write_ahead_log.log_of(place)
+    whole = log.read_bytes()
+    for kept in (0, 10, 32, 40, 60, 500, 4096, len(whole) // 2, len(whole) - 1):
+        for rest in (b"", bytes(len(whole) - kept)):
+            log.write_bytes(whole[:kept] + rest)
+            write_ahead_log.require_own(place)
+
+
+def test_damage_is_found_and_told_in_time(database: Database, file: Path) -> None:
+    add(database, *range(300))
+    assert soundness.findings(file) == ()
+    told: list[tuple[str, ...]] = []
+    sound = soundness.Inspection(file, told.append)
+    assert sound.wait(60) == ()
+    sound.stop()
+    database.close()
+    damage(file)
+    found = soundness.findings(file)
+    assert found
+    assert soundness.Inspection(file, told.append).wait(60) == found
+    assert told == [(), found]
+
+
+def test_inspection_that_nobody_waits_for_goes_on_and_tells_what_it_found(database: Database, file: Path) -> None:
+    add(database, *range(300))
+    may_end, has_ended = threading.Event(), threading.Event()
+
+    def ended(_found: tuple[str, ...]) -> None:
+        assert may_end.wait(60)
+        has_ended.set()
+
+    inspection = soundness.Inspection(file, ended)
+    assert inspection.wait(0.01) is None
+    may_end.set()
+    assert has_ended.wait(60)
+    assert inspection.wait(60) == ()
+
+
+def test_database_that_proves_damaged_is_not_written_to_any_more(file: Path) -> None:
+    database = Database(f"sqlite:///{file}")
+    add(database, *range(300))
+    database.condemn(["page 7 is amiss"])
+    before = file.read_bytes()
+    for use in (database.writing, database.reading):
+        with pytest.raises(StoreUnavailable, match=r"is damaged .page 7 is amiss.*mailauth db restore"), use():
+            pass
+    assert file.read_bytes() == before
+    database.close()
+
+
+def test_damage_that_sqlite_comes_across_by_itself_ends_all_writing(file: Path) -> None:
+    database = Database(f"sqlite:///{file}")
+    add(database, *range(300))
+    database.close()
+    damage(file)
+    database = Database(f"sqlite:///{file}")
+    with pytest.raises(StoreUnavailable), database.reading() as connection:
+        accounts.summaries(connection)
+    before = file.read_bytes()
+    with pytest.raises(StoreUnavailable, match="is damaged"):
+        add(database, 1000)
+    assert file.read_bytes() == before
+    database.close()
+
+
+def test_file_in_place_of_a_damaged_one_is_used_at_once(database: Database, file: Path, tmp_path: Path) -> None:
+    add(database, 1)
+    backup.back_up(file, tmp_path / "copy.db")
+    database.condemn(["page 7 is amiss"])
+    shutil.copyfile(tmp_path / "copy.db", tmp_path / "new.db")
+    for name in ("-wal", "-shm"):
+        Path(f"{file}{name}").unlink(missing_ok=True)
+    (tmp_path / "new.db").rename(file)
+    add(database, 2)
+    with database.reading() as connection:
+        assert len(accounts.summaries(connection)) == 2
