@@ -16,6 +16,8 @@ _log = logging.getLogger(__name__)
 
 POLL_S = 1.0
 """How soon a mail leaves that was queued by another process."""
+AFTER_A_SURPRISE_S = 30.0
+"""How long nothing is done after what nobody foresaw, for it is likely to be there still."""
 PURGE_EVERY_S = 3600.0
 
 
@@ -27,7 +29,7 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     purge_at = loop.time()
     while not stop.is_set():
-        done = 0
+        done, wait_s = 0, POLL_S
         try:
             done = (await installation.delivery.run_once(stop)).total
             if loop.time() >= purge_at:
@@ -38,7 +40,7 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
         except Exception:
             # Whatever it is, logins are answered by this very process, and go on.
             _log.exception("mails wait")
-            done = 0
+            done, wait_s = 0, AFTER_A_SURPRISE_S
         if not done:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), POLL_S)
+                await asyncio.wait_for(stop.wait(), wait_s)
