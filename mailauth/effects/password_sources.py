@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pam
 
+from mailauth.core.opaque import forms
 from mailauth.core.pam_users import PamUsers
 from mailauth.effects.passwords import HashPool, PasswordHasher
 from mailauth.vocabulary.errors import SourceUnavailable
@@ -43,7 +44,7 @@ class PasswordSource(Protocol):
 
 
 class OwnTable:
-    """Mailauth's own hashes; exactly one is computed for each check, for unknown accounts too."""
+    """Mailauth's own hashes; exactly one is computed for each form of a password, for unknown accounts too."""
 
     def __init__(self, hasher: PasswordHasher, pool: HashPool) -> None:
         self.hasher = hasher
@@ -52,7 +53,11 @@ class OwnTable:
     async def is_right(self, name: AccountName, account: Account | None, password: bytes) -> bool:
         """Compare with the stored hash. Raises HashUnreadable, Overloaded."""
         stored = None if account is None else account.password_hash
-        return await self.pool.run(lambda: self.hasher.verify(stored, password))
+        return await self.pool.run(lambda: self._matches(stored, password))
+
+    def _matches(self, stored: str | None, password: bytes) -> bool:
+        found = [self.hasher.verify(stored, form) for form in forms(password)]  # each, whichever is right
+        return any(found)
 
     def close(self) -> None:
         """Let running checks end."""

@@ -22,7 +22,7 @@ from tests.world import World
 async def main(directory, logins):
     world = World(directory, 'password.source="pam"', 'password.pam_service="' + sys.argv[3] + '"', *sys.argv[4:])
     with world.installation.database.writing() as connection:  # past the check that `account add` makes
-        for name in ("anna@mailitwize.be", "carol@mailitwize.be", "anna@tenant2.example"):
+        for name in ("anna@mailitwize.be", "carol@mailitwize.be", "zoe@mailitwize.be", "anna@tenant2.example"):
             accounts.add(connection, name, None, world.clock())
     world.installation.accounts.add_alias("anna", "info")
     import base64
@@ -50,6 +50,7 @@ def matrix_module() -> Path:
 
 
 PAM_USERS = ("anna", "carol", "info", "anna@tenant2.example", "carol@mailitwize.be")
+COMPOSED, DECOMPOSED = "p\u00e4ssword", "pa\u0308ssword"
 LOCAL_PART = 'password.pam_local_part_domains=["MailITWize.be"]'
 
 
@@ -60,7 +61,7 @@ def verdicts(
     services.mkdir(exist_ok=True)
     (tmp_path / "world").mkdir()
     users = tmp_path / "users"
-    users.write_text("".join(f"{user}:{user}'s password:mail\n" for user in PAM_USERS))
+    users.write_text("".join(f"{user}:{user}'s password:mail\n" for user in PAM_USERS) + f"zoe:{DECOMPOSED}:mail\n")
     matrix = f"{matrix_module()} passdb={users}"
     (services / "mail").write_text(f"auth required {matrix}\naccount required {matrix}\n")
     (services / "broken").write_text("auth required /nonexistent/pam_missing.so\naccount required pam_permit.so\n")
@@ -159,4 +160,13 @@ def test_accounts_that_are_one_pam_user_are_both_refused_while_they_are(tmp_path
         ["Unavailable", "source-unavailable"],
         ["Unavailable", "source-unavailable"],
         ["Denied", "password-wrong"],
+    ]
+
+
+def test_pam_gets_the_bytes_that_were_sent(tmp_path: Path) -> None:
+    """NAME3: only hashes that are ours are compared in a second form; a directory counts what it refuses."""
+    logins = [("zoe", COMPOSED), ("zoe", DECOMPOSED)]
+    assert verdicts(tmp_path, "mail", logins, 'cutover.date="2030-01-01T00:00Z"') == [
+        ["Denied", "password-wrong"],
+        ["Granted", "before-cutover"],
     ]
