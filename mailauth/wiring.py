@@ -108,7 +108,9 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
     notices = Notices(ring, configuration.mail.sender, provider.language)
     pam_users = configuration.password.pam_users()
     links = MailedLinks(ring)
-    accounts = Accounts(database, hasher, notices, links, pam_users, domain, clock)
+    accounts = Accounts(
+        database, hasher, notices, links, pam_users, configuration.password.min_characters, domain, clock
+    )
     password_source: PasswordSource = OwnTable(hasher, HashPool())
     if configuration.password.source == "pam":
         password_source = Pam(configuration.password.pam_service, pam_users, accounts.sharing_pam_user)

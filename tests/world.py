@@ -27,6 +27,9 @@ CUTOVER = datetime(2025, 5, 4, 22, 0, tzinfo=UTC)
 """2025-05-05T00:00 in Brussels."""
 CHEAP_HASHES = ("password.argon2.time_cost=1", "password.argon2.memory_kib=64")
 
+SHORT_PASSWORDS = ("password.min_characters=1",)
+"""What tests call people's passwords is short; the floor has tests of its own."""
+
 UNLIMITED = tuple(
     f"limits.{kind}_burst=1000000" for kind in ("source", "site", "account_and_source", "account", "code", "repeat")
 )
@@ -88,6 +91,7 @@ def _configuration_text(settings: tuple[str, ...]) -> str:
         f"keys.file={_SOMEWHERE}/mailauth.key",
         f'server.socket=[{{path="{_SOMEWHERE}/auth.sock"}}]',
         *CHEAP_HASHES,
+        *SHORT_PASSWORDS,
         *UNLIMITED,
         *FORGETFUL,
         *settings,

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from mailauth.core import app_password, names, splitter
+from mailauth.core import names, new_password
 from mailauth.core.clock import Clock
 from mailauth.core.pam_users import PamUsers
 from mailauth.effects.passwords import PasswordHasher
@@ -21,9 +21,6 @@ from mailauth.vocabulary.model import Account, AccountName, Exemption
 from mailauth.vocabulary.notices import ADMINISTRATOR, NoticeKind
 from mailauth.vocabulary.secret import Secret
 
-MAX_PASSWORD_BYTES = 256
-"""Leaves room in 512 bytes for an appended recovery code, and in Dovecot's checkpassword for the name."""
-
 
 def find(connection: Connection, name: str, default_domain: str) -> Account:
     """Return the account that an administrator names, by any of its names. Raises AccountUnknown, InvalidName."""
@@ -32,18 +29,6 @@ def find(connection: Connection, name: str, default_domain: str) -> Account:
     if found is None:
         raise AccountUnknown(f"there is no account {canonical}; see: mailauth account list")
     return found
-
-
-def checked_password(password: Secret) -> bytes:
-    """Return a password that may be set. Raises InvalidValue with what is wrong with it, not with the password."""
-    value = password.reveal()
-    if not splitter.is_presentable(value):
-        raise InvalidValue("a password has at least one character and no control characters (nor a line break)")
-    if len(value) > MAX_PASSWORD_BYTES:
-        raise InvalidValue(f"a password has at most {MAX_PASSWORD_BYTES} bytes")
-    if app_password.recognise(value) is not None:
-        raise InvalidValue("this has the form of an app password, and would be taken for one at every login")
-    return value
 
 
 class Accounts:
@@ -56,6 +41,7 @@ class Accounts:
         notices: Notices,
         links: MailedLinks,
         pam_users: PamUsers,
+        min_characters: int,
         default_domain: str,
         clock: Clock,
     ) -> None:
@@ -64,6 +50,7 @@ class Accounts:
         self._notices = notices
         self._links = links
         self._pam_users = pam_users
+        self._min_characters = min_characters
         self._default_domain = default_domain
         self._clock = clock
 
@@ -72,8 +59,8 @@ class Accounts:
 
         Raises AccountExists, InvalidName, InvalidValue.
         """
-        canonical = names.canonicalise(name, self._default_domain)
-        password_hash = None if password is None else self._hasher.hash(checked_password(password))
+        canonical = new_password.require_no_scheme(names.canonicalise(name, self._default_domain))
+        password_hash = None if password is None else self._hash(password)
         try:
             with self._database.writing() as connection:
                 if accounts.exists(connection, canonical):
@@ -100,7 +87,7 @@ class Accounts:
 
     def set_password(self, name: str, password: Secret, *, revoke_app_passwords: bool) -> tuple[AccountName, int]:
         """Replace a password; app passwords live on unless said otherwise. Return the name and how many went."""
-        password_hash, now = self._hasher.hash(checked_password(password)), self._clock()
+        password_hash, now = self._hash(password), self._clock()
         with self._database.writing() as connection:
             account = find(connection, name, self._default_domain)
             accounts.set_password(connection, account.id, password_hash)
@@ -135,7 +122,7 @@ class Accounts:
 
     def add_alias(self, name: str, alias: str) -> tuple[AccountName, AccountName]:
         """Give an account another name. Raises AccountExists where that name is in use."""
-        other = names.canonicalise(alias, self._default_domain)
+        other = new_password.require_no_scheme(names.canonicalise(alias, self._default_domain))
         try:
             with self._database.writing() as connection:
                 account = find(connection, name, self._default_domain)
@@ -209,3 +196,6 @@ class Accounts:
         """Return every exemption."""
         with self._database.reading() as connection:
             return accounts.exemptions(connection)
+
+    def _hash(self, password: Secret) -> str:
+        return self._hasher.hash(new_password.prepared(password.reveal(), self._min_characters))

@@ -7,9 +7,7 @@ import argon2
 import pytest
 
 from mailauth.effects.passwords import SCHEME, PasswordHasher
-from mailauth.usecases.accounts import MAX_PASSWORD_BYTES, checked_password
-from mailauth.vocabulary.errors import HashUnreadable, InvalidValue
-from mailauth.vocabulary.secret import Secret
+from mailauth.vocabulary.errors import HashUnreadable
 from tests.cases import case
 
 HASHER = PasswordHasher(time_cost=1, memory_kib=64, parallelism=1)
@@ -53,7 +51,8 @@ def test_case_and_spaces_of_a_password_count() -> None:
         assert not HASHER.verify(stored, other)
 
 
-def test_composed_and_decomposed_letters_are_different_passwords() -> None:
+def test_composed_and_decomposed_letters_are_different_bytes_to_a_hash() -> None:
+    """What makes them one password is core.opaque."""
     stored = HASHER.hash("é".encode())
     assert not HASHER.verify(stored, "e\u0301".encode())
 
@@ -133,29 +132,3 @@ def test_damaged_hash_is_unreadable_and_not_wrong() -> None:
     ):
         with case(damaged), pytest.raises(HashUnreadable, match="damaged"):
             HASHER.verify(SCHEME + damaged, b"x")
-
-
-def test_password_that_may_be_set_is_taken_as_it_is() -> None:
-    """PW1: 64 characters and more."""
-    for password in [password for password in CORPUS if len(password) <= 256]:
-        with case(password):
-            assert checked_password(Secret(password)) == password
-
-
-@pytest.mark.parametrize("password", [b"", b"a\x00b", b"line\n", b"tab\t", b"\x7f", b"\x1b[A"])
-def test_empty_passwords_and_control_characters_are_refused(password: bytes) -> None:
-    """PW2."""
-    with pytest.raises(InvalidValue, match="control characters"):
-        checked_password(Secret(password))
-
-
-def test_password_of_more_than_256_bytes_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="at most 256 bytes"):
-        checked_password(Secret(b"x" * (MAX_PASSWORD_BYTES + 1)))
-
-
-def test_password_in_the_form_of_an_app_password_is_refused() -> None:
-    """It would be taken for one at every login."""
-    with pytest.raises(InvalidValue, match="form of an app password") as refused:
-        checked_password(Secret(b"aaasea2eawdaqcajbifs25eq"))
-    assert "aaasea" not in str(refused.value)

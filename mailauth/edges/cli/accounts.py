@@ -2,6 +2,7 @@
 
 import click
 
+from mailauth.core import new_password
 from mailauth.edges.cli.context import (
     Context,
     json_option,
@@ -13,6 +14,7 @@ from mailauth.edges.cli.context import (
     spoken,
 )
 from mailauth.vocabulary.errors import InvalidValue
+from mailauth.vocabulary.secret import Secret
 
 
 @click.group()
@@ -34,6 +36,7 @@ def add(context: Context, account_name: str, as_json: bool) -> None:
     password = read_secret(f"Password of {account_name}", confirm=True) if is_ours else None
     with context.installation() as installation:
         name = installation.accounts.add(account_name, password)
+    _warn_of(password, name)
     if as_json:
         print_json({"account": name})
     else:
@@ -124,6 +127,7 @@ def password_(context: Context, account_name: str, revoke_app_passwords: bool) -
         name, revoked = installation.accounts.set_password(
             account_name, password, revoke_app_passwords=revoke_app_passwords
         )
+    _warn_of(password, name)
     click.echo(f"changed the password of {name}" + (f"; revoked {revoked} app passwords" if revoked else ""))
 
 
@@ -168,3 +172,8 @@ def alias(context: Context, account_name: str, aliases: tuple[str, ...], is_remo
         print_json({"account": canonical, "aliases": found})
     else:
         click.echo(f"{canonical}: {' '.join(found) or 'no aliases'}")
+
+
+def _warn_of(password: Secret | None, name: str) -> None:
+    if password is not None and new_password.is_common(password.reveal(), name):
+        click.echo("warning: this password is among the first that are guessed; choose another one", err=True)

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from mailauth.core import names
+from mailauth.core.new_password import MIN_CHARACTERS
 from mailauth.core.pam_users import PamUsers
 from mailauth.core.policy import CutOver, parse_cutover
 from mailauth.effects.configuration.limit_sections import LimitsSection, LoginMemorySection
@@ -120,6 +121,15 @@ class Password(Section):
             "With source pam: the domains whose accounts are PAM users by the local part alone, as Unix accounts are "
             "(anna@hoster.example is anna). PAM is asked about every other account by its full name. No two accounts "
             "may be the same PAM user."
+        ),
+    )
+    min_characters: int = Field(
+        MIN_CHARACTERS,
+        ge=1,
+        le=64,
+        description=(
+            "How many characters a new password must have at least (NIST SP 800-63B: 8 beside a second factor, "
+            "15 without)."
         ),
     )
     argon2: Argon2 = Field(default_factory=Argon2, description="argon2id parameters (RFC 9106).")

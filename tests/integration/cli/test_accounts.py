@@ -290,3 +290,25 @@ def test_config_check_names_accounts_that_are_one_pam_user(make_mailauth: Callab
     said = mailauth.run("config", "check", code=1).stderr
     assert "  password.pam_local_part_domains: anna@hoster.example and anna@other.example are the one PAM user" in said
     assert "bob" not in said
+
+
+def test_new_password_has_a_floor_and_the_commonest_are_warned_of(make_mailauth: Callable[..., CommandLine]) -> None:
+    """PW5."""
+    mailauth = make_mailauth("password.min_characters=8")
+    for words in (("account", "add", "alice"), ("account", "password", "alice")):
+        refused = mailauth.run(*words, stdin="1", code=1)
+        assert "at least 8 characters" in refused.stderr
+        warned = mailauth.run(*words, stdin="Password1")
+        assert warned.stderr.startswith("warning: this password is among the first that are guessed")
+        assert "assword1" not in warned.stderr
+        assert mailauth.run("account", "password", "alice", stdin="Xk3-quellwolke").stderr == ""
+
+
+def test_hash_is_taken_neither_as_a_password_nor_as_a_name(mailauth: CommandLine) -> None:
+    """PW6."""
+    stored = "{SHA512-CRYPT}$6$usesomesillystri$D4IrlXatmP7rx3P3InaxBeoomnAihCKRVQAr/36"
+    assert "No command takes over hashes yet" in mailauth.run("account", "add", "alice", stdin=stored, code=1).stderr
+    mailauth.run("account", "add", "alice", stdin="pw")
+    mailauth.run("account", "password", "alice", stdin=stored.removeprefix("{SHA512-CRYPT}"), code=1)
+    for words in (("account", "add", "{SHA512-CRYPT}"), ("account", "alias", "alice", "{sha512-crypt}@mailitwize.be")):
+        assert "scheme of password hashes" in mailauth.run(*words, stdin="pw", code=1).stderr

@@ -60,8 +60,8 @@ def test_init_makes_all_that_is_needed(empty: CommandLine) -> None:
         assert words in said
     empty.run("config", "check")
     empty.run("db", "check")
-    empty.run("account", "add", "alice", stdin="pw")
-    assert empty.check("alice", "pw")["reason"] == "before-cutover"
+    empty.run("account", "add", "alice", stdin="correct horse")
+    assert empty.check("alice", "correct horse")["reason"] == "before-cutover"
 
 
 def test_init_without_a_date_makes_nothing_and_says_how_to_give_one(empty: CommandLine) -> None:
@@ -93,7 +93,7 @@ def test_init_and_check_say_when_the_date_has_passed(empty: CommandLine, date: s
 
 def test_init_again_keeps_everything(empty: CommandLine) -> None:
     empty.run("init", *settings(empty))
-    empty.run("account", "add", "alice", stdin="pw")
+    empty.run("account", "add", "alice", stdin="correct horse")
     before = snapshot(empty.config.parent.parent)
     said = empty.run("init").stdout
     assert said.count("kept") == 3
@@ -141,7 +141,7 @@ def test_init_goes_on_where_it_stopped(empty: CommandLine) -> None:
     (empty.config.parent / "mailauth.key").unlink()
     said = empty.run("init").stdout
     assert said.count("kept") == 2
-    empty.run("account", "add", "alice", stdin="pw")
+    empty.run("account", "add", "alice", stdin="correct horse")
 
 
 def test_init_with_settings_refuses_to_change_an_existing_file(empty: CommandLine) -> None:
@@ -154,7 +154,7 @@ def test_init_with_settings_refuses_to_change_an_existing_file(empty: CommandLin
 
 def test_init_by_force_replaces_the_file_and_keeps_key_and_database(empty: CommandLine) -> None:
     empty.run("init", *settings(empty))
-    empty.run("account", "add", "alice", stdin="pw")
+    empty.run("account", "add", "alice", stdin="correct horse")
     key = (empty.config.parent / "mailauth.key").read_bytes()
     empty.run("init", "--force", *settings(empty, "provider.name=Other"))
     assert loading.load(empty.config).provider.name == "Other"

@@ -1,0 +1,77 @@
+"""NAME3: a password with accents opens the account however a device types it, at the same work for every account."""
+
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import argon2
+import pytest
+
+from mailauth.effects.store import accounts
+from mailauth.vocabulary.model import Granted, Reason, Verdict
+from mailauth.vocabulary.secret import Secret
+from tests.world import Person, World
+
+COMPOSED, DECOMPOSED = "correct hörse", "correct ho\u0308rse"
+OTHER_SPACE = "correct\u00a0ho\u0308rse"
+
+
+@pytest.fixture
+def hashes() -> Iterator[list[object]]:
+    """Give the list of hashes that were computed to check a password."""
+    counted: list[object] = []
+    real = argon2.PasswordHasher.verify
+
+    def counting(self: argon2.PasswordHasher, encoded: str | bytes, password: str | bytes) -> bool:
+        counted.append(encoded)
+        return real(self, encoded, password)
+
+    with patch.object(argon2.PasswordHasher, "verify", counting):
+        yield counted
+
+
+def reason(verdict: Verdict) -> Reason:
+    return verdict.reason
+
+
+async def test_password_opens_the_account_however_its_accents_are_typed(world: World) -> None:
+    for number, set_as in enumerate((COMPOSED, DECOMPOSED, OTHER_SPACE)):
+        person = world.enrol(f"person{number}", set_as)
+        for steps, typed in ((0, DECOMPOSED), (1, COMPOSED)):
+            assert isinstance(await world.login(person.name, typed + person.code(world.clock(), steps)), Granted)
+        assert reason(await world.login(person.name, OTHER_SPACE)) is Reason.CODE_MISSING
+        assert reason(await world.login(person.name, "correct horse")) is Reason.PASSWORD_WRONG
+        world.installation.accounts.set_password(person.name, Secret(b"another one"), revoke_app_passwords=False)
+        assert reason(await world.login(person.name, typed)) is Reason.PASSWORD_WRONG
+
+
+async def test_hash_of_other_bytes_from_before_is_still_right_by_its_bytes(world: World) -> None:
+    """What was kept as it was typed, on a Mac or in Latin-1, goes on being right as it was typed."""
+    for number, typed in enumerate((DECOMPOSED.encode(), OTHER_SPACE.encode(), "hörse".encode("latin-1"))):
+        person = keep_as_typed(world, world.add(f"person{number}"), typed)
+        assert reason(await world.login(person.name, typed)) is Reason.NOT_ENROLLED
+        assert reason(await world.login(person.name, typed + b"!")) is Reason.PASSWORD_WRONG
+
+
+async def test_two_forms_cost_two_hashes_whoever_is_asked_for(world: World, hashes: list[object]) -> None:
+    """ENU2: the presented string alone decides, right or wrong, enrolled or not, known or not."""
+    enrolled, plain, bytes_of_old = world.enrol("alice", COMPOSED), world.add("carol", COMPOSED), world.add("dora")
+    keep_as_typed(world, bytes_of_old, DECOMPOSED.encode())
+    disabled = world.add("erna", COMPOSED)
+    world.installation.accounts.set_disabled(disabled.name, disabled=True)
+    names = [person.name for person in (enrolled, plain, bytes_of_old, disabled)] + ["nobody@mailitwize.be"]
+    expected = {COMPOSED: 1, "wr\u00f6ng": 1, DECOMPOSED: 2, "wro\u0308ng": 2, "\u200b" + DECOMPOSED: 1, "ascii": 1}
+    for secret, count in expected.items():
+        for name in names:
+            for tail in ("", "000000", "zzzz-2222-zzzz-2222"):
+                hashes.clear()
+                await world.login(name, secret + tail)
+                assert len(hashes) == count, (ascii(secret), name, tail)
+
+
+def keep_as_typed(world: World, person: Person, password: bytes) -> Person:
+    """Store a hash as it was made before passwords had one form."""
+    source = world.installation.password_source
+    account = world.installation.accounts.get(person.name)
+    with world.installation.database.writing() as connection:
+        accounts.set_password(connection, account.id, source.hasher.hash(password))  # type: ignore[attr-defined]
+    return person
