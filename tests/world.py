@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
+import tomlkit
 from sqlalchemy import make_url
 
 from mailauth import wiring
@@ -30,11 +31,30 @@ CHEAP_HASHES = ("password.argon2.time_cost=1", "password.argon2.memory_kib=64")
 SHORT_PASSWORDS = ("password.min_characters=1",)
 """What tests call people's passwords is short; the floor has tests of its own."""
 
+PROVIDER = {
+    "provider.name": "Mail-IT-Wize",
+    "provider.support": "support@mailitwize.be",
+    "provider.url": "https://www.mailitwize.be/2fa",
+    "mail.sender": "support@mailitwize.be",
+    "cutover.date": "2025-05-05T00:00 Europe/Brussels",
+}
+"""What has no default, by its key."""
+
 UNLIMITED = tuple(
     f"limits.{kind}_burst=1000000" for kind in ("source", "site", "account_and_source", "account", "code", "repeat")
 )
 FORGETFUL = ("login_memory.life_s=0",)
 """Worlds neither throttle nor remember unless a test says so: limiter and login memory have tests of their own."""
+
+
+def completed(text: str) -> str:
+    """Return a configuration's text with what has no default, as far as it does not say it; the date is its own."""
+    document = tomlkit.parse(text)
+    for place, value in PROVIDER.items():
+        section, _, key = place.partition(".")
+        if place != "cutover.date" and key not in document.setdefault(section, {}):
+            document[section][key] = value  # type: ignore[index]
+    return tomlkit.dumps(document)
 
 
 class FakeClock:
@@ -96,7 +116,7 @@ def _configuration_text(settings: tuple[str, ...]) -> str:
         *FORGETFUL,
         *settings,
     )
-    return loading.with_settings(describing.first_file("2025-05-05T00:00 Europe/Brussels"), ours, "test")
+    return loading.with_settings(describing.first_file(PROVIDER), ours, "test")
 
 
 @functools.cache

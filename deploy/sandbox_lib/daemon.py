@@ -41,6 +41,7 @@ def settings(ground: Ground, wanted: list[str], with_exim: bool, chosen: dict[st
         "provider.name": "Mail-IT-Wize",
         "provider.support": "support@mailitwize.be",
         "provider.url": "https://www.mailitwize.be/2fa",
+        "mail.sender": "support@mailitwize.be",
         "accounts.default_domain": "mailitwize.be",
         "cutover.date": "2025-05-05T00:00 Europe/Brussels",
         "database.url": f"sqlite:///{ground.at('/var/lib/mailauth/mailauth.db')}",

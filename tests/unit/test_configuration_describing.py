@@ -5,10 +5,8 @@ from collections.abc import Iterator
 
 from mailauth.effects.configuration.describing import describe, first_file
 from mailauth.effects.configuration.loading import parse
-from mailauth.effects.configuration.schema import Configuration
 from tests.cases import case
-
-DATE = "2025-05-05T00:00 Europe/Brussels"
+from tests.world import PROVIDER, completed
 
 
 def keys_of(value: object, place: str = "") -> Iterator[str]:
@@ -23,24 +21,25 @@ def keys_of(value: object, place: str = "") -> Iterator[str]:
 
 
 def test_first_file_means_the_defaults() -> None:
-    from_file = parse(first_file(DATE), "first")
-    assert from_file == Configuration.model_validate({"cutover": {"date": DATE}})
+    from_file = parse(first_file(PROVIDER), "first")
+    date = f'[cutover]\ndate = "{PROVIDER["cutover.date"]}"\n'
+    assert from_file == parse(completed(date), "required alone")
 
 
 def test_first_file_explains_every_key_above_it() -> None:
-    lines = first_file(DATE).splitlines()
+    lines = first_file(PROVIDER).splitlines()
     for number, line in enumerate(lines):
         if line and not line.startswith(("#", "[")) and "[[" not in "".join(lines[max(0, number - 5) : number]):
             assert lines[number - 1].startswith("#"), line
 
 
 def test_first_file_is_readable_on_a_terminal() -> None:
-    assert max(map(len, first_file(DATE).splitlines())) <= 120
+    assert max(map(len, first_file(PROVIDER).splitlines())) <= 120
 
 
 def test_every_key_of_the_schema_is_described() -> None:
     described = {key.place for key in describe()}
-    in_schema = set(keys_of(Configuration.model_validate({"cutover": {"date": DATE}}).model_dump()))
+    in_schema = set(keys_of(parse(first_file(PROVIDER), "first").model_dump()))
     assert in_schema <= described
 
 
@@ -55,13 +54,23 @@ def test_described_key_has_words_and_a_type() -> None:
 
 def test_only_what_has_no_default_is_required() -> None:
     required = {key.place for key in describe() if key.default is None and "[]" not in key.place}
-    assert required == {"cutover.date"}
+    assert required == set(PROVIDER)
+
+
+def test_no_default_names_a_provider() -> None:
+    """A stranger's customers would be shown somebody else's name and link."""
+    for key in describe():
+        with case(key):
+            assert "mailitwize" not in f"{key.default} {key.description}".lower()
+            assert "mail-it-wize" not in f"{key.default} {key.description}".lower()
+    for line in first_file(dict.fromkeys(PROVIDER, "mine")).splitlines():
+        assert "mailitwize" not in line.lower()
 
 
 def test_defaults_are_shown_as_they_would_be_written() -> None:
     by_place = {key.place: key for key in describe()}
     assert by_place["server.deadline_s"].default == "10.0"
-    assert by_place["provider.name"].default == '"Mail-IT-Wize"'
+    assert by_place["provider.name"].default is None
     assert by_place["refusal.imap_code"].type == '"ALERT" | "AUTHENTICATIONFAILED" | "UNAVAILABLE" | ""'
     assert by_place["password.argon2.memory_kib"].type == "whole number"
     assert by_place["server.deadline_s"].type == "number"

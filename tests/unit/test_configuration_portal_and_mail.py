@@ -6,12 +6,13 @@ from mailauth.effects.configuration.loading import parse
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.configuration.values import endpoint
 from mailauth.vocabulary.errors import InvalidConfiguration
+from tests.world import completed
 
 DATE = '[cutover]\ndate = "2025-05-05T00:00 Europe/Brussels"\n'
 
 
 def read(section: str) -> Configuration:
-    return parse(DATE + section, "test.toml")
+    return parse(completed(DATE + section), "test.toml")
 
 
 def mistakes(section: str) -> dict[str, str]:

@@ -6,8 +6,9 @@ from mailauth.effects.configuration.describing import first_file
 from mailauth.effects.configuration.loading import parse, with_settings
 from mailauth.vocabulary.errors import InvalidConfiguration, InvalidValue
 from tests.cases import case
+from tests.world import PROVIDER
 
-FIRST = first_file("2025-05-05T00:00 Europe/Brussels")
+FIRST = first_file(PROVIDER)
 OWN = """\
 # my installation
 [cutover]
@@ -15,6 +16,11 @@ date = "2025-05-05T00:00 Europe/Brussels"  # as announced
 
 [provider]
 name = 'Mail-IT-Wize'   # not shouted
+support = "support@mailitwize.be"
+url = "https://www.mailitwize.be/2fa"
+
+[mail]
+sender = "support@mailitwize.be"
 # the end
 """
 

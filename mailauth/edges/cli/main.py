@@ -29,7 +29,7 @@ _COMMANDS = {
 
 _FIRST_SESSION = """\b
 A first session:
-  mailauth init                           asks from when a second factor is required
+  mailauth init                           asks for your name, addresses and date
   mailauth account add alice@example.org
   mailauth totp enrol alice@example.org
   mailauth totp confirm alice@example.org

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import sys
 import textwrap
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +9,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from mailauth.core.policy import parse_cutover
-from mailauth.edges.cli import database_state
+from mailauth.edges.cli import database_state, first_answers
 from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors
 from mailauth.effects import keyring
 from mailauth.effects.configuration import describing, foreign, loading, outside
@@ -19,9 +17,9 @@ from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
 from mailauth.usecases import key_fingerprints, pam_conflicts
-from mailauth.vocabulary.errors import InvalidConfiguration, InvalidValue, MailauthError, Mistake
+from mailauth.vocabulary.errors import InvalidConfiguration, MailauthError, Mistake
 
-EXAMPLE_DATE = "2030-05-06T00:00 Europe/Brussels"
+EXAMPLE_DATE = describing.required()["cutover.date"]
 FIRST_KEY_ID = "1"
 
 _set_option = click.option(
@@ -47,8 +45,9 @@ _set_option = click.option(
 def init(context: Context, settings: tuple[str, ...], directory: Path | None, force: bool) -> None:
     """Make the configuration file, the key file and the database; say what to do next.
 
-    A new file needs the cut-over: the moment from which a password alone is refused. It is asked for at a terminal;
-    elsewhere give --set 'cutover.date=2030-05-06T00:00 Europe/Brussels'.
+    A new file needs the cut-over, from which a password alone is refused, and what users are shown of you:
+    cutover.date, provider.name, provider.support, provider.url and mail.sender. They are asked for at a terminal;
+    elsewhere give each as --set 'cutover.date=2030-05-06T00:00 Europe/Brussels'.
 
     Key, database and socket are where the configuration says, whichever file that is: by default
     /etc/mailauth/mailauth.key, /var/lib/mailauth/mailauth.db and /run/mailauth/auth.sock. To try it out, use --dir.
@@ -68,7 +67,7 @@ def init(context: Context, settings: tuple[str, ...], directory: Path | None, fo
         click.echo(f"kept     {path}")
         configuration = loading.load(path)
     else:
-        text = loading.with_settings(describing.first_file(_date(settings, path)), settings, str(path))
+        text = loading.with_settings(describing.first_file(first_answers.answers(settings, path)), settings, str(path))
         configuration = loading.parse(text, str(path))
         _make_parent(path)
         loading.replace_file(path, text)
@@ -96,25 +95,6 @@ def _settings_in(directory: Path) -> tuple[str, ...]:
 def _are_in_force(path: Path, settings: tuple[str, ...]) -> bool:
     text = loading.read(path)
     return loading.parse(loading.with_settings(text, settings, str(path)), str(path)) == loading.load(path)
-
-
-def _date(settings: tuple[str, ...], path: Path) -> str:
-    """Return the cut-over of a new file, asked for where no setting holds it: no date suits everybody."""
-    if any(setting.partition("=")[0].strip() in ("cutover", "cutover.date") for setting in settings):
-        return ""
-    if sys.stdin.isatty():
-        question = f"From when is a second factor required? (such as {EXAMPLE_DATE})"
-        return str(click.prompt(question, value_proc=_moment, err=True))
-    problem = f"is missing; give your own moment as: --set 'cutover.date={EXAMPLE_DATE}'"
-    raise InvalidConfiguration(str(path), (Mistake("cutover.date", problem),))
-
-
-def _moment(typed: str) -> str:
-    try:
-        parse_cutover(typed.strip())
-    except InvalidValue as error:
-        raise click.UsageError(str(error)) from error
-    return typed.strip()
 
 
 def _make_parent(path: Path) -> None:
@@ -181,10 +161,12 @@ def _next_steps(path: Path, configuration: Configuration, now: datetime) -> str:
     first = f"From {configuration.cutover.date} a second factor is required."
     if configuration.cutover.cutover().has_passed(now):
         first = _passed_sentence(path, configuration)
-    option = _config_option(path)
+    option, portal = _config_option(path), configuration.portal
     return textwrap.dedent(
         f"""
-        {first} Next:
+        {first}
+        Names without a domain are of {configuration.accounts.default_domain}; mails link to {portal.url};
+        beside app passwords stand {portal.imap} and {portal.smtp}. Next:
           mailauth{option} config check               after each change of {path}
           mailauth{option} account add NAME           password on standard input, or asked for
           mailauth{option} totp enrol NAME            shows a QR code; then: totp confirm NAME

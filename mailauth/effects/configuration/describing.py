@@ -1,7 +1,7 @@
 """The configuration explained: the first file of an installation, and `config describe`. Made from the schema."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, get_args, get_origin
 
 import tomlkit
@@ -27,18 +27,30 @@ def describe() -> tuple[KeyDescription, ...]:
     return tuple(_keys(Configuration, ""))
 
 
-def first_file(cutover_date: str) -> str:
-    """Return a commented file with every key at its default, and the date, which has none."""
+def required() -> dict[str, str]:
+    """Return the keys that have no default, each with an example: nobody else's name, address or date will do."""
+    found = {}
+    for name, table in Configuration.model_fields.items():
+        section = _section_of(table)
+        if section is not None:
+            for key, field in section.model_fields.items():
+                if field.is_required():
+                    found[f"{name}.{key}"] = str((field.examples or [""])[0])
+    return found
+
+
+def first_file(own: Mapping[str, str]) -> str:
+    """Return a commented file with every key at its default, and the values of those that have none."""
     parts = [_comment("The configuration of mailauth. `mailauth config check` finds every mistake in it.")]
     for name, field in Configuration.model_fields.items():
         section = _section_of(field)
         if section is None:
             continue
-        parts.append("\n" + _comment(section.__doc__ or "") + f"[{name}]\n" + _body(section, name, cutover_date))
+        parts.append("\n" + _comment(section.__doc__ or "") + f"[{name}]\n" + _body(section, name, own))
     return "".join(parts)
 
 
-def _body(section: type[Section], place: str, cutover_date: str) -> str:
+def _body(section: type[Section], place: str, own: Mapping[str, str]) -> str:
     plain, nested = [], []
     for name, field in section.model_fields.items():
         comment = _comment(field.description or "")
@@ -46,9 +58,9 @@ def _body(section: type[Section], place: str, cutover_date: str) -> str:
         if inner is not None and _is_list(field):
             nested.append("\n" + comment + "".join(_item(f"{place}.{name}", item) for item in _default(field)))
         elif inner is not None:
-            nested.append("\n" + comment + f"[{place}.{name}]\n" + _body(inner, f"{place}.{name}", cutover_date))
+            nested.append("\n" + comment + f"[{place}.{name}]\n" + _body(inner, f"{place}.{name}", own))
         else:
-            value = cutover_date if field.is_required() else _default(field)
+            value = own.get(f"{place}.{name}", "") if field.is_required() else _default(field)
             plain.append(comment + f"{name} = {_toml(value)}\n")
     return "".join(plain + nested)
 

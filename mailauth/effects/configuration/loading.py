@@ -156,7 +156,7 @@ def _mistake(detail: ErrorDetails) -> Mistake:
 def _words(detail: ErrorDetails) -> str:
     match detail["type"]:
         case "missing":
-            return "is missing"
+            return _missing(".".join(map(str, detail["loc"])))
         case "extra_forbidden":
             return "no such key (`mailauth config describe` lists all)"
         case "value_error":
@@ -176,6 +176,16 @@ def _words(detail: ErrorDetails) -> str:
         case _:
             message = detail["msg"]
             return message[:1].lower() + message[1:]
+
+
+def _missing(place: str) -> str:
+    example = describing.required().get(place)
+    if example is None:
+        return "is missing"
+    return (
+        "is missing, and has no default; give your own, all that are missing at once, by: "
+        f"mailauth config set '{place}={example}'"
+    )
 
 
 def _example(detail: ErrorDetails, otherwise: str) -> str:

@@ -7,10 +7,11 @@ Unknown keys are refused, since a misspelt one would silently not be in force. V
 they can be without touching anything; files, users and databases are looked at by who uses them.
 """
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from mailauth.core import names
 from mailauth.core.new_password import MIN_CHARACTERS
@@ -32,8 +33,9 @@ def _domain(text: str) -> str:
 class Accounts(Section):
     """How account names are read."""
 
-    default_domain: FilledLine = Field(
-        "mailitwize.be", description="The domain of a name that is presented without one."
+    default_domain: Line = Field(
+        "",
+        description="The domain of a name that is presented without one. Empty: the domain of provider.support.",
     )
 
     @field_validator("default_domain")
@@ -49,7 +51,8 @@ class CutOverSection(Section):
         description=(
             "The moment, with its zone: 2025-05-05T00:00 Europe/Brussels, or an ISO 8601 time with an offset. "
             "Required: without it mailauth refuses to start."
-        )
+        ),
+        examples=["2030-05-06T00:00 Europe/Brussels"],
     )
 
     @field_validator("date", mode="before")
@@ -220,7 +223,7 @@ class Log(Section):
 class Configuration(Section):
     """The whole file."""
 
-    provider: Provider = Field(default_factory=Provider)
+    provider: Provider
     accounts: Accounts = Field(default_factory=Accounts)
     cutover: CutOverSection
     database: DatabaseSection = Field(default_factory=DatabaseSection)
@@ -231,5 +234,28 @@ class Configuration(Section):
     refusal: Refusal = Field(default_factory=Refusal)
     server: Server = Field(default_factory=Server)
     portal: Portal = Field(default_factory=Portal)
-    mail: Mail = Field(default_factory=Mail)
+    mail: Mail
     log: Log = Field(default_factory=Log)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _completed(cls, raw: Any) -> Any:
+        """Fill in what follows from the provider's own domain; a missing table is one in which each key is missing."""
+        if not isinstance(raw, Mapping):
+            return raw
+        tables = {name: {} for name, field in cls.model_fields.items() if field.is_required()} | dict(raw)
+        sections = [tables.get(name, {}) for name in ("provider", "accounts", "portal")]
+        if not all(isinstance(section, Mapping) for section in sections):
+            return tables
+        provider, accounts, portal = sections
+        try:
+            domain = _domain(
+                str(accounts.get("default_domain") or str(provider.get("support", "")).rpartition("@")[2])
+            )
+        except ValueError:
+            return tables  # refused for what it would follow from
+        theirs = {"url": f"https://2fa.{domain}", "imap": f"imap.{domain}:993", "smtp": f"smtp.{domain}:465"}
+        return tables | {
+            "accounts": {**accounts, "default_domain": domain},
+            "portal": {**portal, **{key: value for key, value in theirs.items() if portal.get(key, "") == ""}},
+        }

@@ -29,14 +29,14 @@ class Provider(Section):
     """Who the users think they are dealing with."""
 
     name: FilledLine = Field(
-        "Mail-IT-Wize", description="The provider's name: the title of the item in the authenticator app."
+        description="The provider's name: the title of the item in the authenticator app.", examples=["Example Mail"]
     )
     support: FilledLine = Field(
-        "support@mailitwize.be", description="The e-mail address that users write to for help."
+        description="The e-mail address that users write to for help.", examples=["support@example.org"]
     )
     url: FilledLine = Field(
-        "https://www.mailitwize.be/2fa",
-        description="Where a refused login sends people: how to set up, or an app password.",
+        description="The web page that a refused login names: how to set up a second factor, or an app password.",
+        examples=["https://www.example.org/2fa"],
     )
     language: Literal["en", "nl", "fr", "de"] = Field(
         "en", description="The language of refusals, and of pages and mails for who has not chosen one."
@@ -102,9 +102,12 @@ class Refusal(Section):
 class Portal(Section):
     """The web pages on which users set up and manage their second factors (`mailauth serve portal`)."""
 
-    url: FilledLine = Field(
-        "https://2fa.mailitwize.be",
-        description="Its public address, without a path: links in mails begin with it, other names are refused.",
+    url: Line = Field(
+        "",
+        description=(
+            "Its public address, without a path: links in mails begin with it, other names are refused. "
+            "Empty: https://2fa. and accounts.default_domain."
+        ),
     )
     listen: FilledLine = Field(
         "unix:/run/mailauth/portal.sock",
@@ -134,11 +137,19 @@ class Portal(Section):
     colour: str = Field(
         "#1d5b8f", pattern="^#[0-9a-fA-F]{6}$", description="The provider's colour, of buttons and links: #rrggbb."
     )
-    imap: FilledLine = Field(
-        "imap.mailitwize.be:993", description="What users enter for reading mail (TLS), shown beside app passwords."
+    imap: Line = Field(
+        "",
+        description=(
+            "What users enter for reading mail (TLS), shown beside app passwords. "
+            "Empty: imap. and accounts.default_domain, port 993."
+        ),
     )
-    smtp: FilledLine = Field(
-        "smtp.mailitwize.be:465", description="What users enter for sending mail (TLS), shown beside app passwords."
+    smtp: Line = Field(
+        "",
+        description=(
+            "What users enter for sending mail (TLS), shown beside app passwords. "
+            "Empty: smtp. and accounts.default_domain, port 465."
+        ),
     )
     idle_s: int = Field(1200, ge=60, le=86400, description="Seconds without a click after which one is logged out.")
     life_s: int = Field(43200, ge=300, le=604800, description="Seconds after which one is logged out anyway.")
@@ -204,7 +215,8 @@ class Mail(Section):
     """How mails to users leave (`mailauth serve worker`)."""
 
     sender: FilledLine = Field(
-        "support@mailitwize.be", description="From whom they come: an address, shown with the provider's name."
+        description="From whom they come: an address, shown with the provider's name.",
+        examples=["support@example.org"],
     )
     host: FilledLine = Field("127.0.0.1", description="The SMTP server that takes them.")
     port: int = Field(25, ge=1, le=65535, description="Its port.")

@@ -16,7 +16,7 @@ from mailauth.edges.cli.main import cli
 from mailauth.effects.configuration import loading
 from mailauth.effects.store import schema
 from tests.integration.cli.conftest import CommandLine
-from tests.world import FakeClock
+from tests.world import PROVIDER, FakeClock
 
 PAST = "cutover.date=2025-05-05T00:00 Europe/Brussels"
 FUTURE = "cutover.date=2099-05-05T00:00 Europe/Brussels"
@@ -36,6 +36,7 @@ def settings(empty: CommandLine, *more: str) -> list[str]:
         f'server.socket=[{{path="{base}/run/auth.sock"}}]',
         "password.argon2.time_cost=1",
         "password.argon2.memory_kib=64",
+        *(f"{place}={value}" for place, value in PROVIDER.items() if place != "cutover.date"),
         *(more if any(setting.startswith("cutover") for setting in more) else (PAST, *more)),
     )
     return [word for setting in ours for word in ("--set", setting)]
@@ -72,13 +73,39 @@ def test_init_without_a_date_makes_nothing_and_says_how_to_give_one(empty: Comma
     assert list(empty.config.parent.parent.iterdir()) == []
 
 
-def test_init_asks_for_the_date_at_a_terminal(empty: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailauth.edges.cli.setup.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
-    words = settings(empty, "cutover.date=x")[:-2]
-    asked = empty.run("init", *words, stdin="tomorrow\n 2099-05-05T00:00 Europe/Brussels\n")
+def test_init_without_a_provider_makes_nothing_and_says_all_that_is_missing(empty: CommandLine) -> None:
+    """Somebody else's name and link would be shown to customers."""
+    refused = empty.run("init", "--set", FUTURE, code=1).stderr
+    places = ["provider.name", "provider.support", "provider.url", "mail.sender"]
+    assert [line.split(":")[0].strip() for line in refused.splitlines()[1:]] == places
+    assert "--set 'provider.url=https://www.example.org/2fa'" in refused
+    assert list(empty.config.parent.parent.iterdir()) == []
+
+
+def test_init_asks_at_a_terminal_for_what_has_no_default(empty: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("mailauth.edges.cli.first_answers.sys", terminal)
+    words = [
+        word
+        for setting in settings(empty)
+        if setting != "--set" and setting.partition("=")[0] not in PROVIDER
+        for word in ("--set", setting)
+    ]
+    typed = (
+        "Hoster\n" + "no address\n help@hoster.test \n" + "\n" + "tomorrow\n 2099-05-05T00:00 Europe/Brussels\n" + "\n"
+    )
+    asked = empty.run("init", *words, stdin=typed)
     assert "From when is a second factor required?" in asked.stderr
     assert "not a time: 'tomorrow'" in asked.stderr
-    assert loading.load(empty.config).cutover.date == "2099-05-05T00:00 Europe/Brussels"
+    assert "not an e-mail address" in asked.stderr
+    made = loading.load(empty.config)
+    assert made.cutover.date == "2099-05-05T00:00 Europe/Brussels"
+    assert (made.provider.name, made.provider.support) == ("Hoster", "help@hoster.test")
+    assert (made.provider.url, made.mail.sender) == ("https://2fa.hoster.test/help", "help@hoster.test")
+    assert made.accounts.default_domain == "hoster.test"
+    said = " ".join(asked.stdout.split())
+    assert "Names without a domain are of hoster.test; mails link to https://2fa.hoster.test" in said
+    assert "mailitwize" not in empty.config.read_text()
 
 
 @pytest.mark.parametrize("date", [PAST, FUTURE])
@@ -110,7 +137,9 @@ def test_init_in_a_directory_makes_everything_there(
     directory = empty.config.parent / "try it"
     config = empty.config if named else directory / "mailauth.toml"
     before = ["--config", str(config)] if named else []
-    words = [*before, "init", "--dir", str(directory), "--set", FUTURE]
+    provider = [f"{place}={value}" for place, value in PROVIDER.items() if place != "cutover.date"]
+    words = [*before, "init", "--dir", str(directory)]
+    words += [word for setting in (FUTURE, *provider) for word in ("--set", setting)]
     for _ in range(2):  # again, it goes on where it stopped
         made = CliRunner().invoke(cli, words)
         assert made.exit_code == 0, made.output
@@ -218,7 +247,7 @@ def damaged_key(base: Path) -> str:
         (lambda base: f"portal.logo={base}/missing.png", "portal.logo", "No such file"),
         (lambda base: f"portal.logo={base}/mailauth.toml", "portal.logo", ".png or .svg"),
         (
-            lambda base: f'mail={{user="x", password_file="{base}/missing"}}',
+            lambda base: f'mail={{sender="a@b.be", user="x", password_file="{base}/missing"}}',
             "mail.password_file",
             "No such file",
         ),
@@ -265,18 +294,16 @@ def test_config_check_leaves_a_credential_of_systemd_to_systemd(mailauth: Comman
 
 OURS_ALONE = {
     "provider.name": "Other",
-    "provider.support": "help@example.org",
-    "provider.url": "https://www.example.org/2fa",
-    "portal.url": "https://2fa.example.org",
-    "portal.imap": "imap.example.org:993",
-    "portal.smtp": "smtp.example.org:465",
-    "mail.sender": "help@example.org",
+    "provider.support": "help@hoster.nl",
+    "provider.url": "https://www.hoster.nl/2fa",
+    "mail.sender": "help@hoster.nl",
 }
 
 
-def test_each_default_of_another_provider_is_a_warning(mailauth: CommandLine) -> None:
+def test_what_is_still_another_providers_is_a_warning(mailauth: CommandLine) -> None:
+    """Files were written with it, while it was the default."""
     assert mailauth.run("config", "check").stderr == ""
-    mailauth.run("config", "set", "accounts.default_domain=example.org")
+    mailauth.run("config", "set", "accounts.default_domain=hoster.nl")
     left = set(OURS_ALONE)
     for place, value in OURS_ALONE.items():
         said = mailauth.run("config", "check")
@@ -288,9 +315,29 @@ def test_each_default_of_another_provider_is_a_warning(mailauth: CommandLine) ->
     assert mailauth.run("config", "check").stderr == ""
 
 
-def test_init_warns_of_defaults_of_another_provider(empty: CommandLine) -> None:
-    said = empty.run("init", *settings(empty, "accounts.default_domain=example.org")).stderr
-    assert "warning: mail.sender: is still 'support@mailitwize.be', while accounts.default_domain is example" in said
+def test_examples_that_were_copied_are_warnings(mailauth: CommandLine) -> None:
+    mailauth.run("config", "set", "provider.url=https://www.example.org/2fa", "mail.sender=x@shop.example")
+    warned = mailauth.json("config", "check")["warnings"]
+    assert [warning["place"] for warning in warned] == ["provider.url", "mail.sender"]
+    assert "is an example's, 'https://www.example.org/2fa'" in warned[0]["problem"]
+    mailauth.run("config", "set", "provider.url=https://my-example.org/2fa", "mail.sender=x@example-shop.com")
+    assert mailauth.run("config", "check").stderr == ""
+
+
+def test_init_of_the_readme_works_as_it_stands_and_its_examples_are_warnings(empty: CommandLine) -> None:
+    """As is `config check` behind it: a literal copy is never a silent one."""
+    section = (Path(__file__).parents[3] / "README.md").read_text().partition("## Install")[2].replace("\\\n", "")
+    [line] = [line for line in section.splitlines() if line.startswith("# mailauth init ")]
+    words = shlex.split(line.removeprefix("# mailauth "))
+    said = empty.run(*words, "--dir", str(empty.config.parent.parent / "all"))
+    assert empty.run("config", "check").stderr == said.stderr
+    warned = {warning["place"] for warning in empty.json("config", "check")["warnings"]}
+    assert {"provider.support", "provider.url", "mail.sender", "portal.url", "accounts.default_domain"} <= warned
+
+
+def test_init_warns_of_another_providers(empty: CommandLine) -> None:
+    said = empty.run("init", *settings(empty, "accounts.default_domain=hoster.nl")).stderr
+    assert "warning: mail.sender: is still 'support@mailitwize.be', while accounts.default_domain is hoster.nl" in said
 
 
 def test_domain_below_the_default_one_is_no_other_provider(mailauth: CommandLine) -> None:
@@ -298,7 +345,7 @@ def test_domain_below_the_default_one_is_no_other_provider(mailauth: CommandLine
     assert mailauth.run("config", "check").stderr == ""
 
 
-FIVE_MISTAKES = """
+EIGHT_MISTAKES = """
 [provider]
 nmae = "x"
 url = "x"
@@ -308,19 +355,22 @@ max_connections = 0
 """
 
 
-def test_five_mistakes_are_listed_on_stderr_with_their_places(mailauth: CommandLine) -> None:
-    mailauth.config.write_text(FIVE_MISTAKES)
+def test_eight_mistakes_are_listed_on_stderr_with_their_places(mailauth: CommandLine) -> None:
+    mailauth.config.write_text(EIGHT_MISTAKES)
     said = mailauth.run("config", "check", code=1)
     assert said.stdout == ""
     first, *lines = said.stderr.splitlines()
-    assert first == f"{mailauth.config}: 5 mistakes"
+    assert first == f"{mailauth.config}: 8 mistakes"
     places = {line.strip().partition(":")[0] for line in lines}
     assert places == {
         "provider.nmae",
         "provider.url",
         "server.deadline_s",
         "server.max_connections",
-        "cutover",
+        "cutover.date",
+        "provider.name",
+        "provider.support",
+        "mail.sender",
     }
     shown = mailauth.json("config", "check", code=1)
     assert shown["ok"] is False

@@ -11,6 +11,7 @@ from mailauth.effects.configuration.describing import first_file
 from mailauth.effects.configuration.loading import CannotWrite, replace_file
 from mailauth.vocabulary.errors import InvalidConfiguration
 from tests.cases import case
+from tests.world import PROVIDER
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def mode_of(path: Path) -> int:
 
 
 def test_first_file_is_loaded(file: Path) -> None:
-    file.write_text(first_file("2025-05-05T00:00 Europe/Brussels"))
+    file.write_text(first_file(PROVIDER))
     assert loading.load(file).provider.name == "Mail-IT-Wize"
 
 
