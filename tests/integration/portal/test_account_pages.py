@@ -347,3 +347,34 @@ async def test_the_mailbox_itself_is_no_other_address(world: World, browser: Bro
         page = await browser.submit(page, "/account/address", address=typed, **browser.proof(alice))
         assert page.status_code == 422
         assert said in words(page)
+
+
+AT_ONCE = {
+    "en": ("Whoever can unlock that phone can read the mail on it", "s app password at once"),
+    "nl": ("Wie die telefoon kan ontgrendelen, kan er uw mail op lezen", "meteen het app-wachtwoord van de telefoon"),
+    "fr": (
+        "peut déverrouiller ce téléphone peut y lire vos e-mails",
+        "Supprimez donc tout de suite le mot de passe",
+    ),
+    "de": (
+        "entsperren kann, kann darauf Ihre E-Mails lesen",
+        "Löschen Sie deshalb sofort das App-Passwort des Telefons",
+    ),
+}
+
+
+async def test_who_lost_the_phone_is_told_first_to_delete_its_app_password_at_once(
+    world: World, open_browser: BrowserMaker
+) -> None:
+    """Whoever unlocks the phone reads the mail on it, recovery codes included: that is no matter of the code alone."""
+    for language, said in AT_ONCE.items():
+        browser = open_browser(**{"Accept-Language": language})
+        stranger = words(await browser.get("/help/lost-phone"))
+        await browser.come_in(world.enrol(f"{language}@mailitwize.be"))
+        inside = await browser.get("/help/lost-phone")
+        for page in (stranger, words(inside)):
+            assert all(each in page for each in said)
+            first, second = (page.index(each) for each in said)
+            assert first < second < len(page) / 2
+        primary = [attrs["href"] for _, attrs in read(inside).tags if "primary" in attrs.get("class", "").split()]
+        assert primary == ["/account/app-passwords"]

@@ -75,7 +75,8 @@ def mails(world: World) -> list[tuple[str, Notice]]:
     found = []
     for row in rows:
         sealed = Sealed(row.key_id, row.content)
-        mail = LeasedMail(row.id, row.message_id, row.recipient, row.language, row.kind, sealed, row.created_at, 1)
+        made = (row.id, row.message_id, row.recipient, row.language, row.kind, sealed, row.created_at)
+        mail = LeasedMail(*made, tries=1, tried_since=row.created_at)
         found.append((row.recipient, world.installation.notices.opened(mail)))
     return found
 
