@@ -18,6 +18,8 @@ MAX_NAME_BYTES = 254
 
 _LOCAL_PUNCTUATION = frozenset("!#$&'*+-=?^_{|}~.")
 """RFC 5322 atext and the dot, without `/` and `%`: names become directory names and Dovecot variables."""
+_VARIATION_SELECTORS = frozenset((*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
+"""Marks that show nothing by themselves: with and without them, two names would look the same."""
 
 
 def canonicalise(name: str, default_domain: str) -> AccountName:
@@ -54,18 +56,19 @@ def _canonical_local(local: str) -> str:
     if unicodedata.normalize("NFC", folded.lower()) != folded:
         raise InvalidName("an account name whose lower case is not stable cannot be used")
     for character in folded:
-        if not _allowed_in_local(character):
+        if not is_allowed_in_local(character):
             raise InvalidName(f"an account name cannot contain {character!a}")
     if folded.startswith(".") or folded.endswith(".") or ".." in folded:
         raise InvalidName("the dots in an account name stand between other characters (RFC 5322 dot-atom)")
     return folded
 
 
-def _allowed_in_local(character: str) -> bool:
+def is_allowed_in_local(character: str) -> bool:
+    """Tell whether a character may stand before the @ of a canonical name."""
     if character.isascii():
         return character.isalnum() or character in _LOCAL_PUNCTUATION
-    # Letters, marks, numbers, symbols of any script; no separators, controls, formats, unassigned.
-    return unicodedata.category(character)[0] in "LMN"
+    # Letters, marks and numbers of any script; no separators, controls, formats, unassigned.
+    return unicodedata.category(character)[0] in "LMN" and ord(character) not in _VARIATION_SELECTORS
 
 
 def _canonical_domain(domain: str) -> str:

@@ -151,7 +151,10 @@ class Site:
 
     def owner(self, password: str = "") -> Owner:
         """Return the owner of a new account without a second factor; with a password of their own by default."""
-        name = f"owner{next(_numbers)}@mailitwize.be"
+        return self.owner_named(f"owner{next(_numbers)}@mailitwize.be", password)
+
+    def owner_named(self, name: str, password: str = "") -> Owner:
+        """Do the same under a name of the test's choice."""
         password = self.noted(password or f"correct horse {secrets.token_hex(6)} staple")
         self.installation.accounts.add(name, Secret(password.encode()))
         return Owner(self, name, password)

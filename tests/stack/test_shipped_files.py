@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mailauth.core import names
 from mailauth.edges.cli.serve import PARTS
 from mailauth.effects.configuration.user_sections import Portal
 from tests.stack.sandboxes import REPOSITORY, Sandbox
@@ -49,6 +50,26 @@ def test_no_file_answers_nologin(folder: str) -> None:
 def test_the_last_passdb_knows_nobody() -> None:
     lines = (DEPLOY / "dovecot-2.3" / "mailauth.deny").read_text().splitlines()
     assert all(line.startswith("#") for line in lines)
+
+
+def test_dovecot_hands_on_each_character_that_a_name_may_have_and_none_that_opens_paths_or_quotes() -> None:
+    """NAME1: Dovecot counts bytes, so a letter stands for all that have the same bytes."""
+    allowed = [
+        character
+        for character in map(chr, (*range(0xD800), *range(0xE000, 0x110000)))
+        if names.is_allowed_in_local(character) or character in "@ ABCXYZ"
+    ]
+    settings = [
+        re.findall(r'^auth_username_chars = "(.*)"$', path.read_text(), re.MULTILINE)
+        for path in DEPLOY.glob("dovecot-2.*/mailauth-*.conf")
+    ]
+    assert len(settings) == 5
+    for setting in settings:
+        assert setting == settings[0]
+        [characters] = setting
+        listed = set(characters.encode())
+        assert {character for character in allowed if not set(character.encode()) <= listed} == set()
+        assert not listed & set(b'/\\%"`:;,<>()[]\x7f' + bytes(range(32)) + b"\xc0\xc1\xfe\xff")
 
 
 def test_one_lua_file_serves_both_versions() -> None:

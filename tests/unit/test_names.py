@@ -53,6 +53,8 @@ def test_malformed_name_is_refused() -> None:
         "alice.",
         "al..ice",
         "alice/../bob",
+        "alice\ufe0f",
+        "alice\U000e0100",
         "alice@../../etc",
         "al\\ice",
         "%u",
