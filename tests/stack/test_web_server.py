@@ -1,4 +1,7 @@
-"""A real nginx in front of the portal, with the file that is shipped: TLS, addresses, limits, headers of its own."""
+"""A real nginx in front of the portal, with the file that is shipped: TLS, addresses, limits, headers of its own.
+
+At a port that is not 443, which Host and Origin name as browsers do.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ class WebServer:
         return httpx.Client(
             transport=_Named(transport, NAME),
             base_url=f"https://127.0.0.1:{self.https}",
-            headers={"Host": NAME, "Origin": f"https://{NAME}"},
+            headers={"Host": f"{NAME}:{self.https}", "Origin": f"https://{NAME}:{self.https}"},
         )
 
     def logged(self) -> str:
@@ -72,6 +75,8 @@ class _Named(httpx.BaseTransport):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     directory = tmp_path_factory.mktemp("portal")
     with sandboxes.running(directory, "--tls", "--set", f"portal.url=https://{NAME}") as made:
+        assert made.portal_https is not None
+        made.set(f"portal.url=https://{NAME}:{made.portal_https[1]}")  # known only now
         yield made
 
 

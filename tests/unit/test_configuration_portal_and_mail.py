@@ -37,6 +37,8 @@ def test_a_file_that_says_nothing_of_them_has_defaults_that_work_on_one_machine(
         ("https://2fa.example.org:8443", "https://2fa.example.org:8443"),
         ("http://127.0.0.1:8425", "http://127.0.0.1:8425"),
         ("http://localhost:8425", "http://localhost:8425"),
+        ("https://2FA.example.org.:443/", "https://2fa.example.org"),
+        ("https://zw\u00f6lf.example", "https://xn--zwlf-6qa.example"),
     ],
 )
 def test_the_portal_has_a_public_address(url: str, kept: str) -> None:
@@ -48,6 +50,22 @@ def test_what_is_no_origin_is_no_public_address(url: str) -> None:
     assert mistakes(f'[portal]\nurl = "{url}"\n') == {
         "portal.url": "not a web address without a path; write it as https://2fa.example.org"
     }
+
+
+def test_no_address_that_users_are_shown_has_a_users_name_in_it() -> None:
+    """What stands before an @ passes for the site's name, and browsers send it along."""
+    for section in ("portal", "provider"):
+        (problem,) = mistakes(f'[{section}]\nurl = "https://2fa.mailitwize.be@example.org"\n').values()
+        assert problem.startswith("there is a user's name in it: not a web address")
+
+
+def test_the_address_in_refusals_is_ascii_as_they_are() -> None:
+    assert (
+        read('[provider]\nurl = "https://zw\u00f6lf.example/Hilfe?x"\n').provider.url
+        == "https://xn--zwlf-6qa.example/Hilfe?x"
+    )
+    (problem,) = mistakes('[provider]\nurl = "https://example.org/zw\u00f6lf"\n').values()
+    assert "has to be ASCII" in problem
 
 
 def test_passwords_are_never_typed_into_http_of_another_machine() -> None:

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from mailauth.core.web_addresses import host_of
 from mailauth.edges.portal import (
     account,
     addresses,
@@ -89,8 +90,8 @@ def build(installation: Installation) -> Starlette:
         pages=Pages(installation.configuration, cutover, installation.languages, files, installation.clock),
         assets=files,
         provider=installation.configuration.provider.name,
-        own_origin=settings.url.lower(),
-        own_host=urlsplit(settings.url).netloc.lower(),
+        own_origin=settings.url,  # the configuration has it in its one form
+        own_host=host_of(urlsplit(settings.url).netloc),
         by_unix_socket=settings.socket_path is not None,
         trusted_proxies=tuple(ip_network(text) for text in settings.trusted_proxies),
         mail_servers=mail_servers(settings.imap, settings.smtp),

@@ -11,7 +11,6 @@ import time
 from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -19,10 +18,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mailauth.core.web_addresses import host_of, origin_of
 from mailauth.edges.portal import errors
 from mailauth.edges.portal.visit import client_of
 from mailauth.effects import log_lines
 from mailauth.effects.log_lines import pair
+from mailauth.vocabulary.errors import InvalidValue
 
 if TYPE_CHECKING:
     from mailauth.edges.portal.app import Portal
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_SAID = 100
+"""Characters of what a refused request said that stand in the log."""
 MAX_UNDER_WAY = 400
 """Requests that are answered at the same time; more are asked to come again."""
 
@@ -82,15 +85,16 @@ class Guard:
             await self._answer(scope, exchange)
         finally:
             self._under_way -= 1
-            self._record(scope, exchange.status, time.perf_counter() - started)
+            self._record(scope, exchange, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
         request = Request(scope, exchange.receive)
-        status = self._refusal(request.headers, scope["method"])
+        refusal = self._refusal(request.headers, scope["method"])
         try:
-            if status is None:
+            if refusal is None:
                 await self._app(scope, exchange.receive, exchange.send)
                 return
+            status, exchange.reason = refusal
         except Exception as error:
             if exchange.status is not None:
                 _log.exception("a response broke off", extra={log_lines.FIELDS: {"route": _route(scope)}})
@@ -105,20 +109,24 @@ class Guard:
             response = PlainTextResponse("This did not work. Please try again later.\n", status_code=500)
         await response(scope, exchange.receive, exchange.send)
 
-    def _refusal(self, headers: Headers, method: str) -> int | None:
-        """Return the status by which a request is refused before it is looked at, or None."""
+    def _refusal(self, headers: Headers, method: str) -> tuple[int, str] | None:
+        """Return the status by which a request is refused before it is looked at, and why for the log; or None."""
         if self._under_way > MAX_UNDER_WAY:
-            return 503
-        if not is_our_host(headers.getlist("host"), self._portal.own_host):
-            return 400
+            return 503, "reason=busy"
+        hosts = headers.getlist("host")
+        if not is_our_host(hosts, self._portal.own_host):
+            return 400, _said("foreign-host", "host", hosts, self._portal.own_host)
         if method not in _SAFE_METHODS and not is_same_origin(headers, self._portal.own_origin):
-            return 403
+            site = headers.get("sec-fetch-site", "")
+            reason = _said("foreign-origin", "origin", headers.getlist("origin"), self._portal.own_origin)
+            return 403, f"{reason} {pair('site', site[:MAX_SAID])}" if site else reason
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()):
-            return 400
-        return 413 if int(length[:20]) > MAX_BODY_BYTES else None
+            return 400, "reason=no-length"
+        return (413, "reason=too-large") if int(length[:20]) > MAX_BODY_BYTES else None
 
-    def _record(self, scope: Scope, status: int | None, seconds: float) -> None:
+    def _record(self, scope: Scope, exchange: "_Exchange", seconds: float) -> None:
+        status = exchange.status
         route = _route(scope)
         is_quiet = route in _QUIET_ROUTES and status is not None and status < 400
         if not _log.isEnabledFor(logging.DEBUG if is_quiet else logging.INFO):
@@ -127,7 +135,8 @@ class Guard:
         if client is None and not self._has_warned:
             self._has_warned = True
             _log.warning("the web server forwards no address (X-Forwarded-For): to the limits all clients are one")
-        log_lines.write("request", partial(_words, scope["method"], route, status, str(client or ""), seconds))
+        words = partial(_words, scope["method"], route, status, str(client or ""), exchange.reason, seconds)
+        log_lines.write("request", words)
 
 
 class _Exchange:
@@ -137,6 +146,7 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._received_bytes = 0
+        self.reason = ""
         self.status: int | None = None
 
     async def receive(self) -> Message:
@@ -157,10 +167,14 @@ class _Exchange:
 
 
 def is_our_host(presented: list[str], own: str) -> bool:
-    """Tell whether a request is for the portal's own host (and port), or for this very machine."""
+    """Tell whether a request is for the portal's own host, or for this very machine.
+
+    Whatever the port: many a web server hands on the name alone, and a page that is fetched by a name that was made
+    to mean us (DNS rebinding) has the wrong name.
+    """
     if len(presented) != 1:
         return False
-    host = presented[0].lower()
+    host = _host(presented[0])
     return host == own or is_loopback(host)
 
 
@@ -176,19 +190,36 @@ def is_same_origin(headers: Headers, own: str) -> bool:
     origins = headers.getlist("origin")
     if not origins or origins == ["null"]:
         return True
-    host = headers.get("host", "").lower()
-    if is_loopback(host):
-        return origins in ([f"http://{host}"], [f"https://{host}"])
-    return origins == [own]
+    if len(origins) != 1:
+        return False
+    try:
+        origin, host = origin_of(origins[0]), headers.get("host", "")
+        if origin == own:
+            return True
+        return is_loopback(host_of(host)) and origin in (origin_of(f"http://{host}"), origin_of(f"https://{host}"))
+    except InvalidValue:
+        return False
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a Host header means this machine."""
+    """Tell whether a host, in its one form, is this machine."""
     try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or ip_address(name).is_loopback
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _host(presented: str) -> str:
+    try:
+        return host_of(presented)
+    except InvalidValue:
+        return ""
+
+
+def _said(reason: str, name: str, presented: list[str], own: str) -> str:
+    """Return why a request is refused, with what it said, and what is right by the configuration."""
+    said = ",".join(presented)[:MAX_SAID]
+    return " ".join((pair("reason", reason), pair(name, said or "-"), pair("expected", own)))
 
 
 def _route(scope: Scope) -> str:
@@ -196,8 +227,10 @@ def _route(scope: Scope) -> str:
     return path if isinstance(path, str) else ""
 
 
-def _words(method: str, route: str, status: int | None, client: str, seconds: float) -> str:
+def _words(method: str, route: str, status: int | None, client: str, reason: str, seconds: float) -> str:
     pairs = [pair("method", method[:20]), pair("route", route or "-"), f"status={status or 0}"]
     if client:
         pairs.append(pair("client", client))
+    if reason:
+        pairs.append(reason)
     return " ".join([*pairs, f"ms={seconds * 1000:.1f}"])

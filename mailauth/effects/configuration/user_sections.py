@@ -1,5 +1,6 @@
 """The sections on what users see and get: the provider, refusals, the portal, mails."""
 
+import re
 from ipaddress import ip_network
 from typing import Literal
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import Field, field_validator, model_validator
 
 from mailauth.core import texts
+from mailauth.core.web_addresses import origin_of
 from mailauth.effects import helo
 from mailauth.effects.configuration.values import (
     LOOPBACK,
@@ -18,9 +20,9 @@ from mailauth.effects.configuration.values import (
     checked_networks,
     endpoint,
     is_loopback,
-    origin,
     socket_path,
 )
+from mailauth.vocabulary.errors import InvalidValue
 
 _MAX_PROVIDER_BYTES = 64
 
@@ -59,12 +61,12 @@ class Provider(Section):
     @field_validator("url")
     @classmethod
     def _is_web_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("https", "http") or not parts.netloc:
-            raise ValueError("not a web address; write it as https://www.example.org/2fa")
-        if len(value) > 160 or " " in value:
+        origin, rest = _split_url(value, "a web address; write it as https://www.example.org/2fa")
+        if len(origin + rest) > 160 or " " in rest:
             raise ValueError("at most 160 characters and no spaces, so that mail clients show it whole")
-        return value
+        if not rest.isascii():
+            raise ValueError("what stands behind the host has to be ASCII (%C3%A9 for \u00e9): refusals are")
+        return origin + rest
 
 
 class Refusal(Section):
@@ -157,12 +159,13 @@ class Portal(Section):
     @field_validator("url")
     @classmethod
     def _is_origin(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("https", "http") or not parts.hostname or value.removesuffix("/") != origin(value):
-            raise ValueError("not a web address without a path; write it as https://2fa.example.org")
-        if parts.scheme == "http" and not is_loopback(parts.hostname):
+        wanted = "a web address without a path; write it as https://2fa.example.org"
+        origin, rest = _split_url(value, wanted)
+        if rest not in ("", "/"):
+            raise ValueError(f"not {wanted}")
+        if origin.startswith("http:") and not is_loopback(urlsplit(origin).hostname or ""):
             raise ValueError("http is for this machine alone; passwords need https")
-        return value.removesuffix("/")
+        return origin
 
     @field_validator("imap", "smtp")
     @classmethod
@@ -258,6 +261,18 @@ class Mail(Section):
         if bool(self.user) != bool(self.password_file):
             raise ValueError("user and password_file go together")
         return self
+
+
+def _split_url(value: str, wanted: str) -> tuple[str, str]:
+    """Return a web address's origin, in its one form, and what stands behind it. Raises ValueError."""
+    if "@" in value.partition("://")[2].partition("/")[0]:
+        raise ValueError(f"there is a user's name in it: not {wanted}")
+    try:
+        origin = origin_of(value)
+    except InvalidValue as error:
+        raise ValueError(f"not {wanted}") from error
+    rest = value.partition("://")[2]
+    return origin, rest[len(re.split(r"[/?#]", rest, maxsplit=1)[0]) :]
 
 
 def _checked_address(value: str) -> str:

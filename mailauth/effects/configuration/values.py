@@ -77,12 +77,6 @@ def checked_socket_path(path: str) -> str:
     return path
 
 
-def origin(url: str) -> str:
-    """Return scheme, host and port of a web address, as browsers write an origin (RFC 6454 s6.2)."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
 def is_loopback(host: str) -> bool:
     """Tell whether a host, by name or address, is this machine."""
     try:

@@ -15,7 +15,7 @@ from mailauth.effects import log_lines
 from mailauth.effects.store.database import Database
 from mailauth.vocabulary.errors import StoreUnavailable
 from tests.cases import case
-from tests.integration.portal.browsing import ORIGIN, Browser, codes_on, read, words
+from tests.integration.portal.browsing import ORIGIN, Browser, codes_on, form_to, read, words
 from tests.integration.portal.test_forged_requests import paths
 from tests.world import Person, World, WorldMaker
 
@@ -265,17 +265,65 @@ async def client_in_the_log(world: World, log: io.StringIO, peer: str | None, fo
 
 
 async def test_the_host_has_to_be_ours_or_this_machine(browser: Browser) -> None:
+    """However it is written, and with whatever port: many a web server hands on the name alone."""
     for host, status in (
         ("2fa.mailitwize.be", 200),
         ("2FA.mailitwize.be", 200),
+        ("2fa.mailitwize.be:443", 200),
+        ("2fa.mailitwize.be.", 200),
+        ("2fa.mailitwize.be.:8443", 200),
         ("127.0.0.1:8425", 200),
         ("localhost", 200),
         ("[::1]:8425", 200),
         ("mailitwize.be", 400),
+        ("2fa.mailitwize.be..", 400),
         ("2fa.mailitwize.be.evil.example", 400),
         ("127.0.0.1.evil.example", 400),
         ("2fa.mailitwize.be@evil.example", 400),
+        ("2fa.mailitwize.be:x", 400),
         ("", 400),
     ):
         answer = await browser.client.get("/login", headers={"Host": host})
         assert answer.status_code == status, host
+
+
+async def test_however_the_portals_address_is_written_one_can_log_in_there(make_world: WorldMaker) -> None:
+    """`Host` and `Origin` as browsers and web servers write them, for each way to write portal.url."""
+    plain, port = ORIGIN.removeprefix("https://"), ":8443"
+    for url, hosts, origin in (
+        (f"{ORIGIN}:443", (plain, f"{plain}:443"), ORIGIN),
+        (f"{ORIGIN}.", (plain, f"{plain}."), ORIGIN),
+        (ORIGIN, (f"{plain}.",), f"{ORIGIN}."),
+        (f"{ORIGIN}{port}", (f"{plain}{port}", plain), f"{ORIGIN}{port}"),
+        ("https://zw\u00f6lf.example", ("xn--zwlf-6qa.example",), "https://xn--zwlf-6qa.example"),
+        ("https://[2001:db8:0::7]", ("[2001:db8::7]",), "https://[2001:db8::7]"),
+        ("http://localhost:8425", ("localhost:8425", "localhost"), "http://localhost:8425"),
+    ):
+        world = make_world(f"portal.url={url}", "portal.listen=127.0.0.1:8425", 'portal.trusted_proxies=["192.0.2.1"]')
+        browser = Browser(portal.build(world.installation), world)
+        for host in hosts:
+            with case(url, host, origin):
+                page = await browser.client.get("/login", headers={"Host": host})
+                assert page.status_code == 200
+                token = form_to(page, "/login").fields
+                answer = await browser.post("/login", token, Host=host, Origin=origin)
+                assert answer.status_code == 422, "the form is taken, and its fields are looked at"
+                for other in ("https://evil.example", f"{origin}1", origin.replace("https", "http", 1) + "0"):
+                    assert (await browser.post("/login", token, Host=host, Origin=other)).status_code == 403, other
+
+
+async def test_the_log_says_why_a_request_is_refused(browser: Browser, log: io.StringIO) -> None:
+    """What it said and what would be right; at most so much of it, in one line."""
+    await browser.client.get("/login", headers={"Host": "mail.example.org:8443"})
+    await browser.client.get("/login", headers={"Host": "x" * 500 + ' y="'})
+    page = await browser.get("/login")
+    await browser.post("/login", form_to(page, "/login").fields, Origin="https://mail.example.org")
+    await browser.post("/login", {"account": "x" * 70_000})
+    log_lines._output.flush()
+    reasons = [line.partition(" reason=")[2] for line in log.getvalue().splitlines() if " reason=" in line]
+    assert [reason.rpartition(" ms=")[0] for reason in reasons] == [
+        f"foreign-host host=mail.example.org:8443 expected={ORIGIN.removeprefix('https://')}",
+        f"foreign-host host={'x' * 100} expected={ORIGIN.removeprefix('https://')}",
+        f"foreign-origin origin=https://mail.example.org expected={ORIGIN}",
+        "too-large",
+    ]
