@@ -25,7 +25,7 @@ def version(system: System) -> str:
     return system.output("postconf", "-d", "-h", "mail_version").strip()
 
 
-def write(ground: Ground, mode: str, ports: dict[str, int]) -> Path:
+def write(ground: Ground, mode: str, ports: dict[str, int], *, tls: bool) -> Path:
     """Write main.cf and master.cf and the queue's top; return the configuration folder."""
     shipped = REPOSITORY / "deploy" / "postfix" / mode
     folder = ground.at("/etc/postfix")
@@ -60,6 +60,8 @@ def write(ground: Ground, mode: str, ports: dict[str, int]) -> Path:
     for service in ("submissions", "submission"):
         port = ports[f"postfix_{service}"]
         text = re.sub(rf"^{service}(?= )", f"{HOST}:{port}", text, flags=re.MULTILINE)
+    if not tls:
+        text = text.replace(TLS_ALONE, TLS_OFFERED)
     master.write_text(MASTER.format(host=HOST, smtp_port=ports["postfix_smtp"]) + text)
     return folder
 
@@ -78,6 +80,10 @@ def log_path(ground: Ground) -> Path:
     """Where Postfix's log lies: below a root it cannot be in DIR."""
     return ground.log("postfix") if ground.system.root is None else ground.at("/var/postfix.log")
 
+
+# Without --tls clients come in clear over loopback.
+TLS_ALONE = "-o smtpd_tls_security_level=encrypt"
+TLS_OFFERED = "-o smtpd_tls_security_level=may"
 
 MAIN = """# A sandbox of mailauth: Postfix.
 compatibility_level = 3.6
@@ -104,8 +110,6 @@ queue_run_delay = 2s
 # Tests come in hundreds, from few addresses.
 smtpd_error_sleep_time = 0
 smtpd_client_connection_count_limit = 0
-# Clients come in clear over loopback; STARTTLS is offered.
-mua_tls_security_level = may
 
 # ---- from here on as shipped ----
 """

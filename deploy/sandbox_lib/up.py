@@ -96,7 +96,7 @@ def start_all(
     for attempt in range(1, PORT_ATTEMPTS + 1):
         chosen = ports.choose(port_names(options))
         dovecot.write(ground, dovecot_version, door, chosen, options.postfix, options.userdb)
-        postfix.write(ground, options.postfix, chosen)
+        postfix.write(ground, options.postfix, chosen, tls=options.tls)
         postfix.prepare_queue(ground)
         if options.exim:
             exim.write(ground, chosen)

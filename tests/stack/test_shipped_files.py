@@ -12,6 +12,7 @@ import pytest
 from mailauth.core import names
 from mailauth.edges.cli.serve import PARTS
 from mailauth.effects.configuration.user_sections import Portal
+from tests.cases import case
 from tests.stack.sandboxes import REPOSITORY, Sandbox
 
 DEPLOY = REPOSITORY / "deploy"
@@ -94,7 +95,38 @@ def test_the_sandbox_runs_the_shipped_files_with_nothing_changed_but_paths(sandb
     for service in ("submissions", "submission"):
         host, port = getattr(sandbox, f"postfix_{service}")
         master = master.replace(f"{host}:{port}", service)
+    # Without TLS from the start, its clients come in clear.
+    master = master.replace("smtpd_tls_security_level=may", "smtpd_tls_security_level=encrypt")
     assert (postfix / "master.cf").read_text() in master
+
+
+CONCERNS_US = {
+    "syslog_name",
+    "smtpd_tls_security_level",
+    "smtpd_tls_wrappermode",
+    "smtpd_sasl_auth_enable",
+    "smtpd_sasl_service",
+    "smtpd_relay_restrictions",
+}
+
+
+def test_postfix_has_no_word_against_the_files_and_they_leave_a_sites_restrictions_alone(tmp_path: Path) -> None:
+    """An `-o` of a restriction, even an empty one, takes the place of main.cf's."""
+    for folder in sorted((DEPLOY / "postfix").iterdir()):
+        place = tmp_path / folder.name
+        place.mkdir()
+        for file in ("main.cf", "master.cf"):
+            (place / file).write_text((folder / file).read_text())
+        with case(folder.name):
+            for what in ("-n", "-M", "-P"):
+                shown = subprocess.run(
+                    ["/usr/sbin/postconf", "-c", place, what], capture_output=True, text=True, check=True
+                )
+                assert shown.stderr == "", what
+            lines = shown.stdout.splitlines()
+            services, names = zip(*(line.partition(" = ")[0].rsplit("/", 1) for line in lines), strict=True)
+            assert set(services) == {"submission/inet", "submissions/inet"}
+            assert set(names) <= CONCERNS_US
 
 
 def test_dovecot_sees_the_two_passdbs_and_no_other(sandbox: Sandbox) -> None:
