@@ -14,12 +14,11 @@ SLOWEST_FIRST = ("stack/every_door", "stack/logins", "stack", "integration", "pr
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run in several processes, keep together what shares servers, and begin with what takes longest.
 
-    A group is a file; for the tests on real mail servers that share them, a directory.
+    A group is a file; for the tests on real servers, which share them, a directory.
     """
     for item in items:
         place = item.path.relative_to(TESTS)
-        shares_servers = place.parts[0] == "stack" and len(place.parts) > 2
-        group = place.parent if shares_servers else place
+        group = place.parent if place.parts[0] in ("stack", "portal") else place
         item.add_marker(pytest.mark.xdist_group(str(group)))
     items.sort(key=lambda item: _rank(str(item.path.relative_to(TESTS))))
 

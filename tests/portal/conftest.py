@@ -1,4 +1,4 @@
-"""One sandbox and one browser for each module: real servers, the portal among them, and Chromium in front of it."""
+"""One sandbox for all modules, with the portal among its servers; a Chromium in front of it for each."""
 
 from __future__ import annotations
 
@@ -17,22 +17,20 @@ CHEAP_HASHES = ("--set", "password.argon2.time_cost=1", "--set", "password.argon
 ROOMY_LIMITS = ("--set", "limits.account_and_source_burst=1000", "--set", "limits.source_burst=1000")
 
 
-@pytest.fixture(scope="module")
-def sandbox_options() -> tuple[str, ...]:
-    """More options of `deploy/sandbox up`; a module may have its own."""
-    return ()
+# What is logged at its fullest must hold no secret either: see test_crawl.
+TALKATIVE = ("--set", "log.level=debug")
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory, sandbox_options: tuple[str, ...]) -> Iterator[Sandbox]:
-    directory = tmp_path_factory.mktemp("sandbox")
-    with sandboxes.running(directory, *CHEAP_HASHES, *ROOMY_LIMITS, *sandbox_options) as made:
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One for all modules; tests take accounts of their own."""
+    with sandboxes.running(tmp_path_factory.mktemp("sandbox"), *CHEAP_HASHES, *ROOMY_LIMITS, *TALKATIVE) as made:
         _alive[made.dir] = made
         yield made
         del _alive[made.dir]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module")  # where it runs, no test can have an event loop of its own
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with sync_playwright() as playwright, chromium(playwright, tmp_path_factory.mktemp("browser")) as made:
         yield made

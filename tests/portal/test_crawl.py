@@ -79,11 +79,6 @@ class Crawler:
         return answer
 
 
-@pytest.fixture(scope="module")
-def sandbox_options() -> tuple[str, ...]:
-    return ("--set", "log.level=debug")
-
-
 def test_every_response_has_the_headers_and_no_secret_stays_anywhere(come: Come, sandbox: Sandbox) -> None:
     """Requirements WEB3 and WEB4."""
     visitor: Visitor = come()

@@ -36,13 +36,9 @@ class Way:
         return f"{self.device.name}-{self.language}-{'script' if self.script else 'plain'}"
 
 
-FULL = (Way(DESK, "en", script=True), Way(PHONE, "nl", script=False), Way(PHONE, "en", script=True))
-SHORT = (
-    Way(DESK, "nl", script=True),
-    Way(DESK, "en", script=False),
-    Way(PHONE, "fr", script=True),
-    Way(DESK, "de", script=False),
-)
+FULL = (Way(DESK, "en", script=True), Way(PHONE, "nl", script=False))
+SHORT = (Way(PHONE, "fr", script=True), Way(DESK, "de", script=False))
+"""Each language, and each device with and without script, once."""
 
 
 class Story:

@@ -145,8 +145,9 @@ class Tour:
         self._prove(address=self.elsewhere)
         yield "address asked for"
         elsewhere = Mailbox(self.sandbox, self.elsewhere)
-        for name, mailbox in (("confirm address", elsewhere), ("undo", self.mailbox)):
-            mail = mailbox.wait_for_text("/link/")
+        # Each change mails a new link that undoes the set-up, and voids the one before: the last comes with new codes.
+        undoing = self.mailbox.wait(lambda mail: self.codes[0] in text_of(mail), "the new set of codes")
+        for name, mail in (("confirm address", elsewhere.wait_for_text("/link/")), ("undo", undoing)):
             link = re.search(r"/link/[\w-]+", text_of(mail))
             assert link is not None
             self.secrets.add(link.group().removeprefix("/link/"))

@@ -2,7 +2,8 @@
 
 `sandbox` is one sandbox for the whole run for each way that this machine's Dovecot can
 ask mailauth ("door"): tests on it use accounts of their own and leave it up. Tests that
-change the configuration or stop servers take one of their own from `make_sandbox`.
+change the configuration or stop servers take one of their own from `make_sandbox`; each
+costs three seconds of a processor.
 On a failure, what the servers logged meanwhile is in the report.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,14 +26,30 @@ _alive: dict[Path, Sandbox] = {}
 _sizes: dict[Path, int] = {}
 
 
-@pytest.fixture(scope="session", params=sandboxes.doors())
-def sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """The shared sandbox of one door, enforcing since a date long past."""
-    directory = tmp_path_factory.mktemp(f"sandbox-{request.param}")
-    with sandboxes.running(directory, "--dovecot", request.param) as made:
-        _alive[made.dir] = made
+SPARE = "spare"
+
+
+@pytest.fixture(scope="session")
+def sandboxes_at_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Sandbox]]:
+    """One sandbox for each door, and a spare one that tests may change and stop; all started in the same moment."""
+    options = {door: ("--dovecot", door) for door in sandboxes.doors()} | {SPARE: ()}
+
+    def start(name: str) -> Sandbox:
+        return sandboxes.up(tmp_path_factory.mktemp(f"sandbox-{name}"), *options[name])
+
+    with ThreadPoolExecutor(len(options)) as pool:
+        made = dict(zip(options, pool.map(start, options), strict=True))
+        _alive.update((each.dir, each) for each in made.values())
         yield made
-        del _alive[made.dir]
+        for each in made.values():
+            _alive.pop(each.dir, None)
+        list(pool.map(Sandbox.down, made.values()))
+
+
+@pytest.fixture(scope="session", params=sandboxes.doors())
+def sandbox(request: pytest.FixtureRequest, sandboxes_at_once: dict[str, Sandbox]) -> Sandbox:
+    """The shared sandbox of one door, enforcing since a date long past."""
+    return sandboxes_at_once[request.param]
 
 
 @pytest.fixture

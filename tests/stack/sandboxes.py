@@ -1,12 +1,15 @@
 """deploy/sandbox and the accounts in it, for tests: started, described, commanded.
 
-Everything goes through the commands a sysadmin would use. No privileges of its own,
-but deploy/sandbox needs root.
+Servers are started and stopped by the commands a sysadmin would use. Accounts are made in this process, by the same
+wiring as the `mailauth` commands, which have tests of their own: each command costs a second of a processor.
+No privileges of its own, but deploy/sandbox needs root.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -16,6 +19,12 @@ import time
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from mailauth import wiring
+from mailauth.core import otp
+from mailauth.effects.configuration import loading
+from mailauth.usecases.enrolment import Confirmed
+from mailauth.vocabulary.secret import Secret
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SANDBOX = REPOSITORY / "deploy" / "sandbox"
@@ -114,7 +123,14 @@ class Sandbox:
         return int(self.status()["services"][service]["pid"])
 
     def down(self) -> None:
+        if "installation" in vars(self):
+            vars(self).pop("installation").close()
         run([str(SANDBOX), "down", str(self.dir)])
+
+    @functools.cached_property
+    def installation(self) -> wiring.Installation:
+        """The mailauth in this process that works on the sandbox's files."""
+        return wiring.build(loading.load(self.config))
 
     def messages(self) -> list[Path]:
         """What has left, oldest first; not what the sink is still writing, under a name with a dot."""
@@ -143,7 +159,7 @@ class Sandbox:
     def account(self, password: str = "correct horse", *, enrolled: bool = False) -> Account:
         """A new account; enrolled: with a confirmed authenticator."""
         name = f"user{next(_numbers)}@mailitwize.be"
-        self.command("account", "add", name, stdin=password + "\n")
+        self.installation.accounts.add(name, Secret(password.encode()))
         account = Account(self, name, password)
         if enrolled:
             account.enrol()
@@ -166,9 +182,10 @@ class Account:
 
     def enrol(self) -> None:
         """Bind an authenticator, with the oldest code the window takes: two more are left at once."""
-        reply = json.loads(self.sandbox.command("totp", "enrol", self.name, "--json"))
-        self.secret = reply["secret"]
-        self.sandbox.command("totp", "confirm", self.name, stdin=self.fresh_code() + "\n")
+        enrolment = self.sandbox.installation.enrolment
+        self.secret = enrolment.begin(self.name).secret
+        confirmed = enrolment.confirm(self.name, Secret(self.fresh_code().encode()))
+        assert isinstance(confirmed, Confirmed), confirmed
 
     def fresh_code(self) -> str:
         """A code that was not used yet and is valid for some seconds; waits if there is none."""
@@ -185,8 +202,7 @@ class Account:
             time.sleep(0.2)
 
     def code_of(self, step: int) -> str:
-        """oathtool stands for the phone."""
-        return run(["oathtool", "--totp", "--base32", "--now", f"@{step * STEP_S}", self.secret]).strip()
+        return otp.code_at(base64.b32decode(self.secret), step)
 
     def wrong_code(self) -> str:
         """A code that no step anywhere near has."""
@@ -199,14 +215,10 @@ class Account:
         return self.password + self.fresh_code()
 
     def recovery_codes(self) -> list[str]:
-        reply = json.loads(self.sandbox.command("recovery", "issue", self.name, "--json"))
-        codes: list[str] = reply["codes"]
-        return codes
+        return list(self.sandbox.installation.enrolment.issue_recovery_codes(self.name)[1])
 
     def app_password(self, *services: str, name: str = "laptop") -> str:
-        scopes = [word for service in services for word in ("--service", service)]
-        reply = json.loads(self.sandbox.command("app-password", "add", self.name, "--name", name, *scopes, "--json"))
-        return str(reply["password"])
+        return self.sandbox.installation.enrolment.add_app_password(self.name, name, services).shown
 
 
 def up(directory: Path, *options: str) -> Sandbox:

@@ -10,13 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.stack import clients, sandboxes
+from tests.stack.conftest import SPARE
 from tests.stack.sandboxes import SANDBOX, Sandbox
 
 PORTS = ("imap", "pop3", "submission", "sieve", "postfix_submission", "postfix_submissions", "sink")
@@ -49,60 +50,96 @@ def is_open(address: tuple[str, int]) -> bool:
         return probe.connect_ex(address) == 0
 
 
-def test_up_prints_one_json_object_with_all_that_a_caller_needs(tmp_path: Path) -> None:
-    done = subprocess.run([SANDBOX, "up", tmp_path], capture_output=True, text=True, timeout=120, check=False)
-    try:
-        assert done.returncode == 0, done.stderr
-        facts = json.loads(done.stdout)
-        assert facts["dir"] == str(tmp_path)
-        for name in PORTS:
-            host, port = facts[name]
-            assert host == "127.0.0.1"
-            assert is_open((host, port)), name
-        for name in ("auth_socket", "dovecot_auth_socket", "postfix_auth_socket"):
-            assert Path(facts[name]).is_socket(), name
-        for name in ("config", "mailauth", "doveadm", "dovecot_conf"):
-            assert Path(facts[name]).is_file(), name
-        for name in ("mail_out", "logs"):
-            assert Path(facts[name]).is_dir(), name
-        assert os.access(facts["mailauth"], os.X_OK)
-        assert facts["dovecot"] in sandboxes.doors()
-        assert set(facts["versions"]) == {"dovecot", "postfix"}
-        assert json.loads((tmp_path / "sandbox.json").read_text()) == facts
-    finally:
-        subprocess.run([SANDBOX, "down", tmp_path], check=True, timeout=60)
+def test_several_start_at_once_and_do_not_meet(sandboxes_at_once: dict[str, Sandbox]) -> None:
+    first, *others = sandboxes_at_once.values()
+    assert others
+    assert len({getattr(s, name) for s in (first, *others) for name in PORTS}) == (1 + len(others)) * len(PORTS)
+    account = first.account("only here", enrolled=True)
+    assert clients.imap(first.imap, account.name, account.typed())
+    for other in others:
+        assert not clients.imap(other.imap, account.name, account.password)
 
 
-def test_down_leaves_nothing_running_and_nothing_but_logs_and_messages(tmp_path: Path) -> None:
+@dataclass
+class Spare:
+    """A sandbox that tests may change, kill and replace; it is up again after each but the last."""
+
+    sandbox: Sandbox
+
+
+@pytest.fixture(scope="module")
+def spare(sandboxes_at_once: dict[str, Sandbox]) -> Iterator[Spare]:
+    """What is left of it, and what was started in its directory after it, is ended."""
+    made = Spare(sandboxes_at_once[SPARE])
+    yield made
+    made.sandbox.down()
+
+
+def test_up_prints_one_json_object_with_all_that_a_caller_needs(sandbox: Sandbox) -> None:
+    """`sandboxes.up` has read what it printed; it stands in the directory as well."""
+    facts = json.loads((sandbox.dir / "sandbox.json").read_text())
+    assert Sandbox.from_json(facts) == sandbox
+    for name in PORTS:
+        host, port = facts[name]
+        assert host == "127.0.0.1"
+        assert is_open((host, port)), name
+    for name in ("auth_socket", "dovecot_auth_socket", "postfix_auth_socket"):
+        assert Path(facts[name]).is_socket(), name
+    for name in ("config", "mailauth", "doveadm", "dovecot_conf"):
+        assert Path(facts[name]).is_file(), name
+    for name in ("mail_out", "logs"):
+        assert Path(facts[name]).is_dir(), name
+    assert os.access(facts["mailauth"], os.X_OK)
+    assert facts["dovecot"] in sandboxes.doors()
+    assert set(facts["versions"]) == {"dovecot", "postfix"}
+
+
+def test_mailauth_can_be_killed_and_started_again(spare: Spare) -> None:
+    sandbox = spare.sandbox
+    pid = sandbox.pid()
+    sandbox.stop(kill=True)
+    assert not sandbox.status()["services"]["mailauth"]["running"]
+    assert sandbox.status()["services"]["dovecot"]["running"]
+    sandbox.start()
+    assert sandbox.pid() != pid
+    account = sandbox.account(enrolled=True)
+    assert clients.imap(sandbox.imap, account.name, account.typed())
+
+
+def test_set_changes_the_configuration_and_restarts_mailauth_only(spare: Spare) -> None:
+    sandbox = spare.sandbox
+    account = sandbox.account()
+    dovecot, postfix = sandbox.pid("dovecot"), sandbox.pid("postfix")
+    assert not clients.imap(sandbox.imap, account.name, account.password)
+    sandbox.set("cutover.date=2099-01-01T00:00 Europe/Brussels")
+    assert clients.imap(sandbox.imap, account.name, account.password)
+    assert (sandbox.pid("dovecot"), sandbox.pid("postfix")) == (dovecot, postfix)
+
+
+def test_a_directory_whose_sandbox_was_killed_can_be_used_again(spare: Spare) -> None:
+    before = spare.sandbox
+    state = json.loads((before.dir / "sandbox.json").read_text())
+    os.kill(state["pids"]["supervisor"], signal.SIGKILL)
+    wait_until(lambda: processes_of(Path(state["ground"])) == [], "the servers end with their supervisor")
+    spare.sandbox = sandboxes.up(before.dir)
+    assert is_open(spare.sandbox.imap)
+    assert spare.sandbox.imap != before.imap
+
+
+def test_down_leaves_nothing_running_and_nothing_but_logs_and_messages(spare: Spare, tmp_path: Path) -> None:
     sandboxes.run([str(SANDBOX), "down", str(tmp_path)])  # where none was ever up: no error
-    sandbox = sandboxes.up(tmp_path)
-    ground = Path(json.loads((tmp_path / "sandbox.json").read_text())["ground"])
+    sandbox = spare.sandbox
+    ground = Path(json.loads((sandbox.dir / "sandbox.json").read_text())["ground"])
     assert processes_of(ground)
     sandbox.down()
     assert processes_of(ground) == []
-    assert processes_of(tmp_path) == []
-    assert {path.name for path in tmp_path.iterdir()} == {".mailauth-sandbox", "logs", "mail_out"}
-    if ground != tmp_path:
+    assert processes_of(sandbox.dir) == []
+    assert {path.name for path in sandbox.dir.iterdir()} == {".mailauth-sandbox", "logs", "mail_out"}
+    if ground != sandbox.dir:
         assert not ground.exists()
     for name in PORTS:
         assert not is_open(getattr(sandbox, name)), name
     sandbox.down()  # nor the second time
-
-
-def test_several_start_at_once_and_do_not_meet(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda n: sandboxes.up(tmp_path / f"n{n}"), range(4)))
-    try:
-        assert len({getattr(s, name) for s in made for name in PORTS}) == 4 * len(PORTS)
-        account = made[0].account("only here", enrolled=True)
-        assert clients.imap(made[0].imap, account.name, account.typed())
-        for other in made[1:]:
-            assert not clients.imap(other.imap, account.name, account.password)
-        made[1].down()
-        assert is_open(made[0].imap)
-    finally:
-        for sandbox in made:
-            sandbox.down()
 
 
 def test_a_second_up_in_the_same_directory_is_refused_and_harms_nothing(sandbox: Sandbox) -> None:
@@ -111,20 +148,6 @@ def test_a_second_up_in_the_same_directory_is_refused_and_harms_nothing(sandbox:
     assert "is up" in done.stderr
     assert done.stdout == ""
     assert is_open(sandbox.imap)
-
-
-def test_a_directory_whose_sandbox_was_killed_can_be_used_again(tmp_path: Path) -> None:
-    sandbox = sandboxes.up(tmp_path)
-    state = json.loads((tmp_path / "sandbox.json").read_text())
-    ground = Path(state["ground"])
-    os.kill(state["pids"]["supervisor"], signal.SIGKILL)
-    wait_until(lambda: processes_of(ground) == [], "the servers end with their supervisor")
-    again = sandboxes.up(tmp_path)
-    try:
-        assert is_open(again.imap)
-        assert again.imap != sandbox.imap
-    finally:
-        again.down()
 
 
 def test_a_sandbox_ends_with_its_owner(tmp_path: Path) -> None:
@@ -180,59 +203,12 @@ def test_a_directory_that_holds_something_else_is_left_alone(tmp_path: Path) -> 
     assert (tmp_path / "mailauth").is_dir()
 
 
-def test_mailauth_can_be_killed_and_started_again(make_sandbox: Callable[..., Sandbox]) -> None:
-    sandbox = make_sandbox()
-    pid = sandbox.pid()
-    sandbox.stop(kill=True)
-    assert not sandbox.status()["services"]["mailauth"]["running"]
-    assert sandbox.status()["services"]["dovecot"]["running"]
-    sandbox.start()
-    assert sandbox.pid() != pid
-    account = sandbox.account(enrolled=True)
-    assert clients.imap(sandbox.imap, account.name, account.typed())
-
-
 def test_server_that_is_not_there_is_named_with_those_that_are(sandbox: Sandbox) -> None:
     for command in ("restart", "stop", "start"):
         words = [SANDBOX, command, sandbox.dir, "exim"]
         done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 1
         assert re.search(r"there is no exim in /\S+, only .*\bdovecot\b", done.stderr), done.stderr
-
-
-def test_set_changes_the_configuration_and_restarts_mailauth_only(
-    make_sandbox: Callable[..., Sandbox],
-) -> None:
-    sandbox = make_sandbox("--set", "cutover.date=2099-01-01T00:00 Europe/Brussels")
-    account = sandbox.account()
-    dovecot, postfix = sandbox.pid("dovecot"), sandbox.pid("postfix")
-    assert clients.imap(sandbox.imap, account.name, account.password)
-    sandbox.set("cutover.date=2025-05-05T00:00 Europe/Brussels")
-    assert not clients.imap(sandbox.imap, account.name, account.password)
-    assert (sandbox.pid("dovecot"), sandbox.pid("postfix")) == (dovecot, postfix)
-
-
-def send_and_refuse(sandbox: Sandbox) -> None:
-    """One message leaves for who gives both factors; the password alone sends none."""
-    account = sandbox.account(enrolled=True)
-    subject = f"sent by {account.name} through {sandbox.postfix}"
-    sent = clients.swaks(
-        sandbox.postfix_submission, account.name, account.typed(), send_to="a@example.org", subject=subject
-    )
-    assert sent, sent.words
-    assert "X-RcptTo: a@example.org" in sandbox.wait_for_message(subject)
-    refused = clients.swaks(sandbox.postfix_submission, account.name, account.password)
-    assert not refused
-    assert refused.words.startswith("535 5.7.8")
-
-
-def test_postfix_on_mailauths_own_socket_sends_and_refuses(sandbox: Sandbox) -> None:
-    send_and_refuse(sandbox)
-
-
-@pytest.mark.parametrize("door", sandboxes.doors())
-def test_postfix_on_dovecots_socket_sends_and_refuses(make_sandbox: Callable[..., Sandbox], door: str) -> None:
-    send_and_refuse(make_sandbox("--postfix", "dovecot", "--dovecot", door))
 
 
 def test_postfix_offers_tls_on_both_ports(sandbox: Sandbox, enrolled: sandboxes.Account) -> None:

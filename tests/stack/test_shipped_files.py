@@ -27,25 +27,21 @@ CONFIGURATIONS = sorted(
 MAX_EXPOSURE = {"auth": 1.0, "portal": 1.0, "worker": 1.5}
 
 
-def name(path: Path) -> str:
-    return str(path.relative_to(DEPLOY))
+def test_each_file_says_at_its_head_what_it_is_for_and_what_must_not_stand_beside_it() -> None:
+    for path in CONFIGURATIONS:
+        with case(path):
+            head = re.match(r"(#.*\n)+", path.read_text())
+            assert head is not None
+            for word in ("For:", "Copy:", "must NOT stand"):
+                assert word in head.group(), word
 
 
-@pytest.mark.parametrize("path", CONFIGURATIONS, ids=name)
-def test_each_file_says_at_its_head_what_it_is_for_and_what_must_not_stand_beside_it(path: Path) -> None:
-    head = re.match(r"(#.*\n)+", path.read_text())
-    assert head is not None
-    for word in ("For:", "Copy:", "must NOT stand"):
-        assert word in head.group(), word
-
-
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_no_file_answers_nologin(folder: str) -> None:
+def test_no_file_answers_nologin() -> None:
     """Postfix on Dovecot's auth socket lets such a user in."""
-    for path in (DEPLOY / folder).rglob("*"):
+    for path in (path for folder in FOLDERS for path in (DEPLOY / folder).rglob("*")):
         if path.is_file():
             code = [line for line in path.read_text().splitlines() if not line.lstrip().startswith(("#", "--"))]
-            assert "nologin" not in "\n".join(code), name(path)
+            assert "nologin" not in "\n".join(code), path
 
 
 def test_the_last_passdb_knows_nobody() -> None:
