@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -37,6 +38,7 @@ from mailauth.usecases.own_account import OwnAccount
 from mailauth.usecases.portal_sessions import PortalSessions
 from mailauth.usecases.set_up import SetUp
 from mailauth.usecases.throttle import Throttle
+from mailauth.usecases.time_watch import TimeWatch
 from mailauth.usecases.verifier import Verifier
 from mailauth.vocabulary.errors import StoreUnavailable
 
@@ -58,6 +60,7 @@ class Installation:
     explainer: Explainer
     throttle: Throttle
     housekeeping: Housekeeping
+    time_watch: TimeWatch
     verifier: Verifier
     lookups: Lookups
     languages: Languages
@@ -83,7 +86,14 @@ class Installation:
         self.database.close()
 
 
-def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)) -> Installation:
+def _steady() -> float:
+    """Return seconds of a clock that nobody sets, and that goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def build(
+    configuration: Configuration, clock: Clock = lambda: datetime.now(UTC), steady: Callable[[], float] = _steady
+) -> Installation:
     """Return a working installation.
 
     Raises KeyUnusable for the key file, also where the database is sealed with another one, and SchemaMismatch and
@@ -91,17 +101,19 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
     """
     ring = keyring.read(key_file(configuration))
     database = Database(configuration.database.url)
+    policy = Policy(configuration.cutover.cutover())
+    domain = configuration.accounts.default_domain
+    time_watch = TimeWatch(database, policy.cutover, domain, clock, steady)
     try:
         schema.require_current(database)
         key_fingerprints.require_same(database, ring, key_file(configuration), clock())
+        time_watch.load()
     except BaseException:
         database.close()
         raise
     strength = configuration.password.argon2
     hasher = PasswordHasher(strength.time_cost, strength.memory_kib, strength.parallelism)
-    policy = Policy(configuration.cutover.cutover())
     provider, refusal = configuration.provider, configuration.refusal
-    domain = configuration.accounts.default_domain
     limits = configuration.limits.limits()
     trusted = tuple(ip_network(text) for text in configuration.limits.trusted_networks)
     throttle = Throttle(database, limits, trusted, domain, clock)
@@ -143,9 +155,10 @@ def build(configuration: Configuration, clock: Clock = lambda: datetime.now(UTC)
         password_source=password_source,
         accounts=accounts,
         enrolment=Enrolment(database, ring, notices, links, provider.name, domain, clock),
-        explainer=Explainer(database, policy, throttle, domain, clock),
+        explainer=Explainer(database, policy, throttle, time_watch, domain, clock),
         throttle=throttle,
         housekeeping=Housekeeping(database, clock),
+        time_watch=time_watch,
         verifier=Verifier(
             database=database,
             ledger=Ledger(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
+from mailauth.core import otp
 from mailauth.core.otp import CodeMatch
 from mailauth.core.policy import Policy, Requirement
 from mailauth.vocabulary.model import Account, Credential, Denied, Granted, Reason
@@ -93,7 +94,7 @@ def decide(evidence: Evidence, policy: Policy, now: datetime) -> Decision:
         return _by_password(account, evidence, Reason.PASSWORD_CONFIRMED)
     match policy.requirement(account, now, evidence.service):
         case Requirement.SECOND_FACTOR:
-            return _with_second_factor(account, evidence)
+            return _with_second_factor(account, evidence, now)
         case Requirement.PASSWORD_BEFORE_CUTOVER:
             return _by_password(account, evidence, Reason.BEFORE_CUTOVER)
         case Requirement.PASSWORD_BY_EXEMPTION:
@@ -118,25 +119,28 @@ def _by_password(account: Account, evidence: Evidence, reason: Reason) -> Decisi
     return Decision(Granted(account.name, Credential.PASSWORD, reason, epoch=account.epoch))
 
 
-def _with_second_factor(account: Account, evidence: Evidence) -> Decision:
+def _with_second_factor(account: Account, evidence: Evidence, now: datetime) -> Decision:
     match evidence.second_factor:
         case NoSecondFactor():
             reason = Reason.CODE_MISSING if evidence.password_is_right else Reason.PASSWORD_WRONG
             return Decision(_denied(account, reason, evidence))
         case CodeEvidence(match=found):
-            return _with_code(account, evidence, found)
+            return _with_code(account, evidence, found, now)
         case RecoveryEvidence(row_id=row_id):
             return _with_recovery_code(account, evidence, row_id)
         case factor:
             assert_never(factor)
 
 
-def _with_code(account: Account, evidence: Evidence, found: CodeMatch | None) -> Decision:
+def _with_code(account: Account, evidence: Evidence, found: CodeMatch | None, now: datetime) -> Decision:
     if found is None:
         reason = Reason.CODE_WRONG if evidence.password_is_right else Reason.PASSWORD_AND_CODE_WRONG
         return Decision(_denied(account, reason, evidence))
     if not evidence.password_is_right:
         return Decision(_denied(account, Reason.PASSWORD_WRONG, evidence))
+    if not found.unspent and account.totp is not None and found.step and otp.lies_ahead(account.totp.last_step, now):
+        # Refused all the same, since it may be one that was accepted; but nobody has guessed or replayed anything.
+        return Decision(_denied(account, Reason.CODE_SPENT_AHEAD, evidence))
     if not found.unspent or account.totp is None:
         return Decision(_denied(account, Reason.CODE_REPLAYED, evidence))
     return Decision(

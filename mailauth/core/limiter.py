@@ -182,7 +182,7 @@ def filling(bucket: Bucket, reach: datetime, now: datetime) -> Filling:
 def owed_back(verdict: Verdict, drawn: Sequence[Bucket]) -> tuple[Bucket, ...]:
     """Return the buckets that an attempt gets its draw back from."""
     match verdict:
-        case Granted() | Denied(reason=Reason.CODE_REPLAYED_BY_SAME_CLIENT):
+        case Granted() | Denied(reason=Reason.CODE_REPLAYED_BY_SAME_CLIENT | Reason.CODE_SPENT_AHEAD):
             return tuple(drawn)
         case Denied(reason=Reason.CODE_WRONG) | Unavailable():
             return ()

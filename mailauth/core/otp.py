@@ -66,6 +66,11 @@ def match(seed: bytes, code: bytes, now: datetime, last_step: int) -> CodeMatch 
     return None if found is None else CodeMatch(found, unspent=found > last_step)
 
 
+def lies_ahead(step: int, now: datetime) -> bool:
+    """Tell whether a step is later than all whose codes are accepted now: the clock was ahead, or is behind."""
+    return step > step_at(now) + WINDOW_STEPS
+
+
 def drift(seed: bytes, code: bytes, now: datetime) -> int | None:
     """Return by how many steps the clock that made a code is off, within the reach; None where it isn't that.
 

@@ -1,10 +1,11 @@
 """The cut-over: from which moment a second factor is required, and from whom.
 
-Everything is computed at each login from the configured date and the account; nothing about it is stored, so
-that changing the date takes effect at once and for everybody. Compared in UTC.
+Everything is computed at each login from the configured date and the account, so that changing the date takes effect
+at once and for everybody. Compared in UTC. Stored is only that the date was seen to pass: no clock that is set back
+undoes that.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from zoneinfo import ZoneInfo
@@ -24,15 +25,30 @@ class Requirement(Enum):
     PASSWORD_TO_ENROL = "the password alone, in the portal, which lets one do nothing but enrol"
 
 
+class Sightings:
+    """The moments that were seen to pass. One for all who ask; it grows only."""
+
+    def __init__(self) -> None:
+        self._moments: set[datetime] = set()
+
+    def add(self, moment: datetime) -> None:
+        """Let a moment have passed, whatever any clock says."""
+        self._moments.add(moment)
+
+    def __contains__(self, moment: datetime) -> bool:
+        return moment in self._moments
+
+
 @dataclass(frozen=True, slots=True)
 class CutOver:
     """The moment from which a second factor is required, in the zone in which it was announced."""
 
     moment: datetime
+    seen: Sightings = field(default_factory=Sightings, compare=False, repr=False)
 
     def has_passed(self, now: datetime) -> bool:
-        """Tell whether the cut-over is here; its very moment counts as passed."""
-        return now >= self.moment.astimezone(UTC)
+        """Tell whether the cut-over is here, or was seen to be before; its very moment counts as passed."""
+        return now >= self.moment.astimezone(UTC) or self.moment in self.seen
 
     def spoken(self) -> str:
         """Return the date as people say it, in the announced zone: `5 May 2025`."""

@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
 
 from mailauth.effects.log_lines import FIELDS
-from mailauth.usecases import activity, housekeeping
+from mailauth.usecases import activity, housekeeping, time_watch
 from mailauth.vocabulary.errors import MailauthError, Overloaded, StoreUnavailable
 from mailauth.wiring import Installation
 
@@ -87,7 +87,7 @@ async def _run(installation: Installation, parts: Mapping[str, Part]) -> None:
             raise PartEnded(f"{name} ended by itself")
 
     running = [loop.create_task(alone(name, part), name=name) for name, part in parts.items()]
-    keeping = [loop.create_task(job(installation)) for job in (_keep_house_for_ever, _write_down_for_ever)]
+    keeping = [loop.create_task(job(installation)) for job in KEEPERS]
     stopping = loop.create_task(stop.wait())
     await asyncio.wait([stopping, *running], return_when=asyncio.FIRST_COMPLETED)
     failed = [task for task in running if task.done()]
@@ -123,6 +123,19 @@ async def _write_down_for_ever(installation: Installation) -> None:
             _log.warning("login activity could not be written down yet: %s", error)
         except Exception:
             _log.exception("login activity could not be written down")
+
+
+async def _watch_the_clock_for_ever(installation: Installation) -> None:
+    while True:
+        try:
+            await installation.database.run(installation.time_watch.look)
+        except (StoreUnavailable, Overloaded) as error:
+            _log.warning("what was seen of the clock could not be noted: %s", error)
+        await asyncio.sleep(time_watch.EVERY_S)
+
+
+KEEPERS = (_keep_house_for_ever, _write_down_for_ever, _watch_the_clock_for_ever)
+"""What has to be done now and then wherever mailauth runs."""
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

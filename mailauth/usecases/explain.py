@@ -11,6 +11,7 @@ from mailauth.effects.store import app_passwords, factors
 from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import find
 from mailauth.usecases.throttle import Throttle
+from mailauth.usecases.time_watch import TimeWatch, ahead_until
 from mailauth.vocabulary.model import Account, AccountName, Address
 
 _ANY_MAIL = "imap"
@@ -36,11 +37,18 @@ class Explainer:
     """Explains accounts."""
 
     def __init__(
-        self, database: Database, policy: Policy, throttle: Throttle, default_domain: str, clock: Clock
+        self,
+        database: Database,
+        policy: Policy,
+        throttle: Throttle,
+        time_watch: TimeWatch,
+        default_domain: str,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._policy = policy
         self._throttle = throttle
+        self._time_watch = time_watch
         self._default_domain = default_domain
         self._clock = clock
 
@@ -57,8 +65,14 @@ class Explainer:
             blocking = () if account.disabled else self._throttle.blocking(connection, account, client)
         live = sum(1 for device in devices if app_password.is_live(device, now))
         requirement = self._policy.requirement(account, now, _ANY_MAIL)
-        sentences = [self._date_sentence(now), *(_blocked_sentence(one, account) for one in blocking)]
+        sentences = [
+            *self._time_watch.warnings(),
+            self._date_sentence(now),
+            *(_blocked_sentence(one, account) for one in blocking),
+        ]
         sentences += self._account_sentences(account, requirement, codes)
+        if account.totp is not None and (until := ahead_until(account.totp.last_step, now)) is not None:
+            sentences.append(_ahead_sentence(account, until))
         if not account.disabled:
             sentences.append(_devices_sentence(live))
         return Explanation(
@@ -133,6 +147,15 @@ def _blocked_sentence(filling: Filling, account: Account) -> str:
         case Kind.CODE:
             source = f" {where}" if " " in subject else ""
             return f"A login with a verification code{source} {until}, after too many wrong codes. {end}"
+
+
+def _ahead_sentence(account: Account, until: datetime) -> str:
+    return (
+        f"Every verification code is refused as spent until {until:%Y-%m-%d %H:%M:%S} UTC: a code of a step that lies "
+        "ahead was accepted, so the server's clock was ahead then, or is behind now. Where it is right now, `mailauth "
+        f"totp set-back {account.name}` lets codes be accepted again, --all those of every account. Recovery codes "
+        "and app passwords are accepted all the same."
+    )
 
 
 def _devices_sentence(live: int) -> str:

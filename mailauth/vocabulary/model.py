@@ -76,6 +76,7 @@ class Reason(StrEnum):
     CODE_MISSING = "code-missing"
     CODE_REPLAYED = "code-replayed"
     CODE_REPLAYED_BY_SAME_CLIENT = "code-replayed-by-same-client"
+    CODE_SPENT_AHEAD = "code-spent-ahead"
     PASSWORD_AND_CODE_WRONG = "password-and-code-wrong"
     RECOVERY_CODE_WRONG = "recovery-code-wrong"
     NOT_ENROLLED = "not-enrolled"

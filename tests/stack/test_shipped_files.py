@@ -167,3 +167,12 @@ def test_the_units_do_not_hide_the_peers_uid() -> None:
     for unit in (DEPLOY / "systemd").glob("*.service"):
         settings = [line for line in unit.read_text().splitlines() if not line.startswith("#")]
         assert "PrivateUsers=yes" not in settings
+
+
+def test_services_start_when_the_clock_has_been_set_and_pull_that_in_nowhere() -> None:
+    """CLK1: codes and dates need it. systemd.special(7): order after time-sync.target, "but not pull it in"."""
+    for unit in (DEPLOY / "systemd").glob("*.service"):
+        lines = unit.read_text().splitlines()
+        [after] = [line for line in lines if line.startswith("After=")]
+        assert {"time-set.target", "time-sync.target"} <= set(after.removeprefix("After=").split()), unit
+        assert not [line for line in lines if line.startswith(("Wants=", "Requires=")) and "time-" in line]

@@ -1,12 +1,41 @@
 """What `config check` and `db check` find out about a configuration's database. Nothing is changed there."""
 
+import contextlib
+from typing import NamedTuple
+
+from mailauth.core.clock import Clock
+from mailauth.core.policy import CutOver
 from mailauth.effects import keyring
 from mailauth.effects.configuration.outside import key_file
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
 from mailauth.usecases import key_fingerprints
+from mailauth.usecases.time_watch import TimeWatch
 from mailauth.vocabulary.errors import KeyUnusable, Mistake, SchemaMismatch, StoreUnavailable
+
+
+class State(NamedTuple):
+    """What contradicts the configuration, what is strange but no mistake, and the cut-over as it was seen."""
+
+    mistakes: tuple[Mistake, ...]
+    warnings: tuple[Mistake, ...]
+    cutover: CutOver
+
+
+def of(configuration: Configuration, clock: Clock) -> State:
+    """Return the state of a configuration's database; an empty one where it cannot be read, or is made later."""
+    database = Database(configuration.database.url)
+    try:
+        schema.require_current(database)
+        mistakes: tuple[Mistake, ...] = ()
+        with contextlib.suppress(KeyUnusable):  # what cannot be read was named before
+            mistakes = key_mistakes(configuration, database)
+        return State(mistakes, *_time(configuration, database, clock))
+    except (StoreUnavailable, SchemaMismatch):
+        return State((), (), configuration.cutover.cutover())
+    finally:
+        database.close()
 
 
 def key_mistakes(configuration: Configuration, database: Database) -> tuple[Mistake, ...]:
@@ -21,13 +50,13 @@ def key_mistakes(configuration: Configuration, database: Database) -> tuple[Mist
     return tuple(Mistake("keys.file", f"{path}: {words}") for words in key_fingerprints.mistakes(database, ring))
 
 
-def mistakes(configuration: Configuration) -> tuple[Mistake, ...]:
-    """Return what is wrong with the files of a configuration taken together, where the database can be read."""
-    database = Database(configuration.database.url)
-    try:
-        schema.require_current(database)
-        return key_mistakes(configuration, database)
-    except (StoreUnavailable, SchemaMismatch, KeyUnusable):
-        return ()  # the database may be made later, and a key file that cannot be read was named before
-    finally:
-        database.close()
+def warnings(configuration: Configuration, database: Database, clock: Clock) -> tuple[Mistake, ...]:
+    """Return what is strange though no mistake, each with its place."""
+    return _time(configuration, database, clock)[0]
+
+
+def _time(configuration: Configuration, database: Database, clock: Clock) -> tuple[tuple[Mistake, ...], CutOver]:
+    cutover = configuration.cutover.cutover()
+    watch = TimeWatch(database, cutover, configuration.accounts.default_domain, clock, lambda: 0.0)
+    watch.load()
+    return tuple(Mistake("clock", sentence) for sentence in watch.warnings()), cutover

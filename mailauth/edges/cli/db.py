@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from mailauth.core import otp
 from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors, spoken
-from mailauth.edges.cli.database_state import key_mistakes
+from mailauth.edges.cli.database_state import key_mistakes, warnings
 from mailauth.effects import keyring
 from mailauth.effects.configuration.outside import key_file
 from mailauth.effects.configuration.schema import Configuration
@@ -17,7 +17,7 @@ from mailauth.effects.store import backup as backups
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import restored, schema, soundness
 from mailauth.usecases import key_fingerprints
-from mailauth.vocabulary.errors import MailauthError
+from mailauth.vocabulary.errors import MailauthError, Mistake
 
 
 @click.group()
@@ -66,20 +66,22 @@ def check(context: Context, as_json: bool) -> None:
         is_current = revision == schema.HEAD
         differences = schema.differences(database) if is_current else []
         mistakes = key_mistakes(configuration, database) if is_current and not differences else ()
+        strange = warnings(configuration, database, context.now) if is_current and not differences else ()
     finally:
         database.close()
     ok = is_current and not differences and not mistakes
     if as_json:
         found = {
             "differences": differences,
-            "mistakes": [f"{mistake.place}: {mistake.problem}" for mistake in mistakes],
+            "mistakes": _listed(mistakes),
+            "warnings": _listed(strange),
         }
         print_json({"ok": ok, "damage": [], "revision": revision, "needed": schema.HEAD, **found})
     elif ok:
         click.echo(f"revision {revision}, tables as they should be; the key file is the one that they are sealed with")
     elif mistakes:
-        for mistake in mistakes:
-            click.echo(f"{mistake.place}: {mistake.problem}", err=True)
+        for words in _listed(mistakes):
+            click.echo(words, err=True)
     elif revision != schema.HEAD:
         # Revisions are numbered; what a newer mailauth upgraded, this one cannot.
         advice = "update mailauth" if (revision or "") > schema.HEAD else "run: mailauth db upgrade"
@@ -88,7 +90,14 @@ def check(context: Context, as_json: bool) -> None:
         click.echo("the tables differ from what this version needs:", err=True)
         for difference in differences:
             click.echo(f"  {difference}", err=True)
+    if not as_json:
+        for warning in _listed(strange):
+            click.echo(f"warning: {warning}", err=True)
     raise SystemExit(0 if ok else 1)
+
+
+def _listed(mistakes: tuple[Mistake, ...]) -> list[str]:
+    return [f"{mistake.place}: {mistake.problem}" for mistake in mistakes]
 
 
 def _report_damage(damage: tuple[str, ...], as_json: bool) -> NoReturn:

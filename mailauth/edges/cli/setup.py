@@ -211,7 +211,8 @@ def check(context: Context, as_json: bool) -> None:
     try:
         configuration = context.configuration()
         found = outside.mistakes(configuration) + pam_conflicts.mistakes(configuration)
-        found += database_state.mistakes(configuration)
+        state = database_state.of(configuration, context.now)
+        found += state.mistakes
         if found:
             raise InvalidConfiguration(str(context.config_path), found)
     except InvalidConfiguration as error:
@@ -219,10 +220,10 @@ def check(context: Context, as_json: bool) -> None:
             raise
         print_json({"file": error.source, "ok": False, "mistakes": _listed(error.mistakes)})
         raise SystemExit(1) from error
-    cutover = configuration.cutover.cutover()
+    cutover = state.cutover
     if as_json:
         passed = cutover.has_passed(context.now())
-        warnings = _listed((*foreign.warnings(configuration), *outside.warnings(configuration)))
+        warnings = _listed((*foreign.warnings(configuration), *outside.warnings(configuration), *state.warnings))
         shown = {"file": str(context.config_path), "ok": True, "mistakes": []}
         print_json({**shown, "warnings": warnings, "cutover_has_passed": passed})
         return
@@ -230,6 +231,8 @@ def check(context: Context, as_json: bool) -> None:
     if cutover.has_passed(context.now()):
         click.echo(_passed_sentence(context.config_path, configuration))
     _warn(configuration)
+    for warning in state.warnings:
+        click.echo(f"warning: {warning.place}: {warning.problem}", err=True)
 
 
 def _listed(mistakes: tuple[Mistake, ...]) -> list[dict[str, str]]:

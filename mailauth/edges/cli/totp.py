@@ -100,6 +100,29 @@ def reset(context: Context, account_name: str, yes: bool) -> None:
     click.echo(f"{name} is not enrolled any more")
 
 
+@totp.command("set-back")
+@click.argument("account_name", metavar="[ACCOUNT]", required=False)
+@click.option("--all", "everybody", is_flag=True, help="Every account.")
+@pass_context
+@reports_errors
+def set_back(context: Context, account_name: str | None, everybody: bool) -> None:
+    """Accept fresh codes again where the clock had been ahead, and codes of that time were accepted.
+
+    Until that time comes, every fresh code would be refused as spent; `mailauth explain` says so. Make sure that the
+    clock is right now. Codes of this minute stay spent.
+    """
+    if everybody == (account_name is not None):
+        raise click.UsageError("give ACCOUNT, or --all")
+    with context.installation() as installation:
+        count = installation.time_watch.set_steps_back(account_name)
+    if count == 0:
+        click.echo("no code that lies ahead was accepted; nothing was changed")
+    else:
+        click.echo(
+            f"{count} authenticator{'s' if count > 1 else ''}: codes are accepted again from the next minute on"
+        )
+
+
 def _seconds(steps: int | None) -> int | None:
     from mailauth.core.otp import STEP_S
 

@@ -279,6 +279,16 @@ login_activity = Table(
     ),
 )
 
+clock_mark = Table(
+    "clock_mark",
+    metadata,
+    # `newest`, `jump`, or `passed` with the date that was seen to pass.
+    Column("name", String(100), primary_key=True),
+    Column("at", Moment, nullable=False),
+    # Of a jump: by how much; negative where the clock went back.
+    Column("seconds", BigInteger, nullable=False, server_default="0"),
+)
+
 key_fingerprint = Table(
     "key_fingerprint",
     metadata,

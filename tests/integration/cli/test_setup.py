@@ -434,6 +434,7 @@ def test_db_check_and_upgrade_tell_the_revision(mailauth: CommandLine) -> None:
         "differences": [],
         "mistakes": [],
         "damage": [],
+        "warnings": [],
     }
     assert f"revision {schema.HEAD} already" in mailauth.run("db", "upgrade").stdout
 

@@ -16,6 +16,7 @@ MOMENT = sa.BigInteger()  # whole seconds since 1970, UTC
 def upgrade() -> None:
     """Apply each part."""
     _add_fingerprints()
+    _add_clock_marks()
     _keep_mails_through_a_relays_faults()
     _add_showings()
 
@@ -24,6 +25,7 @@ def downgrade() -> None:
     """Undo each part, the last one first."""
     op.drop_column("portal_session", "pending_shown_at")
     _give_mails_up_at_once()
+    op.drop_table("clock_mark")
     op.drop_table("key_fingerprint")
 
 
@@ -35,6 +37,17 @@ def _add_fingerprints() -> None:
         sa.Column("fingerprint", sa.LargeBinary(32), nullable=False),
         sa.Column("noted_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key_id", name="pk_key_fingerprint"),
+    )
+
+
+def _add_clock_marks() -> None:
+    """What was seen of the clock, and the dates that were seen to pass."""
+    op.create_table(
+        "clock_mark",
+        sa.Column("name", sa.String(100), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("seconds", sa.BigInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_clock_mark"),
     )
 
 

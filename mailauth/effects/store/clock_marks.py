@@ -1,0 +1,79 @@
+"""Statements on what was seen of the clock: the newest moment, the last jump, and dates that were seen to pass."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from mailauth.core.clock_watch import Jump
+from mailauth.effects.store.tables import clock_mark, exemption, login_activity, totp
+
+_NEWEST, _JUMP = "newest", "jump"
+_PASSED = "passed "
+"""What stands before the date that was seen to pass."""
+
+
+def newest(connection: Connection) -> datetime | None:
+    """Return when somebody looked at the clock last; where nobody ever did, when the last login was."""
+    noted = _at(connection, _NEWEST)
+    if noted is not None:
+        return noted  # logins of a time when the clock was ahead are known by then
+    login: datetime | None = connection.execute(select(func.max(login_activity.c.last_at))).scalar()
+    return login
+
+
+def note_newest(connection: Connection, now: datetime) -> None:
+    """Note what time it is."""
+    _set(connection, _NEWEST, now)
+
+
+def last_jump(connection: Connection) -> Jump | None:
+    """Return the last jump that any process noticed."""
+    row = connection.execute(
+        select(clock_mark.c.at, clock_mark.c.seconds).where(clock_mark.c.name == _JUMP)
+    ).one_or_none()
+    return None if row is None else Jump(row.at, timedelta(seconds=row.seconds))
+
+
+def note_jump(connection: Connection, jump: Jump) -> None:
+    """Note a jump, in place of the one before."""
+    _set(connection, _JUMP, jump.at, round(jump.by.total_seconds()))
+
+
+def seen_to_pass(connection: Connection, rule: str) -> datetime | None:
+    """Return when a date was seen to have passed; None where it was not."""
+    return _at(connection, _PASSED + rule)
+
+
+def note_passed(connection: Connection, rule: str, now: datetime) -> None:
+    """Note that a date was seen to pass."""
+    _set(connection, _PASSED + rule, now)
+
+
+def forget_other_dates(connection: Connection, rule: str) -> None:
+    """Forget what was seen of dates that are not the rule any more."""
+    connection.execute(
+        delete(clock_mark).where(clock_mark.c.name.startswith(_PASSED), clock_mark.c.name != _PASSED + rule)
+    )
+
+
+def end_exemptions(connection: Connection, before: datetime) -> int:
+    """Remove the exemptions that ended before a moment, so that no clock brings them back."""
+    return connection.execute(delete(exemption).where(exemption.c.until <= before)).rowcount
+
+
+def set_steps_back(connection: Connection, step: int, account_id: int | None) -> int:
+    """Let this be the last step that was spent where a later one was; return of how many authenticators."""
+    ahead = update(totp).where(totp.c.state == "active", totp.c.last_step > step)
+    if account_id is not None:
+        ahead = ahead.where(totp.c.account_id == account_id)
+    return connection.execute(ahead.values(last_step=step)).rowcount
+
+
+def _at(connection: Connection, name: str) -> datetime | None:
+    found: datetime | None = connection.execute(select(clock_mark.c.at).where(clock_mark.c.name == name)).scalar()
+    return found
+
+
+def _set(connection: Connection, name: str, at: datetime, seconds: int = 0) -> None:
+    connection.execute(delete(clock_mark).where(clock_mark.c.name == name))
+    connection.execute(insert(clock_mark).values(name=name, at=at, seconds=seconds))

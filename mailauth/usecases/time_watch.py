@@ -1,0 +1,152 @@
+"""Watching the clock: a jump is told loudly and locks nobody out; a date that was seen to pass has passed.
+
+Each process that serves looks once a minute, and once when it starts, when it compares the clock with the newest
+moment in the database. What is seen is stored, so that the next start knows it.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from mailauth.core import clock_watch, otp
+from mailauth.core.clock import Clock
+from mailauth.core.clock_watch import ClockWatch, Jump, Reading
+from mailauth.core.policy import CutOver
+from mailauth.effects.store import clock_marks
+from mailauth.effects.store.database import Database
+from mailauth.usecases.accounts import find
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 60
+TOLD_FOR = timedelta(hours=24)
+"""For how long `explain`, `config check` and `db check` tell of a jump."""
+_APART_S = 1.0
+"""Both clocks are read again where reading them took longer: the process was held up in between."""
+
+
+class TimeWatch:
+    """Watches the clock for one process, and knows what others saw."""
+
+    def __init__(
+        self, database: Database, cutover: CutOver, default_domain: str, clock: Clock, steady: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._cutover = cutover
+        self._default_domain = default_domain
+        self._clock = clock
+        self._steady = steady
+        self._watch: ClockWatch | None = None
+        self._rule = cutover.moment.astimezone(UTC).isoformat()
+
+    def load(self) -> None:
+        """Take note of what was seen before. Raises StoreUnavailable."""
+        with self._database.reading() as connection:
+            self._load(connection)
+
+    def look(self) -> None:
+        """Look at the clock; the first time, also whether it is behind what the database holds.
+
+        Raises StoreUnavailable; what is seen is told before that.
+        """
+        reading = self._read()
+        jump, is_first = None, self._watch is None
+        if self._watch is None:
+            self._watch = ClockWatch.begun(reading)
+        else:
+            jump = self._watch.look(reading)
+            if jump is not None:
+                _tell(jump)
+        certain = self._watch.certain()
+        with self._database.writing(durable=False) as connection:
+            if is_first:
+                clock_marks.forget_other_dates(connection, self._rule)
+                jump = clock_watch.behind(clock_marks.newest(connection), reading.wall)
+                if jump is not None:
+                    _tell(jump)
+            if jump is not None:
+                clock_marks.note_jump(connection, jump)
+            clock_marks.note_newest(connection, reading.wall)
+            self._load(connection)
+            if certain is not None:
+                self._see(connection, certain, reading.wall)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return in sentences what is strange about the time now. Raises StoreUnavailable."""
+        now = self._clock()
+        with self._database.reading() as connection:
+            jump, newest = clock_marks.last_jump(connection), clock_marks.newest(connection)
+            seen_at = clock_marks.seen_to_pass(connection, self._rule)
+        found = []
+        if jump is not None and abs(now - jump.at) < TOLD_FOR:
+            found.append(f"The server's clock jumped: {_words(jump)}. Look at it with timedatectl, and set NTP up.")
+        behind = clock_watch.behind(newest, now)
+        if behind is not None:
+            found.append(
+                f"The server's clock is {_span(behind.by)} behind the newest moment in the database: it was ahead "
+                "then, or is behind now. Look at it with timedatectl."
+            )
+        if seen_at is not None and now < self._cutover.moment:
+            found.append(
+                f"The cut-over counts as passed though the clock says that it is to come: it was seen to have passed "
+                f"(noted {seen_at:%Y-%m-%d %H:%M} UTC). Where the clock was wrong then, set another cutover.date, be "
+                "it by a minute, and restart mailauth."
+            )
+        return tuple(found)
+
+    def set_steps_back(self, name: str | None) -> int:
+        """Let fresh codes be accepted again, of one account or all, where codes of steps that lie ahead were.
+
+        No code that may be shown now is accepted twice: those of this minute are spent. Return how many authenticators
+        there were. Raises AccountUnknown, InvalidName, StoreUnavailable.
+        """
+        step = otp.step_at(self._clock()) + otp.WINDOW_STEPS
+        with self._database.writing() as connection:
+            account_id = None if name is None else find(connection, name, self._default_domain).id
+            return clock_marks.set_steps_back(connection, step, account_id)
+
+    def _load(self, connection: Connection) -> None:
+        if clock_marks.seen_to_pass(connection, self._rule) is not None:
+            self._cutover.seen.add(self._cutover.moment)
+
+    def _see(self, connection: Connection, certain: datetime, now: datetime) -> None:
+        if self._cutover.moment <= certain and self._cutover.moment not in self._cutover.seen:
+            clock_marks.note_passed(connection, self._rule, now)
+            self._cutover.seen.add(self._cutover.moment)
+            log.info("the cut-over was seen to have passed: no clock brings it back")
+        ended = clock_marks.end_exemptions(connection, certain)
+        if ended:
+            log.info("%d exemptions that had ended were removed", ended)
+
+    def _read(self) -> Reading:
+        while True:
+            began = self._steady()
+            wall = self._clock()
+            if self._steady() - began < _APART_S:
+                return Reading(wall, began)
+
+
+def ahead_until(last_step: int, now: datetime) -> datetime | None:
+    """Return until when every code of an authenticator is refused because a later one was accepted; None: is not."""
+    if not otp.lies_ahead(last_step, now):
+        return None
+    return datetime.fromtimestamp((last_step - otp.WINDOW_STEPS + 1) * otp.STEP_S, UTC)
+
+
+def _tell(jump: Jump) -> None:
+    log.error("the clock jumped: %s; codes, dates and limits depend on it", _words(jump))
+
+
+def _words(jump: Jump) -> str:
+    way = "forward" if jump.by > timedelta() else "back"
+    return f"{_span(jump.by)} {way}, to {jump.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _span(by: timedelta) -> str:
+    seconds = round(abs(by.total_seconds()))
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds} s"
