@@ -7,13 +7,14 @@ first 80 characters, which is what small windows show.
 
 The provider chooses one language for all: who asks is not known before a login is decided, and must not be told by
 its refusal. Our own words are ASCII in each, with dates in digits, since neither an IMAP nor an SMTP client has to
-read anything else here (RFC 3501 s9 `text`, RFC 5321 s4.2.1 `textstring`).
+read anything else here (RFC 3501 s9 `text`, RFC 5321 s4.2.1 `textstring`); a provider's become so.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from mailauth.core.ascii_words import in_ascii
 from mailauth.core.policy import CutOver
 
 AFTER = "Mail apps need an app password or password+code: {url} (two-factor authentication since {date})"
@@ -47,7 +48,8 @@ _BRACKETED_SERVICES = frozenset({"imap"})
 class RefusalTexts:
     """How refusals are worded: templates with `{url}`, `{date}` and `{provider}`, and IMAP's response code.
 
-    A template that is our own English one is said in the language; a provider's own words stay as they are.
+    A template that is our own English one is said in the language; a provider's own words stay as they are, but that
+    their letters become ASCII.
     """
 
     provider: str
@@ -64,7 +66,8 @@ class RefusalTexts:
             template = after if self.after == AFTER else self.after
         else:
             template = before if self.before == BEFORE else self.before
-        words = template.format(url=self.url, date=self._date(cutover), provider=self.provider)
+        filled = template.format(url=self.url, date=self._date(cutover), provider=self.provider)
+        words = in_ascii(filled, self.language)
         if self.imap_code and service in _BRACKETED_SERVICES:
             return f"[{self.imap_code}] {words}"
         return words

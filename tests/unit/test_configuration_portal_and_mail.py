@@ -68,6 +68,12 @@ def test_the_address_in_refusals_is_ascii_as_they_are() -> None:
     assert "has to be ASCII" in problem
 
 
+def test_words_of_refusals_are_such_as_can_be_written_in_ascii() -> None:
+    assert read('[refusal]\nafter = "F\u00fcr {provider} \u2013 {url}"\n').refusal.after.startswith("F\u00fcr")
+    (problem,) = mistakes('[refusal]\nafter = "\u041f\u043e\u0447\u0442\u0430 {url}"\n').values()
+    assert "goes out in ASCII" in problem
+
+
 def test_passwords_are_never_typed_into_http_of_another_machine() -> None:
     found = mistakes('[portal]\nurl = "http://2fa.example.org"\n')
     assert found == {"portal.url": "http is for this machine alone; passwords need https"}

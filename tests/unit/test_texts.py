@@ -107,6 +107,24 @@ def test_own_words_are_filled_in() -> None:
     assert texts.text("smtp", CUTOVER, BEFORE_IT) == "{b} 5 May 2025"
 
 
+def test_providers_own_words_go_out_in_ascii() -> None:
+    """TXT3: clients need not read anything else in a reply, and Postfix shows a question mark for each other byte."""
+    words = {
+        "de": ("Für „Müller“ \u2013 ÄÖÜ äöü ß: {url} … 5\u00a0€", 'Fuer "Mueller" - AeOeUe aeoeue ss: U ... 5 EUR'),
+        "fr": ("Réessayez d\u2019abord à l\u2019œuvre : {url}", "Reessayez d'abord a l'oeuvre : U"),
+        "nl": ("Geïnd? Één {url}", "Geind? Een U"),
+        "en": ("Na\u00efve caf\u00e9s, e\u0301 too: {url}", "Naive cafes, e too: U"),
+    }
+    for language, (written, said) in words.items():
+        for service in ("imap", "smtp", "pop3", "sieve"):
+            with case(language, service):
+                text = RefusalTexts("P", "U", "", after=written, before=written, language=language)
+                for now in (BEFORE_IT, AT_IT):
+                    assert text.text(service, CUTOVER, now) == said
+    name = RefusalTexts("Почта Ünal", URL, "", after="{provider}", language="de").text("imap", CUTOVER, AT_IT)
+    assert name == "????? Uenal"
+
+
 def test_braces_in_the_provider_name_are_not_filled_in_again() -> None:
     texts = RefusalTexts("{url} {oops}", URL, "", after="{provider}")
     assert texts.text("smtp", CUTOVER, AT_IT) == "{url} {oops}"

@@ -10,6 +10,7 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import Field, field_validator, model_validator
 
 from mailauth.core import texts
+from mailauth.core.ascii_words import can_be_in_ascii
 from mailauth.core.web_addresses import origin_of
 from mailauth.effects import helo
 from mailauth.effects.configuration.values import (
@@ -82,7 +83,8 @@ class Refusal(Section):
         texts.BEFORE,
         description=(
             "The text before the cut-over. {url}, {date} and {provider} are filled in. "
-            "As long as it is the English one, it is said in provider.language."
+            "As long as it is the English one, it is said in provider.language. Letters beyond ASCII go out as those "
+            "nearest to them (ae, e, ss): mail clients need not read others here."
         ),
     )
     after: FilledLine = Field(texts.AFTER, description="The text from the cut-over on; the same goes for it.")
@@ -96,6 +98,8 @@ class Refusal(Section):
             raise ValueError("only {url}, {date} and {provider} can be filled in; other braces are doubled") from error
         if len(filled.encode()) > texts.MAX_TEXT_BYTES:
             raise ValueError(f"at most {texts.MAX_TEXT_BYTES} bytes when filled in, to fit an SMTP reply")
+        if not can_be_in_ascii(value):
+            raise ValueError("goes out in ASCII (as ae, e, ss), which some of its letters have no form in")
         if value.startswith("["):
             raise ValueError("must not begin with a bracket: the response code is chosen by refusal.imap_code")
         return value
