@@ -36,6 +36,7 @@ from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.own_account import OwnAccount
 from mailauth.usecases.portal_sessions import PortalSessions
+from mailauth.usecases.renaming import Renaming
 from mailauth.usecases.set_up import SetUp
 from mailauth.usecases.throttle import Throttle
 from mailauth.usecases.time_watch import TimeWatch
@@ -57,6 +58,7 @@ class Installation:
     password_source: PasswordSource
     accounts: Accounts
     enrolment: Enrolment
+    renaming: Renaming
     explainer: Explainer
     throttle: Throttle
     housekeeping: Housekeeping
@@ -155,6 +157,7 @@ def build(
         password_source=password_source,
         accounts=accounts,
         enrolment=Enrolment(database, ring, notices, links, provider.name, domain, clock),
+        renaming=Renaming(database, ring, pam_users, domain),
         explainer=Explainer(database, policy, throttle, time_watch, domain, clock),
         throttle=throttle,
         housekeeping=Housekeeping(database, clock),

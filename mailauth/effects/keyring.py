@@ -50,6 +50,7 @@ class Purpose(StrEnum):
     CSRF = "csrf"
     MAIL_LINK = "mail-link"
     OUTBOX = "outbox"
+    RENAMED = "renamed"
     FINGERPRINT = "fingerprint"
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from mailauth.core import alphabet, app_password, otp, recovery
 from mailauth.core.clock import Clock
 from mailauth.core.services import checked
+from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.store import accounts, app_passwords, factors, portal_sessions
 from mailauth.effects.store.app_passwords import NewAppPassword
@@ -188,10 +189,11 @@ class Enrolment:
         Nothing is mailed: it is no login, and whoever does it has just been shown the codes.
         """
         folded = alphabet.fold(code.reveal().strip())
-        ring, now = self._keyring, self._clock()
+        now = self._clock()
         with self._database.writing() as connection:
             found = find(connection, account, self._default_domain)
-            digests = [ring.mac(Purpose.RECOVERY_CODE, found.name, folded, key_id=key_id) for key_id in ring.ids]
+            purpose = Purpose.RECOVERY_CODE
+            digests = name_bound.digests(self._keyring, purpose, found.name, found.former_names, folded)
             row_id = factors.find_recovery_code(connection, found.id, digests)
             return row_id is not None and factors.spend_recovery_code(connection, found.id, row_id, found.epoch, now)
 

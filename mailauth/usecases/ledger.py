@@ -21,6 +21,7 @@ from mailauth.core import engine, limiter, login_memory, splitter
 from mailauth.core.limiter import Bucket, Guess, Kind, Limits, Source
 from mailauth.core.login_memory import Profile, Profiles
 from mailauth.core.services import PORTAL
+from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.log_lines import FIELDS
 from mailauth.effects.store import accounts, factors
@@ -308,9 +309,9 @@ class Ledger:
         """Find a recovery code's row; looked for whatever the account is, so that it costs every account alike."""
         if not isinstance(if_enrolled, splitter.PasswordAndRecoveryCode):
             return None
+        former_names = () if account is None else account.former_names
         code = if_enrolled.recovery_code
-        ring = self._keyring
-        digests = [ring.mac(Purpose.RECOVERY_CODE, subject, code, key_id=key_id) for key_id in ring.ids]
+        digests = name_bound.digests(self._keyring, Purpose.RECOVERY_CODE, subject, former_names, code)
         return factors.find_recovery_code(connection, 0 if account is None else account.id, digests)
 
 

@@ -22,6 +22,7 @@ from mailauth.core import app_password, engine, names, otp, splitter
 from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
 from mailauth.core.services import PORTAL
+from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.password_sources import PasswordSource
 from mailauth.effects.store.database import Database
@@ -191,12 +192,21 @@ class Verifier:
         owner = "" if found is None else found.account
         key_id = self._keyring.current_id if found is None else found.key_id
         digest = self._keyring.mac(Purpose.APP_PASSWORD, owner, token.selector, token.secret, key_id=key_id)
-        if found is None or not hmac.compare_digest(digest, found.digest):
+        if found is None or not (hmac.compare_digest(digest, found.digest) or self._was_made_before(found, token)):
             return Denied(Reason.APP_PASSWORD_UNKNOWN, name if found is None else found.account)
         refused = app_password.refusal(found, attempt.service, attempt.client, self._clock())
         if refused is not None:
             return Denied(refused, found.account)
         return _granted(found.account, found.id)
+
+    def _was_made_before(self, found: AppPassword, token: app_password.Token) -> bool:
+        """Tell whether an app password is right that was made under a former name of its account."""
+        if not found.former_names:
+            return False
+        former, parts = found.former_names, (token.selector, token.secret)
+        ring, purpose = self._keyring, Purpose.APP_PASSWORD
+        digests = name_bound.digests(ring, purpose, found.account, former, *parts, key_ids=(found.key_id,))
+        return any(hmac.compare_digest(digest, found.digest) for digest in digests)
 
     def _second_factor(self, admitted: Admitted, now: datetime) -> engine.SecondFactor:
         """Check the second factor. A seed is opened and its codes are computed for every login alike."""

@@ -156,7 +156,10 @@ class ActiveTotp:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One mail user, as the verifier loads it. `epoch` rises with every change of password, factor or state."""
+    """One mail user, as the verifier loads it. `epoch` rises with every change of password, factor or state.
+
+    `former_names`: what it was called before, oldest first.
+    """
 
     id: int
     name: AccountName
@@ -165,6 +168,7 @@ class Account:
     disabled: bool
     totp: ActiveTotp | None
     exempt_until: datetime | None
+    former_names: tuple[AccountName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,7 @@ class AppPassword:
     expires_at: datetime | None
     revoked_at: datetime | None
     account_disabled: bool
+    former_names: tuple[AccountName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

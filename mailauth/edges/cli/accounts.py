@@ -19,7 +19,7 @@ from mailauth.vocabulary.secret import Secret
 
 @click.group()
 def account() -> None:
-    """Add, list, show and remove accounts; passwords and aliases."""
+    """Add, list, show, rename and remove accounts; passwords and aliases."""
 
 
 @account.command()
@@ -111,6 +111,41 @@ def remove(context: Context, account_name: str, yes: bool) -> None:
             click.confirm(f"Remove {name} and all that it holds?", abort=True, err=True)
         installation.accounts.remove(name)
     click.echo(f"removed {name}")
+
+
+@account.command()
+@click.argument("account_name", metavar="OLD")
+@click.argument("new_name", metavar="NEW")
+@click.option(
+    "--keep-alias/--no-alias",
+    default=True,
+    show_default=True,
+    help="Whether OLD remains as another name to log in by.",
+)
+@json_option
+@pass_context
+@reports_errors
+def rename(context: Context, account_name: str, new_name: str, keep_alias: bool, as_json: bool) -> None:
+    """Give an account another name, and let its owner keep what they have.
+
+    Password, authenticator, recovery codes and app passwords work on, under the new name; with --keep-alias, the
+    default, under the old one as well. Wrong logins that were counted against the account count on. Void are sessions
+    in the portal and the memory of clients that logged in with a code: the next login takes a new one. Mails that are
+    queued still go to the old address.
+
+    Refused where NEW is another account, or an alias of one. It happens in one step, or not at all.
+    """
+    with context.installation() as installation:
+        before, name = installation.renaming.rename(account_name, new_name, keep_alias=keep_alias)
+        aliases = installation.accounts.aliases(name)
+    if as_json:
+        print_json({"account": name, "before": before, "aliases": aliases})
+        return
+    click.echo(f"renamed {before} to {name}; {'the old name is an alias' if keep_alias else 'the old name is free'}")
+    click.echo(
+        "Authenticator, recovery codes and app passwords work on. Sessions in the portal have ended, and the next"
+    )
+    click.echo("login with a code takes a new one. Rename the mailbox as well.")
 
 
 @account.command("password")

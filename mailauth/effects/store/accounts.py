@@ -24,6 +24,7 @@ _LOAD = (
         account.c.password_hash,
         account.c.epoch,
         account.c.disabled_at,
+        account.c.former_names,
         totp.c.id.label("totp_id"),
         totp.c.sealed_seed,
         totp.c.key_id,
@@ -241,4 +242,5 @@ def _account(row: Any) -> Account:
         disabled=row.disabled_at is not None,
         totp=active,
         exempt_until=row.until,
+        former_names=tuple(AccountName(name) for name in row.former_names.split()),
     )

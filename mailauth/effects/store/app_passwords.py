@@ -12,7 +12,7 @@ from mailauth.vocabulary.model import AccountName, AppPassword, Network
 
 _NAME = bindparam("name", type_=account.c.name.type)
 
-_COLUMNS = (*app_password.c, account.c.name.label("account_name"), account.c.disabled_at)
+_COLUMNS = (*app_password.c, account.c.name.label("account_name"), account.c.disabled_at, account.c.former_names)
 _JOINED = select(*_COLUMNS).join(account, account.c.id == app_password.c.account_id)
 
 # The account is part of the look-up: a selector says nothing without the name that it was presented with.
@@ -114,6 +114,7 @@ def _app_password(row: Any) -> AppPassword:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         account_disabled=row.disabled_at is not None,
+        former_names=tuple(AccountName(name) for name in row.former_names.split()),
     )
 
 

@@ -75,6 +75,8 @@ account = Table(
     # What its owner chose: the language of pages and mails, and another address for what is mailed.
     Column("language", String(8)),
     Column("recovery_address", String(NAME_BYTES)),
+    # The names before this one, oldest first, with spaces between: what is bound to a name was made under one of them.
+    Column("former_names", Text, nullable=False, server_default=""),
 )
 
 alias = Table(

@@ -312,3 +312,20 @@ def test_hash_is_taken_neither_as_a_password_nor_as_a_name(mailauth: CommandLine
     mailauth.run("account", "password", "alice", stdin=stored.removeprefix("{SHA512-CRYPT}"), code=1)
     for words in (("account", "add", "{SHA512-CRYPT}"), ("account", "alias", "alice", "{sha512-crypt}@mailitwize.be")):
         assert "scheme of password hashes" in mailauth.run(*words, stdin="pw", code=1).stderr
+
+
+def test_rename_keeps_what_the_owner_has_and_says_what_is_void(mailauth: CommandLine) -> None:
+    anna = mailauth.enrol("anna.jansen")
+    mailauth.run("account", "add", "bob", stdin="pw")
+    said = " ".join(mailauth.run("account", "rename", "anna.jansen", "anna.peeters").stdout.split())
+    assert "renamed anna.jansen@mailitwize.be to anna.peeters@mailitwize.be; the old name is an alias" in said
+    assert "Sessions in the portal have ended" in said
+    assert mailauth.check("anna.jansen", anna.password + anna.code(mailauth.clock()))["verdict"] == "granted"
+    shown = mailauth.json("account", "rename", "anna.peeters", "anna", "--no-alias")
+    assert shown == {
+        "account": "anna@mailitwize.be",
+        "before": "anna.peeters@mailitwize.be",
+        "aliases": ["anna.jansen@mailitwize.be"],
+    }
+    assert "already" in mailauth.run("account", "rename", "anna", "bob", code=1).stderr
+    assert "there is no account" in mailauth.run("account", "rename", "anna.peeters", "x", code=1).stderr

@@ -19,10 +19,12 @@ def upgrade() -> None:
     _add_clock_marks()
     _keep_mails_through_a_relays_faults()
     _add_showings()
+    _add_former_names()
 
 
 def downgrade() -> None:
     """Undo each part, the last one first."""
+    op.drop_column("account", "former_names")
     op.drop_column("portal_session", "pending_shown_at")
     _give_mails_up_at_once()
     op.drop_table("clock_mark")
@@ -73,3 +75,8 @@ def _give_mails_up_at_once() -> None:
 def _add_showings() -> None:
     """When the secret of a set-up that waits was shown: once after each proof."""
     op.add_column("portal_session", sa.Column("pending_shown_at", MOMENT))
+
+
+def _add_former_names() -> None:
+    """What an account was called: digests that were bound to a name are checked under it."""
+    op.add_column("account", sa.Column("former_names", sa.Text(), nullable=False, server_default=""))

@@ -1,0 +1,91 @@
+"""Another name for an account, whose owner keeps what they have: after a marriage, say.
+
+Seeds, recovery codes and app passwords are bound to the account's name, so that none serves in another account; they
+are bound to the new one here, in one transaction with the name itself. Works on threads, not on the event loop.
+"""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from mailauth.core import names, new_password
+from mailauth.core.pam_users import PamUsers
+from mailauth.effects import name_bound
+from mailauth.effects.keyring import Keyring, Purpose
+from mailauth.effects.store import accounts
+from mailauth.effects.store import renaming as store
+from mailauth.effects.store.database import Database
+from mailauth.effects.store.tables import app_password, recovery_code
+from mailauth.usecases.accounts import find
+from mailauth.vocabulary.errors import AccountExists, InvalidValue
+from mailauth.vocabulary.model import Account, AccountName
+
+_PURPOSES = {recovery_code: Purpose.RECOVERY_CODE, app_password: Purpose.APP_PASSWORD}
+
+
+class Renamed(NamedTuple):
+    """What an account was called, and what it is called now."""
+
+    before: AccountName
+    name: AccountName
+
+
+class Renaming:
+    """Renames accounts."""
+
+    def __init__(self, database: Database, keyring: Keyring, pam_users: PamUsers, default_domain: str) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._pam_users = pam_users
+        self._default_domain = default_domain
+
+    def rename(self, name: str, new_name: str, *, keep_alias: bool) -> Renamed:
+        """Give an account a new name; the old one becomes an alias where `keep_alias` says so.
+
+        The password, the authenticator, recovery codes and app passwords work on, and what was counted against the
+        account counts on. Sessions of the portal end, and no client is remembered, since the epoch is raised.
+        Raises AccountExists where the new name is another account's, or an alias of one; AccountUnknown, InvalidName,
+        InvalidValue; and KeyUnusable or SealBroken where the seed cannot be opened: nothing has changed then.
+        """
+        canonical = new_password.require_no_scheme(names.canonicalise(new_name, self._default_domain))
+        try:
+            with self._database.writing() as connection:
+                account = find(connection, name, self._default_domain)
+                self._check(connection, account, canonical)
+                accounts.remove_alias(connection, canonical, account.id)
+                self._bind(connection, account, canonical)
+                store.rename(connection, account.id, canonical, (*account.former_names, account.name))
+                store.move_levels(connection, account.name, canonical)
+                if keep_alias:
+                    accounts.add_alias(connection, account.name, account.id)
+        except IntegrityError as error:
+            raise AccountExists(f"there is an account or alias {canonical} already") from error
+        return Renamed(account.name, canonical)
+
+    def _check(self, connection: Connection, account: Account, new_name: AccountName) -> None:
+        if new_name == account.name:
+            raise InvalidValue(f"{new_name} is the account's name already")
+        if accounts.exists(connection, new_name) and new_name not in accounts.aliases(connection, account.id):
+            raise AccountExists(f"there is an account or alias {new_name} already")
+        sharing = [
+            each for each in accounts.of_names(connection, self._pam_users.rivals(new_name)) if each != account.name
+        ]
+        if sharing:
+            user = self._pam_users.user_of(new_name)
+            raise InvalidValue(
+                f"{new_name} would be the same PAM user as {sharing[0]}, {user}: one password would open both "
+                "(password.pam_local_part_domains)"
+            )
+
+    def _bind(self, connection: Connection, account: Account, new_name: AccountName) -> None:
+        ring = self._keyring
+        for totp_id, sealed in store.seeds(connection, account.id):
+            seed = ring.unseal(Purpose.TOTP_SEED, account.name, sealed)
+            store.set_seed(connection, totp_id, ring.seal(Purpose.TOTP_SEED, new_name, seed))
+        for table, purpose in _PURPOSES.items():
+            for row_id, key_id, digest in store.digests(connection, table, account.id):
+                if key_id in ring.ids:  # else it serves nobody under any name
+                    store.set_digest(
+                        connection, table, row_id, name_bound.rebound(ring, purpose, new_name, digest, key_id)
+                    )
