@@ -4,12 +4,18 @@
 stands for the modules that a system has.
 """
 
+import grp
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from pam_module.harness.helper import build
+from tests.integration.serving import Site
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -41,6 +47,14 @@ async def main(directory, logins):
 
 asyncio.run(main(Path(sys.argv[1]), json.loads(sys.argv[2])))
 """
+
+
+ACCOUNT = "account required pam_permit.so\n"
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Path:
+    return build("all", "test-parts")
 
 
 def matrix_module() -> Path:
@@ -170,3 +184,49 @@ def test_pam_gets_the_bytes_that_were_sent(tmp_path: Path) -> None:
         ["Denied", "password-wrong"],
         ["Granted", "before-cutover"],
     ]
+
+
+def test_pam_unix_tells_right_passwords_to_who_can_read_shadow_alone(shipped: Path, tmp_path: Path) -> None:
+    """PAM2: what `config check` warns of, and that the group, without a new privilege, is all that it takes."""
+    with tempfile.TemporaryDirectory(prefix="mailauth-") as top:
+        etc = Path(top)
+        etc.chmod(0o755)
+        (etc / "pam.d").mkdir()
+        shutil.copy(shipped / "pam_driver", etc / "pam_driver")
+        common = "auth [success=1 default=ignore] pam_unix.so nodelay\nauth requisite pam_deny.so\n"
+        (etc / "pam.d" / "common").write_text(f"{common}auth required pam_permit.so\n{ACCOUNT}")
+        (etc / "pam.d" / "alone").write_text(f"auth required pam_unix.so nodelay\n{ACCOUNT}")
+        hashed = subprocess.run(
+            ["openssl", "passwd", "-6", "-stdin"], input="Unix pa$$word", capture_output=True, text=True, check=True
+        ).stdout.strip()
+        (etc / "passwd").write_text(Path("/etc/passwd").read_text() + "anna:x:4711:4711::/:/usr/sbin/nologin\n")
+        (etc / "shadow").write_text(f"root:*:19000:0:99999:7:::\nanna:{hashed}:19000:0:99999:7:::\n")
+        shutil.chown(etc / "shadow", "root", "shadow")
+        (etc / "shadow").chmod(0o640)
+        inside = 'for file in passwd shadow; do mount --bind "$0/$file" "/etc/$file" || exit 9; done; exec "$@"'
+
+        def asked(service: str, *groups: str) -> str:
+            unprivileged = ["setpriv", "--reuid=4712", "--regid=4712", "--no-new-privs", *groups]
+            driver = [etc / "pam_driver", "auth", "-s", etc / "pam.d", service, "anna"]
+            done = subprocess.run(
+                ["unshare", "-m", "sh", "-c", inside, etc, *unprivileged, *driver],
+                input="Unix pa$$word\n",
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+            return done.stdout.partition("authenticate=")[2].split()[0]
+
+        assert asked("alone", "--clear-groups") == "AUTHINFO_UNAVAIL"
+        assert asked("common", "--clear-groups") == "AUTH_ERR", "as if the password were wrong"
+        assert asked("common", f"--groups={grp.getgrnam('shadow').gr_gid}") == "SUCCESS"
+
+
+def test_server_says_at_its_start_what_of_pams_service_lets_nobody_in(tmp_path: Path) -> None:
+    """PAM2."""
+    site = Site(tmp_path, "password.source=pam", "password.pam_service=absent")
+    try:
+        site.serve().wait_for("password.pam_service: there is no /etc/pam.d/absent")
+    finally:
+        site.close()

@@ -32,6 +32,7 @@ def serve(context: Context, part: str | None) -> None:
     from mailauth import __version__
     from mailauth.edges import process
     from mailauth.effects import log_lines
+    from mailauth.effects.configuration import pam_service
     from mailauth.usecases import pam_conflicts
 
     configuration = context.configuration()
@@ -40,7 +41,7 @@ def serve(context: Context, part: str | None) -> None:
         cutover = installation.policy.cutover.moment.isoformat()
         fields = {"version": __version__, "cutover": cutover, "config": context.config_path, "part": part}
         logging.getLogger(__name__).info("starting", extra={log_lines.FIELDS: fields})
-        for problem in pam_conflicts.mistakes(configuration):
+        for problem in (*pam_conflicts.mistakes(configuration), *pam_service.warnings_at_start(configuration)):
             logging.getLogger(__name__).error("%s: %s", problem.place, problem.problem)
         chosen = PARTS if part is None else (part,)
         process.run(installation, {name: _load(name) for name in chosen})

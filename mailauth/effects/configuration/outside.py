@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mailauth.effects import keyring, logo, smtp, systemd_units
+from mailauth.effects.configuration import pam_service
 from mailauth.effects.configuration.schema import Configuration, Socket
 from mailauth.vocabulary.errors import InvalidConfiguration, KeyUnusable, Mistake
 
@@ -18,11 +19,16 @@ def key_file(configuration: Configuration) -> Path:
 
 
 def mistakes(configuration: Configuration) -> tuple[Mistake, ...]:
-    """Return what is missing or cannot be used: key file, logo, password file, users and groups of the sockets."""
-    return tuple(_mistakes(configuration))
+    """Return what is missing or of no use: key, logo, password file, users and groups of sockets, PAM's service."""
+    return (*_mistakes(configuration), *pam_service.mistakes(configuration))
 
 
 def warnings(configuration: Configuration) -> tuple[Mistake, ...]:
+    """Return what is there and probably does not serve: sockets beside those that exist, PAM's service."""
+    return (*_missing_sockets(configuration), *pam_service.warnings(configuration))
+
+
+def _missing_sockets(configuration: Configuration) -> tuple[Mistake, ...]:
     """Return each socket that does not exist although others of the configuration do: nobody will answer there."""
     sockets = configuration.server.socket
     missing = [(number, socket) for number, socket in enumerate(sockets, start=1) if not _is_there(socket)]

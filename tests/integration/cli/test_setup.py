@@ -476,3 +476,11 @@ def test_db_of_a_newer_mailauth_is_refused_by_every_command(mailauth: CommandLin
 def test_database_that_cannot_be_made_is_named(mailauth: CommandLine) -> None:
     mailauth.run("config", "set", f"database.url=sqlite:///{mailauth.config}/x.db")
     assert "cannot make the database" in mailauth.run("db", "upgrade", code=1).stderr
+
+
+def test_config_check_looks_at_the_service_of_pam(mailauth: CommandLine) -> None:
+    """PAM2."""
+    mailauth.run("config", "set", "password.source=pam", "password.pam_service=absent")
+    assert "  password.pam_service: there is no /etc/pam.d/absent" in mailauth.run("config", "check", code=1).stderr
+    mailauth.run("config", "set", "password.pam_service=other")  # Debian's, with common-auth
+    assert "warning: password.pam_local_part_domains: is empty" in mailauth.run("config", "check").stderr
