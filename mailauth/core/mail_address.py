@@ -6,6 +6,8 @@ in the local part by RFC 6531 s3.3. Whether anybody reads mail there is not know
 
 import re
 
+import idna
+
 from mailauth.vocabulary.errors import InvalidValue
 
 MAX_BYTES = 254
@@ -26,3 +28,23 @@ def checked(address: str) -> str:
     ):
         raise InvalidValue(f"not an address that mail can be sent to: {address[:80]!a}")
     return address
+
+
+def in_ascii(address: str) -> str:
+    """Return an address with its domain as A-labels (RFC 5890 s2.3.2.1), as it has to be wherever only ASCII travels.
+
+    A local part beyond ASCII stays: it travels by SMTPUTF8 (RFC 6531), or not at all. Raises InvalidValue for a domain
+    that cannot be encoded.
+    """
+    local, at, domain = address.rpartition("@")
+    return f"{local}{at}{domain_in_ascii(domain)}"
+
+
+def domain_in_ascii(domain: str) -> str:
+    """Return a domain as A-labels; one of ASCII as it stands. Raises InvalidValue for one that cannot be encoded."""
+    if domain.isascii():
+        return domain
+    try:
+        return idna.encode(domain, uts46=True, std3_rules=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError) as error:
+        raise InvalidValue(f"not a domain: {domain[:80]!a}") from error

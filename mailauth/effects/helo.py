@@ -9,6 +9,9 @@ import re
 import socket
 from collections.abc import Iterable
 
+from mailauth.core import mail_address
+from mailauth.vocabulary.errors import InvalidValue
+
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _FQDN = re.compile(rf"(?=.{{1,255}}\Z)(?:{_LABEL}\.)+(?=[^.]*[A-Za-z]){_LABEL}")
 _KNOWN_TO_NOBODY = frozenset({"localhost", "localdomain", "local", "lan", "home", "internal", "invalid", "arpa"})
@@ -24,7 +27,14 @@ def is_fqdn(name: str) -> bool:
 
 def own_name(hints: Iterable[str]) -> str:
     """Return this machine's full name, else the first hint that is one. May ask the resolver, and wait for it."""
-    return next((name for name in (*_names_of_this_machine(), *hints) if is_fqdn(name)), LITERAL)
+    return next((name for name in map(_in_ascii, (*_names_of_this_machine(), *hints)) if is_fqdn(name)), LITERAL)
+
+
+def _in_ascii(name: str) -> str:
+    try:
+        return mail_address.domain_in_ascii(name)
+    except InvalidValue:
+        return ""
 
 
 def _names_of_this_machine() -> Iterable[str]:

@@ -17,6 +17,7 @@ from typing import Literal
 
 import aiosmtplib
 
+from mailauth.core import mail_address
 from mailauth.core.smtp_replies import Reply, Stage
 from mailauth.effects import helo
 from mailauth.vocabulary.errors import MailauthError
@@ -123,10 +124,10 @@ class SmtpServer:
         timeout_s: float = TIMEOUT_S,
         tls_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._host = host
+        self._host = mail_address.domain_in_ascii(host)
         self._port = port
         self._tls = tls
-        self._sender = sender
+        self._sender = mail_address.in_ascii(sender)
         self._user = user
         self._password_file = password_file
         self._helo_name = helo_name

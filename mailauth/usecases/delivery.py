@@ -265,7 +265,7 @@ class Delivery:
         try:
             notice = self._notices.opened(mail)
             message = self._mails.write(notice, mail.language, mail.recipient, mail.message_id).as_bytes()
-            recipient = mail_address.checked(mail.recipient)
+            recipient = mail_address.checked(mail_address.in_ascii(mail.recipient))
             is_written = True
             async with asyncio.timeout(MAIL_DEADLINE_S):
                 return await conversation.hand_over(message, recipient)

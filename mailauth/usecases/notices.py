@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from mailauth.core import mail_address
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.store import outbox
 from mailauth.effects.store.outbox import Addressee, LeasedMail, NewMail
@@ -24,6 +25,8 @@ _TO_MAILBOX_ONLY = frozenset(
 _AT_MAILBOX, _AT_RECOVERY_ADDRESS = "", " recovery-address"
 """Where a mail goes, as it stands behind the key that it is queued under once."""
 _ID_BYTES = 16
+_MAX_ID_DOMAIN = 160
+"""So that a Message-ID fits its column."""
 
 
 class Notices:
@@ -37,7 +40,7 @@ class Notices:
         draw: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._keyring = keyring
-        self._domain = sender.rpartition("@")[2]
+        self._domain = _short(mail_address.domain_in_ascii(sender.rpartition("@")[2]))
         self._default_language = default_language
         self._draw = draw
 
@@ -111,6 +114,13 @@ class Notices:
             agent=notice["agent"],
             facts=notice["facts"],
         )
+
+
+def _short(domain: str) -> str:
+    """Return a domain, or what of its end is short enough: an id has to be unique, not to be found."""
+    while len(domain) > _MAX_ID_DOMAIN:
+        domain = domain.partition(".")[2]
+    return domain
 
 
 def _recipients(kind: NoticeKind, to: Addressee, facts: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:

@@ -170,3 +170,14 @@ def test_name_for_ehlo_is_full_and_ascii() -> None:
     for name in ("vm", "localhost", "192.0.2.7", "a b.example", "-a.example"):
         found = mistakes(f'[mail]\nhelo = "{name}"\n')
         assert found == {"mail.helo": "not the full name of a host; write it as mail.example.org"}
+
+
+def test_domain_of_the_sender_is_written_as_people_do_and_travels_in_ascii() -> None:
+    assert read('[mail]\nsender = "support@müller.example"\n').mail.sender == "support@xn--mller-kva.example"
+
+
+def test_sender_that_would_need_smtputf8_for_every_mail_is_a_mistake() -> None:
+    found = mistakes('[mail]\nsender = "zoë@example.org"\n')
+    assert found == {
+        "mail.sender": "only ASCII before the @: else no mail leaves where a server lacks SMTPUTF8 (RFC 6531)"
+    }

@@ -5,11 +5,10 @@ from ipaddress import ip_network
 from typing import Literal
 from urllib.parse import urlsplit
 
-import idna
 from email_validator import EmailNotValidError, validate_email
 from pydantic import Field, field_validator, model_validator
 
-from mailauth.core import texts
+from mailauth.core import mail_address, texts
 from mailauth.core.ascii_words import can_be_in_ascii
 from mailauth.core.web_addresses import origin_of
 from mailauth.effects import helo
@@ -246,17 +245,20 @@ class Mail(Section):
         if not value:
             return value
         try:
-            ascii_name = idna.encode(value, uts46=True, std3_rules=True).decode("ascii")
-        except idna.IDNAError:
-            ascii_name = ""
-        if not helo.is_fqdn(ascii_name):
+            name = mail_address.domain_in_ascii(value)
+        except InvalidValue:
+            name = ""
+        if not helo.is_fqdn(name):
             raise ValueError("not the full name of a host; write it as mail.example.org")
-        return ascii_name
+        return name
 
     @field_validator("sender")
     @classmethod
-    def _is_address(cls, value: str) -> str:
-        return _checked_address(value)
+    def _is_ascii_address(cls, value: str) -> str:
+        address = mail_address.in_ascii(_checked_address(value))
+        if not address.isascii():
+            raise ValueError("only ASCII before the @: else no mail leaves where a server lacks SMTPUTF8 (RFC 6531)")
+        return address
 
     @model_validator(mode="after")
     def _is_private(self) -> "Mail":

@@ -3,9 +3,10 @@
 Each kind has one template in `templates/`, which says what the mail says; it is rendered twice, with the parts of
 `text.j2` and those of `html.j2`. Pictures of the portal's pages, for the announcement, are files
 `pictures/<language>/<step>.png` with the steps in `STEPS`; one that is not there is left out, and described in words.
-Reads those files, and nothing else.
+Reads those files, and nothing else. Headers are encoded and folded by `core/mail_header.py`.
 """
 
+import hashlib
 import re
 import textwrap
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.headerregistry import Address, BaseHeader, HeaderRegistry, UniqueUnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8, Policy
+from email.policy import EmailPolicy, Policy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -21,6 +22,7 @@ from typing import Any, ClassVar, Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from mailauth.core import mail_address, mail_header
 from mailauth.core.colour import readable_on
 from mailauth.core.policy import CutOver
 from mailauth.effects.languages import Languages
@@ -49,24 +51,42 @@ APPS = (
 
 
 class _Subject(UniqueUnstructuredHeader, BaseHeader):
-    """A subject that begins on the header's own line.
-
-    The library puts one that just fits on a line of its own there, and programs that do not unfold it as RFC 5322
-    s2.2.3 has it then show a blank before it, or nothing.
-    """
+    """A subject that says what it was given: nothing in it is taken for an encoded-word, or for defective."""
 
     max_count: ClassVar[Literal[1]] = 1
 
+    @classmethod
+    def parse(cls, value: str, kwds: dict[str, Any]) -> None:
+        """Take the text as it stands."""
+        kwds.update(decoded=value, parse_tree=None)
+
     def fold(self, *, policy: Policy) -> str:
-        """Return the header as lines; with shorter ones where the subject would not begin on the first."""
-        folded = super().fold(policy=policy)
-        if folded.startswith(f"{self.name}:{policy.linesep}"):
-            return super().fold(policy=policy.clone(max_line_length=len(self)))
-        return folded
+        """Return the header as lines, whoever asks."""
+        return mail_header.unstructured(self.name, str(self))
+
+
+class _Policy(EmailPolicy):
+    """How a mail becomes bytes: with our own headers, and lines as they go over the wire."""
+
+    def fold(self, name: str, value: Any) -> str:
+        """Return a header field as lines."""
+        match name.lower():
+            case "subject":
+                return mail_header.unstructured(name, str(value))
+            case "from" | "to" | "reply-to":
+                (found,) = value.addresses
+                return mail_header.mailbox(name, found.display_name, f"{found.username}@{found.domain}")
+            case _:
+                return mail_header.structured(name, str(value))
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        """Do the same as bytes."""
+        return self.fold(name, value).encode("utf-8")
 
 
 _HEADERS = HeaderRegistry()
 _HEADERS.map_to_type("Subject", _Subject)
+_POLICY = _Policy(linesep="\r\n", header_factory=_HEADERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,15 @@ class Letterhead:
     portal: str
     colour: str
     cutover: CutOver
+
+
+class _Picture:
+    """A picture in a mail, and the name by which the HTML shows it."""
+
+    def __init__(self, step: str, content: bytes) -> None:
+        self.content = content
+        # RFC 2045 s7: unique, and of the form of a msg-id (RFC 5322 s3.6.4), which is ASCII and stays on its line.
+        self.content_id = f"{step}.{hashlib.sha256(content).hexdigest()[:12]}@mailauth"
 
 
 class Mails:
@@ -98,32 +127,32 @@ class Mails:
         """
         language = self._languages.negotiate(None, language)
         pictures = self._pictures_of(notice.kind, language)
-        facts = self._facts(notice, language, {step: f"{step}@{self._letterhead.portal}" for step in pictures})
+        facts = self._facts(notice, language, {step: picture.content_id for step, picture in pictures.items()})
         subject, text = self._render(notice.kind, language, facts, is_html=False)
         _, html = self._render(notice.kind, language, facts, is_html=True)
 
         letterhead = self._letterhead
-        is_ascii = recipient.isascii() and letterhead.sender.isascii()
-        mail = EmailMessage((SMTP if is_ascii else SMTPUTF8).clone(header_factory=_HEADERS))
-        mail["From"] = _address(letterhead.sender, letterhead.provider)
-        mail["To"] = _address(recipient)
+        sender, support = mail_address.in_ascii(letterhead.sender), mail_address.in_ascii(letterhead.support)
+        mail = EmailMessage(_POLICY)
+        mail["From"] = _address(sender, letterhead.provider)
+        mail["To"] = _address(mail_address.in_ascii(recipient))
         mail["Subject"] = subject
         mail["Date"] = notice.moment
-        mail["Message-ID"] = message_id
+        mail["Message-ID"] = f"<{mail_address.in_ascii(message_id.strip('<>'))}>"
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834 s5: nobody's vacation message answers it
-        if "@" in letterhead.support and letterhead.support != letterhead.sender:
-            mail["Reply-To"] = letterhead.support
+        if "@" in support and support != sender and support.isascii():
+            mail["Reply-To"] = _address(support)
         mail.set_content(text, cte="quoted-printable")
         mail.add_alternative(html, subtype="html", cte="quoted-printable")
         mail["Content-Language"] = language  # now, since making parts moves such headers into the first of them
         shown: EmailMessage = mail.get_payload()[1]  # type: ignore[assignment,index]
         for step, picture in pictures.items():
             shown.add_related(
-                picture.read_bytes(),
+                picture.content,
                 "image",
                 "png",
-                cid=f"<{facts['pictures'][step]}>",
-                filename=picture.name,
+                cid=f"<{picture.content_id}>",
+                filename=f"{step}.png",
                 disposition="inline",
             )
         return mail
@@ -185,15 +214,16 @@ class Mails:
             extensions=["jinja2.ext.i18n"],
         )
         environment.filters["wrapped"] = _wrapped
+        environment.filters["in_ascii"] = mail_address.in_ascii
         translations = self._languages.translations(language)
         environment.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
         return environment
 
-    def _pictures_of(self, kind: NoticeKind, language: str) -> dict[str, Path]:
+    def _pictures_of(self, kind: NoticeKind, language: str) -> dict[str, _Picture]:
         if kind is not NoticeKind.ANNOUNCEMENT:
             return {}
         paths = {step: self._pictures / language / f"{step}.png" for step in STEPS}
-        return {step: path for step, path in paths.items() if path.is_file()}
+        return {step: _Picture(step, path.read_bytes()) for step, path in paths.items() if path.is_file()}
 
 
 def _address(address: str, name: str = "") -> Address:

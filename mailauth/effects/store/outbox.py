@@ -92,7 +92,7 @@ def enqueue(connection: Connection, mail: NewMail) -> bool:
     row = {
         "message_id": mail.message_id,
         "once_key": mail.once_key,
-        "recipient": mail_address.checked(mail.recipient),
+        "recipient": mail_address.checked(mail_address.in_ascii(mail.recipient)),
         "language": mail.language,
         "kind": mail.kind,
         "content": mail.content.blob,

@@ -89,7 +89,7 @@ async def smtp_server(taken: Taken | None = None, **options: Any) -> AsyncIterat
     open_ones: list[SMTP] = []
 
     def connection() -> SMTP:
-        open_ones.append(SMTP(taken, hostname="mx.example.org", enable_SMTPUTF8=True, **options))
+        open_ones.append(SMTP(taken, hostname="mx.example.org", **{"enable_SMTPUTF8": True, **options}))
         return open_ones[-1]
 
     loop = asyncio.get_running_loop()

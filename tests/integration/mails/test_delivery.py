@@ -1,6 +1,7 @@
 """What becomes of queued mails at servers that take them, refuse them, or misbehave."""
 
 import asyncio
+import json
 import logging
 import sqlite3
 from datetime import timedelta
@@ -8,13 +9,17 @@ from email.message import EmailMessage
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from mailauth.effects.keyring import Purpose
 from mailauth.effects.log_lines import FIELDS
 from mailauth.effects.smtp import SmtpServer
+from mailauth.effects.store.tables import outbox
 from mailauth.usecases.delivery import LANES, PER_LANE, Delivery
 from mailauth.vocabulary.notices import NoticeKind
 from tests.integration.mails.conftest import Outbox
 from tests.integration.mails.servers import Taken, scripted_server, smtp_server
+from tests.world import WorldMaker
 
 CODES = ["k7qm-2xvp-9hfd-c3wn", "abcd-efgh-jkmn-pqrs"]
 GREETING = [b"220 mx ESMTP\r\n", b"250 mx\r\n"]
@@ -333,3 +338,41 @@ async def test_wrong_password_at_the_server_loses_nothing(box: Outbox) -> None:
         ours = delivery(box, server.port, user="mailer", password_file=str(secret))
         assert (await ours.run_once()).postponed == 1
     assert server.mails() == []
+
+
+async def test_mailbox_beyond_ascii_waits_for_a_server_that_takes_it_and_keeps_no_other_from_leaving(
+    box: Outbox,
+) -> None:
+    """Only by SMTPUTF8 can it travel (RFC 6531); what is wrong is named."""
+    box.tell(NoticeKind.CONFIRM_ADDRESS, address="zoë@example.org", link="/link/x")
+    box.tell(NoticeKind.CONFIRM_ADDRESS, address="anna@bücher.example", link="/link/x")
+    async with smtp_server(enable_SMTPUTF8=False) as server:
+        progress = await delivery(box, server.port).run_once()
+        assert (progress.accepted, progress.postponed) == (1, 1)
+        assert server.envelopes[0].rcpt_tos == ["anna@xn--bcher-kva.example"]
+    zoe, _ = box.rows()
+    assert zoe.state == "waiting"
+    assert zoe.last_error == "zoë@example.org needs SMTPUTF8 (RFC 6531), which the SMTP server does not offer"
+    box.world.clock.advance(minutes=1)
+    async with smtp_server() as server:
+        assert (await delivery(box, server.port).run_once()).accepted == 1
+        assert server.envelopes[0].rcpt_tos == ["zoë@example.org"]
+
+
+async def test_sender_with_a_domain_beyond_ascii_needs_nothing_special_of_the_server(make_world: WorldMaker) -> None:
+    """B5: also what was queued before leaves."""
+    box = Outbox(make_world('mail.sender="support@müller.example"', 'provider.support="hilfe@müller.example"'))
+    box.tell(NoticeKind.AUTHENTICATOR_REPLACED)
+    assert box.rows()[0].message_id.endswith("@xn--mller-kva.example>")
+    content = box.content(box.rows()[0])
+    with box.world.installation.database.writing() as connection:
+        old = "<0123@müller.example>"
+        sealed = box.keyring().seal(Purpose.OUTBOX, old, json.dumps(content).encode())
+        connection.execute(update(outbox).values(message_id=old, content=sealed.blob, key_id=sealed.key_id))
+    async with smtp_server(enable_SMTPUTF8=False) as server:
+        installation = box.world.installation
+        relay = SmtpServer("127.0.0.1", server.port, "none", "support@müller.example")
+        ours = Delivery(installation.database, installation.notices, installation.mails, relay, box.world.clock)
+        assert (await ours.run_once()).accepted == 1
+    assert server.envelopes[0].mail_from == "support@xn--mller-kva.example"
+    assert server.ids() == ["<0123@xn--mller-kva.example>"]
