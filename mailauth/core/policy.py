@@ -6,7 +6,7 @@ undoes that.
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from enum import Enum
 from zoneinfo import ZoneInfo
 
@@ -49,6 +49,11 @@ class CutOver:
     def has_passed(self, now: datetime) -> bool:
         """Tell whether the cut-over is here, or was seen to be before; its very moment counts as passed."""
         return now >= self.moment.astimezone(UTC) or self.moment in self.seen
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone in which it was announced, and in which the provider's days begin and end."""
+        return self.moment.tzinfo or UTC
 
     def spoken(self) -> str:
         """Return the date as people say it, in the announced zone: `5 May 2025`."""

@@ -172,7 +172,11 @@ class Accounts:
         return len(levels)
 
     def exempt(self, name: str, until: datetime, reason: str) -> AccountName:
-        """Let an account log in with its password alone until a moment. Raises InvalidValue without a reason."""
+        """Let an account log in with its password alone until a moment.
+
+        Raises InvalidValue without a reason, and for an account that is enrolled: its password alone would be refused
+        all the same.
+        """
         reason = reason.strip()
         if not reason or not reason.isprintable():
             raise InvalidValue("an exemption needs a reason, on one line")
@@ -181,6 +185,11 @@ class Accounts:
             raise InvalidValue("the exemption would end in the past")
         with self._database.writing() as connection:
             account = find(connection, name, self._default_domain)
+            if account.totp is not None:
+                raise InvalidValue(
+                    f"{account.name} is enrolled, and an exemption does not change that: its logins need the second "
+                    f"factor. Make an app password for a device, or first: mailauth totp reset {account.name}"
+                )
             accounts.exempt(connection, account.id, until, reason, now)
         return account.name
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mailauth.core import app_password
+from mailauth.core import app_password, moments
 from mailauth.core.clock import Clock
 from mailauth.core.limiter import NOWHERE, Filling, Kind
 from mailauth.core.policy import Policy, Requirement
@@ -73,6 +73,15 @@ class Explainer:
         sentences += self._account_sentences(account, requirement, codes)
         if account.totp is not None and (until := ahead_until(account.totp.last_step, now)) is not None:
             sentences.append(_ahead_sentence(account, until))
+        if (
+            requirement is Requirement.SECOND_FACTOR
+            and account.exempt_until is not None
+            and now < account.exempt_until
+        ):
+            sentences.append(
+                f"Its exemption until {self._exempt_until(account)} has no effect while it is enrolled; after "
+                f"`mailauth totp reset {account.name}` the password alone would be enough until then."
+            )
         if not account.disabled:
             sentences.append(_devices_sentence(live))
         return Explanation(
@@ -94,6 +103,10 @@ class Explainer:
             return f"The cut-over was on {when}: a second factor is required."
         return f"The cut-over is on {when}: until then a second factor is required from who is enrolled."
 
+    def _exempt_until(self, account: Account) -> str:
+        ends = account.exempt_until
+        return "" if ends is None else moments.told(ends, self._policy.cutover.zone)
+
     def _account_sentences(self, account: Account, requirement: Requirement, codes: int) -> list[str]:
         if account.disabled:
             return ["The account is disabled: every login is refused."]
@@ -106,9 +119,7 @@ class Explainer:
                     left.get(codes, f"It has {codes} recovery codes left") + ", to be used in place of the app's.",
                 ]
             case Requirement.PASSWORD_BY_EXEMPTION:
-                return [
-                    f"The account is exempt until {account.exempt_until:%Y-%m-%d %H:%M} UTC: its password is enough."
-                ]
+                return [f"The account is exempt until {self._exempt_until(account)}: its password is enough."]
             case Requirement.ENROLMENT | Requirement.PASSWORD_TO_ENROL:
                 return [
                     "The account is not enrolled: its password is refused until it has an authenticator; in the "

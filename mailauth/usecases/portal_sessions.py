@@ -244,7 +244,7 @@ def _session(found: StoredSession, now: datetime) -> Session:
         epoch=found.epoch,
         language=found.language,
         is_enrolled=found.is_enrolled,
-        is_exempt=found.exempt_until is not None and now < found.exempt_until,
+        is_exempt=not found.is_enrolled and found.exempt_until is not None and now < found.exempt_until,
         credential=found.credential,
         proved_at=found.proved_at,
         created_at=found.created_at,

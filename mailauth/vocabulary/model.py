@@ -193,8 +193,16 @@ class AppPassword:
 
 @dataclass(frozen=True, slots=True)
 class Exemption:
-    """An account that needs no second factor until a moment, with the reason that an administrator gave."""
+    """An account that needs no second factor until a moment, with the reason that an administrator gave.
+
+    Once it is enrolled (`is_enrolled`) it needs one all the same.
+    """
 
     account: AccountName
     until: datetime
     reason: str
+    is_enrolled: bool = False
+
+    def is_in_force(self, now: datetime) -> bool:
+        """Tell whether the account's password alone is enough because of this."""
+        return now < self.until and not self.is_enrolled

@@ -1,4 +1,4 @@
-"""What the command line reads from people (secrets from a terminal or a pipe, moments), and how JSON shows values."""
+"""What the command line reads from people (secrets from a terminal or a pipe), and how JSON shows values."""
 
 import io
 import json
@@ -10,8 +10,7 @@ from typing import Any
 import click
 import pytest
 
-from mailauth.edges.cli.context import MAX_STDIN_BYTES, parse_moment, print_json, read_secret, spoken
-from mailauth.vocabulary.errors import InvalidValue
+from mailauth.edges.cli.context import MAX_STDIN_BYTES, print_json, read_secret, spoken
 from mailauth.vocabulary.secret import Secret
 from tests.cases import case
 
@@ -59,33 +58,6 @@ def test_secret_from_a_terminal_is_asked_for_unseen(monkeypatch: pytest.MonkeyPa
     assert read_secret("New password", confirm=confirm) == Secret("päss ".encode() + b"\xff")
     (only,) = asked
     assert only == {"text": "New password", "hide_input": True, "confirmation_prompt": confirm, "err": True}
-
-
-def test_moment_is_a_span_from_now_or_a_date_in_utc() -> None:
-    for text, moment in (
-        ("1d", NOW + timedelta(days=1)),
-        ("0h", NOW),
-        ("48h", NOW + timedelta(days=2)),
-        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
-        ("2026-01-31T10:00", datetime(2026, 1, 31, 10, tzinfo=UTC)),
-        ("2026-01-31T10:00Z", datetime(2026, 1, 31, 10, tzinfo=UTC)),
-        ("2026-01-31T10:00+05:45", datetime(2026, 1, 31, 4, 15, tzinfo=UTC)),
-    ):
-        with case(text, moment):
-            assert parse_moment(text, NOW) == moment
-            assert parse_moment(text, NOW).utcoffset() == timedelta(0)
-
-
-def test_other_words_are_no_moment() -> None:
-    for text in ("", "d", "1", "1w", "1 d", "-1d", "+1d", "1.5d", "１d", "²d", "1D", "d1", "soon"):  # noqa: RUF001
-        with case(text), pytest.raises(InvalidValue, match="not a time"):
-            parse_moment(text, NOW)
-
-
-@pytest.mark.parametrize("text", ["999999999d", "999999999h", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"])
-def test_moment_beyond_the_calendar_is_refused(text: str) -> None:
-    with pytest.raises(InvalidValue, match="too far away"):
-        parse_moment(text, NOW)
 
 
 def test_moment_is_spoken_in_utc() -> None:

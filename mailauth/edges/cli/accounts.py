@@ -91,9 +91,12 @@ def show(context: Context, account_name: str, as_json: bool) -> None:
     if as_json:
         print_json(data)
         return
+    exempt_until = spoken(found.exempt_until) or "no"
+    if found.exempt_until is not None and explanation.enrolled:
+        exempt_until += " (no effect: enrolled)"
     rows = [
         (key.replace("_", " "), " ".join(value) if isinstance(value, tuple) else value)
-        for key, value in (data | {"exempt_until": spoken(found.exempt_until) or "no"}).items()
+        for key, value in (data | {"exempt_until": exempt_until}).items()
     ]
     print_table(rows, (), "")
 

@@ -2,10 +2,10 @@
 
 import click
 
+from mailauth.core import moments
 from mailauth.edges.cli.context import (
     Context,
     json_option,
-    parse_moment,
     pass_context,
     print_json,
     print_table,
@@ -24,7 +24,9 @@ def app_password() -> None:
 @click.option("--name", required=True, help="What it is for, such as 'Thunderbird at work'.")
 @click.option("--service", "services", multiple=True, help="A service that it opens; several times for several.")
 @click.option("--network", "networks", multiple=True, help="A network that it works from, such as 192.0.2.0/24.")
-@click.option("--expires", help="Until when it works: 90d, 12h, 2026-01-31.")
+@click.option(
+    "--expires", help="Until when it works: 90d, 12h, or 2026-01-31, the end of that day in the cut-over's zone."
+)
 @json_option
 @pass_context
 @reports_errors
@@ -44,7 +46,8 @@ def add(
 
     allowed = tuple(ip_network(checked_network(network)) for network in networks)
     with context.installation() as installation:
-        expires_at = None if expires is None else parse_moment(expires, installation.clock())
+        zone = installation.policy.cutover.zone
+        expires_at = None if expires is None else moments.parse(expires, installation.clock(), zone)
         made = installation.enrolment.add_app_password(account_name, name, services, allowed, expires_at)
     if as_json:
         print_json(
@@ -61,6 +64,8 @@ def add(
         return
     click.echo(f"App password {made.id} of {made.account} for {made.name}; it is not shown again:")
     click.echo(f"  {made.shown}")
+    if made.expires_at is not None:
+        click.echo(f"It works until {moments.told(made.expires_at, zone)}.")
     click.echo("Put it into the device's password field, alone: no code is added. The dashes don't matter.")
 
 

@@ -7,17 +7,16 @@ of the machine could read them. Errors become sentences and exit codes here: 1 f
 
 import functools
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from mailauth.vocabulary.errors import InvalidConfiguration, InvalidValue, MailauthError, StoreUnavailable
+from mailauth.vocabulary.errors import InvalidConfiguration, MailauthError, StoreUnavailable
 from mailauth.vocabulary.secret import Secret
 
 if TYPE_CHECKING:
@@ -31,9 +30,6 @@ EX_TEMPFAIL = 75
 MAX_STDIN_BYTES = 64 * 1024
 INSPECTED_FOR_S = 0.25
 """How long a command waits for damage in the database to be found: enough for some 50 MB of it."""
-
-_SPAN = re.compile(r"([0-9]{1,9})([dh])")
-_UNITS = {"d": "days", "h": "hours"}
 
 
 class Context:
@@ -133,20 +129,6 @@ def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str], empty:
 def spoken(moment: datetime | None) -> str:
     """Return a moment for people, in UTC."""
     return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def parse_moment(text: str, now: datetime) -> datetime:
-    """Return the moment that a person wrote: `30d`, `12h`, `2026-01-31`, or an ISO 8601 time with an offset."""
-    span = _SPAN.fullmatch(text)
-    try:
-        if span is not None:
-            return now + timedelta(**{_UNITS[span[2]]: int(span[1])})
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError as error:
-        raise InvalidValue(f"too far away: {text!a}") from error
-    except ValueError as error:
-        raise InvalidValue(f"not a time: {text!a}; write it as 30d, 12h or 2026-01-31") from error
 
 
 def _plain(value: object) -> object:

@@ -1,5 +1,7 @@
 """`totp`: binding an authenticator app to an account."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from mailauth.edges.cli.context import (
@@ -11,6 +13,9 @@ from mailauth.edges.cli.context import (
     reports_errors,
 )
 from mailauth.vocabulary.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from mailauth.wiring import Installation
 
 
 @click.group()
@@ -61,11 +66,14 @@ def confirm(context: Context, account_name: str, as_json: bool) -> None:
         raise InvalidValue("no code was given; type the one that the app shows, or write it to standard input")
     with context.installation() as installation:
         result = installation.enrolment.confirm(account_name, code)
+        exempt_until = _exempt_until(installation, result.account)
     if isinstance(result, Confirmed):
         if as_json:
             print_json({"account": result.account, "confirmed": True})
         else:
             click.echo(f"{result.account} is enrolled: from now on a login takes password + code")
+            if exempt_until:
+                click.echo(f"Its exemption until {exempt_until} has no effect while it is enrolled.")
         return
     if as_json:
         print_json({"account": result.account, "confirmed": False, "seconds_off": _seconds(result.steps_off)})
@@ -97,7 +105,11 @@ def reset(context: Context, account_name: str, yes: bool) -> None:
         if not yes:
             click.confirm(f"Remove the authenticator and the recovery codes of {name}?", abort=True, err=True)
         installation.enrolment.reset(name)
+        exempt_until = _exempt_until(installation, name)
     click.echo(f"{name} is not enrolled any more")
+    if exempt_until:
+        click.echo(f"It is exempt until {exempt_until}: its password alone is enough.")
+        click.echo(f"End that: mailauth policy exempt {name} --end")
 
 
 @totp.command("set-back")
@@ -121,6 +133,16 @@ def set_back(context: Context, account_name: str | None, everybody: bool) -> Non
         click.echo(
             f"{count} authenticator{'s' if count > 1 else ''}: codes are accepted again from the next minute on"
         )
+
+
+def _exempt_until(installation: "Installation", name: str) -> str:
+    """Return until when an account is exempt, in words; nothing where it is not."""
+    from mailauth.core import moments
+
+    until = installation.accounts.get(name).exempt_until
+    if until is None or until <= installation.clock():
+        return ""
+    return moments.told(until, installation.policy.cutover.zone)
 
 
 def _seconds(steps: int | None) -> int | None:

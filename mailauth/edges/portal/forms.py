@@ -5,7 +5,7 @@ fields; a password never goes back into a page.
 """
 
 import re
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from gettext import NullTranslations
 from ipaddress import ip_network
 from typing import Any, NoReturn
@@ -14,7 +14,7 @@ from starlette.datastructures import FormData
 from wtforms import DateField, Form, PasswordField, SelectMultipleField, StringField
 from wtforms.validators import Optional, StopValidation
 
-from mailauth.core import mail_address, otp
+from mailauth.core import mail_address, moments, otp
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Network
 from mailauth.vocabulary.secret import Secret
@@ -168,7 +168,7 @@ class AppPasswordForm(ProofForm):
 
     def chosen_expiry(self, zone: tzinfo) -> datetime | None:
         """Return the end of its last day, as a day is in a zone."""
-        return None if self.expires.data is None else _end_of(self.expires.data, zone)
+        return None if self.expires.data is None else moments.end_of_day(self.expires.data, zone)
 
 
 class AddressForm(ProofForm):
@@ -198,7 +198,3 @@ def combined(password: str | None, code: str | None) -> Secret:
 
 def _refuse_length(field: Any, message: str, typed: int) -> NoReturn:
     raise StopValidation(field.gettext(message) % {"typed": typed})
-
-
-def _end_of(day: date, zone: tzinfo) -> datetime:
-    return datetime.combine(day, time(), zone) + timedelta(days=1)

@@ -5,7 +5,7 @@ provider, the date of the cut-over, the languages) is put into each here.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Pages:
         self._cutover = cutover
         self._clock = clock
         self._languages = languages
-        self.zone = cutover.moment.tzinfo or UTC
+        self.zone = cutover.zone
         """The provider's: the one that the date was announced in."""
         self._environment = _environment()
         self._environment.globals.update(

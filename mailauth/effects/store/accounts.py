@@ -177,11 +177,15 @@ def unexempt(connection: Connection, account_id: int) -> bool:
 def exemptions(connection: Connection) -> tuple[Exemption, ...]:
     """Return all exemptions, the ones that end first in front."""
     statement = (
-        select(account.c.name, exemption.c.until, exemption.c.reason)
+        select(account.c.name, exemption.c.until, exemption.c.reason, totp.c.id)
         .join(account, account.c.id == exemption.c.account_id)
+        .outerjoin(totp, (totp.c.account_id == account.c.id) & (totp.c.state == "active"))
         .order_by(exemption.c.until, account.c.name)
     )
-    return tuple(Exemption(AccountName(n), until, why) for n, until, why in connection.execute(statement))
+    return tuple(
+        Exemption(AccountName(name), until, reason, is_enrolled=totp_id is not None)
+        for name, until, reason, totp_id in connection.execute(statement)
+    )
 
 
 def summaries(connection: Connection) -> tuple[AccountSummary, ...]:

@@ -1,5 +1,6 @@
 """`mailauth check` and `explain`: the verdict as the server would give it, and the same in words."""
 
+import base64
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from tests.cases import case
 from tests.integration.cli.conftest import CommandLine
+from tests.world import Person
 
 BEFORE = "cutover.date=2025-09-01T00:00 Europe/Brussels"
 
@@ -157,7 +159,7 @@ def test_explain_tells_every_state_in_words(mailauth: CommandLine) -> None:
     assert "not enrolled: its password is refused" in said()
     assert "It has no app password." in said()
     mailauth.run("policy", "exempt", "alice", "--until", "2025-07-01", "--reason", "a printer")
-    assert "exempt until 2025-07-01 00:00 UTC: its password is enough" in said()
+    assert "exempt until 2025-07-02 00:00 CEST (2025-07-01 22:00 UTC): its password is enough" in said()
     mailauth.run("app-password", "add", "alice", "--name", "x", "--expires", "1d")
     assert "It has 1 app password, each" in said()
     mailauth.run("app-password", "add", "alice", "--name", "y")
@@ -187,7 +189,12 @@ def test_policy_shows_the_cutover_and_who_is_exempt(mailauth: CommandLine) -> No
         "cutover": "2025-05-04T22:00:00+00:00",
         "has_passed": True,
         "exemptions": [
-            {"account": "alice@mailitwize.be", "until": "2025-07-04T22:00:00+00:00", "reason": "the printer"}
+            {
+                "account": "alice@mailitwize.be",
+                "until": "2025-07-04T22:00:00+00:00",
+                "reason": "the printer",
+                "in_force": True,
+            }
         ],
     }
     assert "the printer" in mailauth.run("policy", "show").stdout
@@ -197,6 +204,40 @@ def test_policy_shows_the_cutover_and_who_is_exempt(mailauth: CommandLine) -> No
     mailauth.run("policy", "exempt", "alice", "--end")
     assert mailauth.json("policy", "show")["exemptions"] == []
     assert "has no exemption" in mailauth.run("policy", "exempt", "alice", "--end", code=1).stderr
+
+
+def test_exempting_an_enrolled_account_is_refused_since_it_would_change_nothing(mailauth: CommandLine) -> None:
+    alice = mailauth.enrol("alice")
+    refused = mailauth.run("policy", "exempt", "alice", "--until", "30d", "--reason", "a printer", code=1)
+    assert "is enrolled, and an exemption does not change that" in refused.stderr
+    assert mailauth.json("policy", "show")["exemptions"] == []
+    assert mailauth.check("alice", alice.password, code=1)["reason"] == "code-missing"
+
+
+def test_exemption_of_who_enrols_later_is_said_to_have_no_effect_until_a_reset(mailauth: CommandLine) -> None:
+    mailauth.run("account", "add", "alice", stdin="correct horse")
+    said = mailauth.run("policy", "exempt", "alice", "--until", "2025-07-31", "--reason", "a printer").stdout
+    ends = "2025-08-01 00:00 CEST (2025-07-31 22:00 UTC)"
+    assert f"is exempt until {ends}" in said
+    begun = mailauth.json("totp", "enrol", "alice")
+    code = Person("alice", "", base64.b32decode(begun["secret"])).code(mailauth.clock(), -1)
+    confirmed = mailauth.run("totp", "confirm", "alice", stdin=code).stdout
+    assert f"exemption until {ends} has no effect while it is enrolled" in confirmed
+    assert "no effect: enrolled" in mailauth.run("policy", "show").stdout
+    assert mailauth.json("policy", "show")["exemptions"][0]["in_force"] is False
+    assert f"exemption until {ends} has no effect" in " ".join(mailauth.run("explain", "alice").stdout.split())
+    assert "no effect: enrolled" in mailauth.run("account", "show", "alice").stdout
+    assert f"It is exempt until {ends}" in mailauth.run("totp", "reset", "alice", "--yes").stdout
+    assert "in force" in mailauth.run("policy", "show").stdout
+
+
+def test_a_day_is_its_end_in_the_provider_s_zone_and_every_command_says_the_moment(mailauth: CommandLine) -> None:
+    """As in the portal, where a day is chosen."""
+    mailauth.run("account", "add", "alice", stdin="pw")
+    made = mailauth.json("app-password", "add", "alice", "--name", "x", "--expires", "2031-01-31")
+    assert made["expires_at"] == "2031-01-31T23:00:00+00:00"
+    said = mailauth.run("app-password", "add", "alice", "--name", "y", "--expires", "2031-01-31").stdout
+    assert "It works until 2031-02-01 00:00 CET (2031-01-31 23:00 UTC)." in said
 
 
 @pytest.mark.parametrize(
@@ -227,7 +268,6 @@ def test_nothing_secret_is_left_in_the_database(mailauth: CommandLine) -> None:
     mailauth.check("alice", alice.password + alice.code(mailauth.clock()), "--ip", "192.0.2.7")
     mailauth.check("alice", device)
     mailauth.check("alice", "canary-guess123456", code=1)
-    import base64
 
     secrets = [b"canary", alice.seed, base64.b32encode(alice.seed), device.encode(), device[5:].encode()]
     secrets += [form.encode() for code in codes for form in (code, code.replace("-", ""))]
