@@ -3,6 +3,7 @@
 import click
 
 from mailauth.core import moments
+from mailauth.core.addresses import parse_network
 from mailauth.edges.cli.context import (
     Context,
     json_option,
@@ -40,11 +41,7 @@ def add(
     as_json: bool,
 ) -> None:
     """Make an app password for one device, shown this once. Without --service it opens every mail service."""
-    from ipaddress import ip_network
-
-    from mailauth.effects.configuration.values import checked_network
-
-    allowed = tuple(ip_network(checked_network(network)) for network in networks)
+    allowed = tuple(parse_network(network) for network in networks)
     with context.installation() as installation:
         zone = installation.policy.cutover.zone
         expires_at = None if expires is None else moments.parse(expires, installation.clock(), zone)

@@ -1,12 +1,12 @@
 """`check` and `explain`: what a login would get, tried for real or told in words."""
 
 import asyncio
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import click
 
 from mailauth.core import services
+from mailauth.core.addresses import parse_address
 from mailauth.edges.cli.context import (
     EX_TEMPFAIL,
     Context,
@@ -17,6 +17,7 @@ from mailauth.edges.cli.context import (
     reports_errors,
     reports_errors_by,
 )
+from mailauth.vocabulary.errors import InvalidValue
 
 if TYPE_CHECKING:
     from mailauth.vocabulary.model import Address
@@ -87,6 +88,6 @@ def explain(context: Context, account_name: str, client: str | None, as_json: bo
 
 def _address(text: str | None) -> "Address | None":
     try:
-        return None if text is None else ip_address(text)
-    except ValueError as error:
-        raise click.BadParameter("not an IP address", param_hint="--ip") from error
+        return None if text is None else parse_address(text)
+    except InvalidValue as error:
+        raise click.BadParameter(str(error), param_hint="--ip") from error

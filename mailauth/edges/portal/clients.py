@@ -6,8 +6,9 @@ values out.
 
 import re
 from collections.abc import Sequence
-from ipaddress import IPv6Address, ip_address
 
+from mailauth.core.addresses import parse_address
+from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Address, Network
 
 MAX_HOPS = 16
@@ -82,15 +83,12 @@ def _first(table: Sequence[tuple[str, str]], text: str) -> str:
 def _address(text: str) -> Address | None:
     found = _WITH_PORT.fullmatch(text)
     bare = text if found is None else found["v6"] or found["v4"]
+    if "%" in bare:
+        return None  # an address of this link only; nobody forwards one
     try:
-        address = ip_address(bare)
-    except ValueError:
+        return parse_address(bare)
+    except InvalidValue:
         return None
-    if isinstance(address, IPv6Address):
-        if address.scope_id is not None:
-            return None  # an address of this link only; nobody forwards one
-        return address.ipv4_mapped or address
-    return address
 
 
 def _is_in(address: Address, networks: Sequence[Network]) -> bool:

@@ -7,7 +7,6 @@ fields; a password never goes back into a page.
 import re
 from datetime import datetime, tzinfo
 from gettext import NullTranslations
-from ipaddress import ip_network
 from typing import Any, NoReturn
 
 from starlette.datastructures import FormData
@@ -15,6 +14,7 @@ from wtforms import DateField, Form, PasswordField, SelectMultipleField, StringF
 from wtforms.validators import Optional, StopValidation
 
 from mailauth.core import mail_address, moments, otp
+from mailauth.core.addresses import parse_network
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Network
 from mailauth.vocabulary.secret import Secret
@@ -146,7 +146,7 @@ class AppPasswordForm(ProofForm):
         """Refuse what is no list of networks."""
         try:
             networks = self.chosen_networks()
-        except ValueError:
+        except InvalidValue:
             raise StopValidation(
                 field.gettext("This is not a network. Write it as 192.0.2.0/24 or 2001:db8::/64, or leave it empty.")
             ) from None
@@ -163,8 +163,8 @@ class AppPasswordForm(ProofForm):
         )
 
     def chosen_networks(self) -> tuple[Network, ...]:
-        """Return the networks that it may be used from; none for any. Raises ValueError."""
-        return tuple(ip_network(text) for text in re.split(r"[\s,;]+", self.networks.data or "") if text)
+        """Return the networks that it may be used from; none for any. Raises InvalidValue."""
+        return tuple(parse_network(text) for text in re.split(r"[\s,;]+", self.networks.data or "") if text)
 
     def chosen_expiry(self, zone: tzinfo) -> datetime | None:
         """Return the end of its last day, as a day is in a zone."""

@@ -16,16 +16,17 @@ import struct
 import time
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any, NamedTuple, assert_never, cast
 
 from mailauth.core import protocol
+from mailauth.core.addresses import parse_address
 from mailauth.core.protocol import Broken, Cancelled, Conversation, Login, Malformed, Say
 from mailauth.core.services import PORTAL
 from mailauth.effects import attempt_log
 from mailauth.effects.log_lines import FIELDS
 from mailauth.usecases.lookups import Exists, Lookups, Unanswered, Unknown
 from mailauth.usecases.verifier import Verifier
+from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Address, Attempt, Denied, Granted, Reason, Unavailable, Verdict
 from mailauth.vocabulary.secret import Secret
 
@@ -331,11 +332,9 @@ def _attempt(login: Login) -> Attempt:
 @lru_cache(maxsize=4096)
 def _address(text: str) -> Address | None:
     try:
-        address = ip_address(text)
-    except ValueError:
+        return parse_address(text)
+    except InvalidValue:
         return None
-    # An IPv4 client on a dual-stack listener is the same client.
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _peer_of(transport: asyncio.Transport) -> Peer:

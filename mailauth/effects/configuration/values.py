@@ -1,19 +1,20 @@
 """What values in the configuration look like: lines, networks, endpoints, and tables of them. Touches nothing."""
 
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from mailauth.core.addresses import parse_address, parse_network
 from mailauth.vocabulary.errors import InvalidValue
 
 MAX_SOCKET_PATH_BYTES = 107
 """sun_path holds 108 bytes (unix(7)), one of which ends it."""
 
-LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"), ip_network("::ffff:127.0.0.0/104"))
-"""This machine by its addresses, the mapped ones too."""
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+"""This machine by its addresses."""
 
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]*\Z")
 
@@ -36,10 +37,7 @@ class Section(BaseModel):
 
 def checked_network(text: str) -> str:
     """Return a network that a person wrote. Raises InvalidValue with what is wrong."""
-    try:
-        return str(ip_network(text.strip()))
-    except ValueError as error:
-        raise InvalidValue(f"not a network: {error}; write it as 192.0.2.0/24 or 2001:db8::/64") from error
+    return str(parse_network(text))
 
 
 def checked_networks(texts_: list[str]) -> list[str]:
@@ -80,6 +78,6 @@ def checked_socket_path(path: str) -> str:
 def is_loopback(host: str) -> bool:
     """Tell whether a host, by name or address, is this machine."""
     try:
-        return ip_address(host).is_loopback
-    except ValueError:
+        return parse_address(host).is_loopback
+    except InvalidValue:
         return host == "localhost"

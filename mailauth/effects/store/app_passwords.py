@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from ipaddress import ip_network
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, exists, func, insert, literal, or_, select, update
 
+from mailauth.core.addresses import parse_network
 from mailauth.effects.store.tables import account, alias, app_password
 from mailauth.vocabulary.model import AccountName, AppPassword, Network
 
@@ -109,7 +109,7 @@ def _app_password(row: Any) -> AppPassword:
         key_id=row.key_id,
         digest=row.digest,
         services=frozenset(row.services.split()),
-        networks=tuple(ip_network(text) for text in row.networks.split()),
+        networks=tuple(parse_network(text) for text in row.networks.split()),
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,

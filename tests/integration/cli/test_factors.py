@@ -298,3 +298,12 @@ def test_account_has_25_app_passwords_at_most(mailauth: CommandLine) -> None:
     )
     mailauth.run("app-password", "revoke", "alice", "3")
     mailauth.run("app-password", "add", "alice", "--name", "one more")
+
+
+def test_app_password_of_a_mapped_network_works_from_there(mailauth: CommandLine) -> None:
+    mailauth.run("account", "add", "alice", stdin="pw")
+    network = ("--network", "::ffff:192.0.2.0/120")
+    made = mailauth.json("app-password", "add", "alice", "--name", "x", *network)
+    assert made["networks"] == ["192.0.2.0/24"]
+    for client, code in (("192.0.2.7", 0), ("::ffff:192.0.2.7", 0), ("192.0.3.7", 1)):
+        mailauth.check("alice", made["password"], "--ip", client, code=code)

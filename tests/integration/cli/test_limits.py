@@ -34,6 +34,12 @@ def blocked(make_mailauth: CommandLineMaker) -> CommandLine:
     return mailauth
 
 
+def test_a_mapped_address_is_the_same_client_to_explain_and_check(blocked: CommandLine) -> None:
+    mapped = f"::ffff:{HERE}"
+    assert blocked_until(blocked, "--ip", mapped) == blocked_until(blocked, "--ip", HERE) is not None
+    assert blocked.check("alice", "guess", "--ip", mapped, code=75)["reason"] == "throttled"
+
+
 def test_limits_show_says_what_is_left_and_until_when_it_blocks(blocked: CommandLine) -> None:
     found = {one["bucket"]: one for one in blocked.json("limits", "show", "alice")}
     here = found[f"account+source alice@mailitwize.be {HERE}"]
