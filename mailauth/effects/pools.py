@@ -5,14 +5,26 @@ it counts as waiting. So a database or a directory that hangs cannot fill the me
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from mailauth.vocabulary.errors import Overloaded
+from mailauth.vocabulary.errors import MailauthError, Overloaded
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+async def outcome_of(future: asyncio.Future[T]) -> T:
+    """Return what a future comes to. Unlike `await future`, being cancelled meanwhile leaves it alone.
+
+    Unlike `asyncio.shield`, it logs nothing of a future that fails when nobody waits for it any more.
+    """
+    await asyncio.wait((future,))
+    return future.result()
 
 
 class BoundedPool:
@@ -43,10 +55,19 @@ class BoundedPool:
 
         future = asyncio.wrap_future(self._executor.submit(guarded))
         try:
-            return await asyncio.shield(future)
+            return await outcome_of(future)
         except asyncio.CancelledError:
             is_wanted.clear()
+            future.add_done_callback(self._ended_unheard)
             raise
+
+    def _ended_unheard(self, future: asyncio.Future[Any]) -> None:
+        """Say how a job failed whose waiter is gone. That it was not begun is no news: the waiter has said why."""
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, MailauthError):
+            log.warning("failed when nobody waited for it any more (%s): %s", self._jobs, error)
+        elif isinstance(error, Exception):
+            log.error("failed when nobody waited for it any more (%s)", self._jobs, exc_info=error)
 
     def later(self, job: Callable[[], object]) -> None:
         """Have a job done that nobody waits for. Raises Overloaded."""

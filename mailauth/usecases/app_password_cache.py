@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import NamedTuple
 
+from mailauth.effects.pools import outcome_of
 from mailauth.effects.store import app_passwords
 from mailauth.effects.store.database import Database
 from mailauth.vocabulary.model import AccountName, AppPassword
@@ -58,7 +59,7 @@ class AppPasswordCache:
             answer = self._wanted[name, selector] = asyncio.get_running_loop().create_future()
         if self._reader is None:
             self._reader = asyncio.create_task(self._read_all())
-        return await asyncio.shield(answer)  # others may wait for it when this login's deadline is over
+        return await outcome_of(answer)  # others may wait for it when this login's deadline is over
 
     async def _read_all(self) -> None:
         try:
@@ -75,6 +76,7 @@ class AppPasswordCache:
         except Exception as error:
             for answer in wanted.values():
                 answer.set_exception(error)  # each login says by itself what that means
+                answer.exception()  # and where none waits any more, there is nobody to say it
             return
         for (key, answer), value in zip(wanted.items(), found, strict=True):
             if len(self._entries) >= min(self._sweep_at, MAX_ENTRIES):

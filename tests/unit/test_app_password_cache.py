@@ -1,5 +1,7 @@
 """APP2: what is known of an app password is never older than a second, and never more than its cap."""
 
+import asyncio
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from mailauth.effects.store import app_passwords
 from mailauth.effects.store.database import Database
 from mailauth.usecases import app_password_cache
 from mailauth.usecases.app_password_cache import AppPasswordCache
+from mailauth.vocabulary.errors import StoreUnavailable
 from mailauth.vocabulary.model import AccountName
 
 ALICE, BOB = AccountName("alice@mailitwize.be"), AccountName("bob@mailitwize.be")
@@ -93,3 +96,25 @@ async def test_guesses_do_not_fill_the_memory(cache: AppPasswordCache, monkeypat
         await cache.load(ALICE, f"{number:05d}")
         assert len(cache._entries) <= 5
     assert cache.get(ALICE, "00022") is not None
+
+
+async def test_look_up_that_fails_when_no_login_waits_for_it_logs_no_traceback(
+    cache: AppPasswordCache, database: FakeDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_over = asyncio.Event()
+
+    async def fail(_job: object) -> None:
+        await is_over.wait()
+        raise StoreUnavailable("away")
+
+    database.run_reading = fail  # type: ignore[method-assign]
+    waiting = asyncio.ensure_future(cache.load(ALICE, "abcde"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    is_over.set()
+    while cache._reader is not None:
+        await asyncio.sleep(0)
+    gc.collect()
+    assert caplog.records == []

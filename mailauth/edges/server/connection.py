@@ -207,7 +207,11 @@ class AuthConnection(asyncio.Protocol):
 
     async def _give_back(self, login: Login) -> None:
         attempt, started = _attempt(login), time.perf_counter()
-        account = await self._context.verifier.give_back(attempt, login.parameters.get(protocol.RELEASE, ""))
+        try:
+            account = await self._context.verifier.give_back(attempt, login.parameters.get(protocol.RELEASE, ""))
+        except Exception:
+            _log.exception("what was spent could not be given back")
+            account = None
         if account is None:
             _log.info("nothing to give back", extra={FIELDS: {"peer": self._peer}})
         else:
