@@ -414,18 +414,19 @@ def test_pam_waits_for_a_daemon_that_restarts(dovecot_pam: Dovecot) -> None:
             assert login.result(10).startswith("a OK ")
 
 
-def test_pam_gives_a_code_back_after_a_wrong_password(dovecot_pam: Dovecot) -> None:
+def test_pam_reports_a_wrong_password_with_a_code_and_without(dovecot_pam: Dovecot) -> None:
     """Dovecot passes the last status to pam_end."""
     token = "0123456789abcdef0123456789abcdef"
+    for tail in ("6", "0"):
 
-    def decide(asked: Asked) -> Say:
-        return ok("anna", tail="6", release=token) if asked.parameters["factor"] == "second" else fail()
+        def decide(asked: Asked, tail: str = tail) -> Say:
+            return ok("anna", tail=tail, release=token) if asked.parameters["factor"] == "second" else fail()
 
-    with answering(dovecot_pam, decide) as server:
-        assert auth_test(dovecot_pam, "sieve").returncode == 0
-        assert auth_test(dovecot_pam, "smtp").returncode == 77
-    assert [(asked.parameters["service"], asked.parameters["factor"]) for asked in server.asked] == [
-        ("sieve", "second"),
-        ("smtp", "second"),
-        ("smtp", "release"),
-    ]
+        with answering(dovecot_pam, decide) as server:
+            assert auth_test(dovecot_pam, "sieve").returncode == 0
+            assert auth_test(dovecot_pam, "smtp").returncode == 77
+        assert [(asked.parameters["service"], asked.parameters["factor"]) for asked in server.asked] == [
+            ("sieve", "second"),
+            ("smtp", "second"),
+            ("smtp", "release"),
+        ]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,17 @@ def test_unix_password_and_code_open_the_door_and_neither_alone(system: System) 
     assert system.lets_in(PASSWORD + code), owner.site.log_of(owner.name)
     assert not system.lets_in(PASSWORD + code), "spent"
     assert system.lets_in(PASSWORD + owner.recovery_codes()[0])
+
+
+@pytest.mark.parametrize("played", here, indirect=True, ids=str)
+def test_guess_at_a_unix_password_that_needs_no_code_is_logged_as_refused_and_counts(system: System) -> None:
+    """LIM8: mailauth asks for nothing here, and learns from pam_unix what came of it."""
+    owner = system.owner
+    owner.site.installation.enrolment.reset(owner.name)
+    owner.site.installation.accounts.exempt(owner.name, datetime.now(UTC) + timedelta(hours=1), "scans to mail")
+    assert system.lets_in(PASSWORD), owner.site.log_of(owner.name)
+    assert not system.lets_in("a guess")
+    lines = owner.site.log_of(owner.name)
+    assert lines.count("verdict=not-required reason=exempt") == 2
+    assert lines.count("verdict=denied reason=password-refused-elsewhere") == 1
+    assert "verdict=granted" not in lines
