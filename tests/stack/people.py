@@ -159,9 +159,9 @@ class Site:
         self.installation.accounts.add(name, Secret(password.encode()))
         return Owner(self, name, password)
 
-    def enrolled(self, password: str = "") -> Owner:
+    def enrolled(self, password: str = "", name: str = "") -> Owner:
         """Return the owner of a new account with an authenticator. The codes of this step and the next are unspent."""
-        owner = self.owner(password)
+        owner = self.owner_named(name, password) if name else self.owner(password)
         begun = self.installation.enrolment.begin(owner.name)
         owner.seed = base64.b32decode(begun.secret)
         self.noted(begun.secret)

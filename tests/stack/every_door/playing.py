@@ -33,6 +33,7 @@ BEFORE = (
 BRIEF = {
     "password_and_code",
     "password_of_odd_characters",
+    "longest_name_and_secret",
     "wrong_code",
     "not_enrolled",
     "recovery_code_once",

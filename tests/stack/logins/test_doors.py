@@ -6,6 +6,7 @@ then looks at one of them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
+from mailauth.core.names import MAX_NAME_BYTES
+from mailauth.core.new_password import MAX_PASSWORD_BYTES
 from tests.stack import doors
 from tests.stack.clients import ELSEWHERE, HOME
 from tests.stack.doors import IN, Door
@@ -21,6 +24,7 @@ from tests.stack.people import SetUp, Site, set_ups
 
 PLAYED_AT_ONCE = 20
 OUT = "out"
+_numbers = itertools.count(1)
 
 
 class Try(NamedTuple):
@@ -64,6 +68,17 @@ def password_that_ends_in_digits(site: Site, door: Door) -> Tries:
 def name_in_capitals_without_its_domain(site: Site, door: Door) -> Tries:
     owner = site.enrolled()
     return [Try(IN, owner.name.partition("@")[0].upper(), owner.typed())]
+
+
+def longest_name_and_secret(site: Site, door: Door) -> Tries:
+    """PW2: whatever password may be set, it can be typed with a recovery code behind it at every door."""
+    domain = "@mailitwize.be"
+    number = f"{next(_numbers)}-"
+    name = number + "n" * (MAX_NAME_BYTES - len(number + domain)) + domain
+    owner = site.enrolled("x" * MAX_PASSWORD_BYTES, name)
+    code = owner.recovery_codes()[0]
+    assert len(code) == 19, "as it is printed, the longest of what may stand behind a password"
+    return [Try(IN, owner.name, owner.password + code)]
 
 
 def wrong_code(site: Site, door: Door) -> Tries:
@@ -155,6 +170,7 @@ CASES: list[Case] = [
     password_of_odd_characters,
     password_that_ends_in_digits,
     name_in_capitals_without_its_domain,
+    longest_name_and_secret,
     wrong_code,
     wrong_password_which_burns_no_code,
     password_alone,
