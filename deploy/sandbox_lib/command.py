@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import control, daemon, postfix, probe, root, saslauthd, state, userdb
+from . import control, daemon, nginx, postfix, probe, root, saslauthd, state, userdb
 from .ground import LEFT_BEHIND, MARKER, SandboxError, clear, is_sandbox
-from .up import READY_TIMEOUT_S, chosen_before, mailauth_targets, targets, up, web_targets
+from .up import READY_TIMEOUT_S, chosen_before, mailauth_targets, targets, tls_targets, up
 
 SERVICES = ("mailauth", "dovecot", "postfix", "saslauthd", "exim", "nginx", "sink")
 
@@ -59,7 +59,7 @@ def start(options: argparse.Namespace) -> None:
     wanted = {
         "mailauth": mailauth_targets(ground, chosen),
         "sink": {"sink": every["sink"]},
-        "nginx": web_targets(chosen),
+        "nginx": {name: target for name, target in tls_targets(chosen).items() if name in nginx.PORTS},
         "postfix": {"postfix": every["postfix_submission"]},
         "exim": {"exim": every.get("exim", probe.Target(ground.dir, b""))},
         "saslauthd": {"saslauthd": probe.Target(ground.at(saslauthd.SOCKET), b"")},
@@ -140,7 +140,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--userdb", choices=userdb.KINDS, default="static", help="how Dovecot knows its users' mailboxes")
     sub.add_argument("--postfix", choices=postfix.MODES, default="direct", help="whom Postfix asks")
     sub.add_argument("--exim", action="store_true", help="start an Exim as well, on mailauth itself")
-    sub.add_argument("--tls", action="store_true", help="as in life: no login in clear, and the portal behind nginx")
+    sub.add_argument("--tls", action="store_true", help="as in life: nothing in clear, and the portal behind nginx")
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", type=setting,
                      help="mailauth's configuration, e.g. cutover.date=2030-01-01T00:00Z")  # fmt: skip
     sub.add_argument("--owner", type=int, metavar="PID", help="take it down when this process ends")

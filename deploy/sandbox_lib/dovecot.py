@@ -17,6 +17,7 @@ from .ports import HOST
 
 DEPLOY = REPOSITORY / "deploy"
 PORTS = ("imap", "pop3", "submission", "sieve", "lmtp")
+TLS_PORTS = ("imaps", "pop3s", "submissions")
 DOORS = {"2.3": ("checkpassword", "lua", "pam"), "2.4": ("lua", "pam")}
 
 
@@ -57,7 +58,8 @@ def install_helper(ground: Ground, helper: Path) -> None:
 
 
 def write(ground: Ground, full: str, door: str, ports: dict[str, int], postfix: str, users: str) -> Path:
-    """Write the configuration; return its main file."""
+    """Write the configuration; return its main file. With ports for TLS from the start, logins are never in clear."""
+    tls = TLS_PORTS[0] in ports
     short = series(full)
     folder = DEPLOY / f"dovecot-{short}"
     ground.transplant(DEPLOY / "dovecot-2.3" / "mailauth.deny", "/etc/dovecot/mailauth.deny")
@@ -93,7 +95,11 @@ def write(ground: Ground, full: str, door: str, ports: dict[str, int], postfix: 
         "key": ground.inner("/etc/dovecot/tls.key"),
         "uid": uid,
         "userdb": userdb.write(ground, users, short, uid, gid),
+        "ssl": "required" if tls else "yes",
+        "may_be_clear": "no" if tls else "yes",
+        "never_clear": "yes" if tls else "no",
         **{f"{name}_port": ports[name] for name in (*PORTS, "sink")},
+        **{f"{name}_port": ports.get(name, 0) for name in TLS_PORTS},
     }
     text = base.format(**values) + "".join(f"!include {path}\n" for path in includes)
     main = ground.at("/etc/dovecot/dovecot.conf")
@@ -118,7 +124,8 @@ service imap-login {{
     port = {imap_port}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {imaps_port}
+    ssl = yes
   }}
 }}
 service pop3-login {{
@@ -126,7 +133,8 @@ service pop3-login {{
     port = {pop3_port}
   }}
   inet_listener pop3s {{
-    port = 0
+    port = {pop3s_port}
+    ssl = yes
   }}
 }}
 service submission-login {{
@@ -134,7 +142,8 @@ service submission-login {{
     port = {submission_port}
   }}
   inet_listener submissions {{
-    port = 0
+    port = {submissions_port}
+    ssl = yes
   }}
 }}
 service managesieve-login {{
@@ -175,11 +184,11 @@ BASE_2_3 = (
     """# A sandbox of mailauth: Dovecot 2.3.
 instance_name = mailauth-sandbox
 protocols = imap pop3 submission sieve lmtp
-ssl = yes
+ssl = {ssl}
 ssl_cert = <{certificate}
 ssl_key = <{key}
-# Clients come in clear over loopback, from other addresses of it too.
-disable_plaintext_auth = no
+# Without --tls clients come in clear over loopback, from other addresses of it too.
+disable_plaintext_auth = {never_clear}
 mail_location = maildir:{mail}/%d/%n/Maildir
 mail_max_userip_connections = 0
 plugin {{
@@ -201,11 +210,11 @@ protocols {{
   sieve = yes
   lmtp = yes
 }}
-ssl = yes
+ssl = {ssl}
 ssl_server_cert_file = {certificate}
 ssl_server_key_file = {key}
-# Clients come in clear over loopback, from other addresses of it too.
-auth_allow_cleartext = yes
+# Without --tls clients come in clear over loopback, from other addresses of it too.
+auth_allow_cleartext = {may_be_clear}
 mail_driver = maildir
 mail_path = {mail}/%{{user | domain}}/%{{user | username}}/Maildir
 mail_max_userip_connections = 0

@@ -34,7 +34,7 @@ def version(system: System) -> str:
     return done.stdout.split()[2]
 
 
-def write(ground: Ground, ports: dict[str, int]) -> None:
+def write(ground: Ground, ports: dict[str, int], *, tls: bool) -> None:
     """Write the configuration, and make spool and log folders, which are Exim's."""
     uid, gid = ground.system.user(USER)
     for path in PLACES:
@@ -54,6 +54,7 @@ def write(ground: Ground, ports: dict[str, int]) -> None:
         "sink_port": ports["sink"],
         "spool": SPOOL,
         "configuration": CONFIGURATION,
+        "in_clear": "" if tls else IN_CLEAR,
     }
     main.write_text(MAIN.format(**values) + main.read_text())
 
@@ -66,6 +67,9 @@ def command(ground: Ground) -> list[str]:
 def log_path(ground: Ground) -> Path:
     return ground.at(f"{LOGS}/mainlog")
 
+
+# Without --tls clients come in clear over loopback.
+IN_CLEAR = "AUTH_SERVER_ALLOW_NOTLS_PASSWORDS = yes"
 
 MAIN = """# A sandbox of mailauth: Exim.
 primary_hostname = sandbox.test
@@ -82,8 +86,7 @@ smtp_accept_max = 200
 smtp_accept_queue = 0
 rfc1413_query_timeout = 0s
 acl_smtp_rcpt = acl_rcpt
-# Clients come in clear over loopback; STARTTLS is offered.
-AUTH_SERVER_ALLOW_NOTLS_PASSWORDS = yes
+{in_clear}
 
 begin acl
 

@@ -37,6 +37,7 @@ from .ground import LEFT_BEHIND, REPOSITORY, Ground, SandboxError, System, clear
 READY_TIMEOUT_S = 60.0  # a loaded machine starts Python in seconds
 PORT_ATTEMPTS = 5
 PORT_NAMES = (*dovecot.PORTS, *postfix.PORTS, "sink")
+TLS_PORT_NAMES = (*dovecot.TLS_PORTS, *nginx.PORTS)
 GRACE_S = 5.0
 MAILAUTH_GRACE_S = 12.0  # it finishes the attempts that it has begun
 
@@ -99,7 +100,7 @@ def start_all(
         postfix.write(ground, options.postfix, chosen, tls=options.tls)
         postfix.prepare_queue(ground)
         if options.exim:
-            exim.write(ground, chosen)
+            exim.write(ground, chosen, tls=options.tls)
         if options.tls:
             nginx.write(ground, daemon.portal_name(options.set), chosen)
         daemon.initialise(ground, program, options.set, options.exim, chosen)
@@ -156,7 +157,7 @@ def plan(
 
 
 def targets(ground: Ground, chosen: dict[str, int]) -> Targets:
-    return auth_targets(ground, chosen) | probe.port_targets(chosen) | web_targets(chosen)
+    return auth_targets(ground, chosen) | probe.port_targets(chosen) | tls_targets(chosen)
 
 
 def auth_targets(ground: Ground, chosen: dict[str, int]) -> Targets:
@@ -174,9 +175,9 @@ def mailauth_targets(ground: Ground, chosen: dict[str, int]) -> Targets:
     }
 
 
-def web_targets(chosen: dict[str, int]) -> Targets:
-    """nginx, where it stands before the portal; it says nothing first."""
-    return {name: probe.Target((ports.HOST, chosen[name]), b"") for name in nginx.PORTS if name in chosen}
+def tls_targets(chosen: dict[str, int]) -> Targets:
+    """What says nothing before its client does."""
+    return {name: probe.Target((ports.HOST, chosen[name]), b"") for name in TLS_PORT_NAMES if name in chosen}
 
 
 def ended(ground: Ground) -> Callable[[], str | None]:
@@ -219,7 +220,7 @@ def describe(ground: Ground, options: argparse.Namespace, program: Path, chosen:
         "postfix_auth_socket": str(ground.at(daemon.POSTFIX_SOCKET)),
         "dovecot_auth_socket": str(ground.at("/run/dovecot/auth-sandbox")),
         "users_file": None if options.userdb == "static" else str(ground.at(userdb.USERS)),
-        **dict.fromkeys((exim.PORT, *nginx.PORTS)),
+        **dict.fromkeys((exim.PORT, *TLS_PORT_NAMES)),
         **{name: [ports.HOST, port] for name, port in chosen.items() if name != daemon.PORTAL_PORT},
         "portal": daemon.portal_url(chosen, daemon.portal_name(options.set)),
         "ca": str(ground.at(certificates.AUTHORITY)),
@@ -238,11 +239,11 @@ def describe(ground: Ground, options: argparse.Namespace, program: Path, chosen:
 
 def chosen_before(facts: dict[str, Any]) -> dict[str, int]:
     """The ports of a sandbox that is up, from what `describe` said of it."""
-    found = {name: facts[name][1] for name in (*PORT_NAMES, exim.PORT, *nginx.PORTS) if facts[name]}
+    found = {name: facts[name][1] for name in (*PORT_NAMES, exim.PORT, *TLS_PORT_NAMES) if facts[name]}
     return found if facts["tls"] else found | {daemon.PORTAL_PORT: urlsplit(facts["portal"]).port}
 
 
 def port_names(options: argparse.Namespace) -> tuple[str, ...]:
     """The ports that a sandbox needs."""
-    web = nginx.PORTS if options.tls else (daemon.PORTAL_PORT,)
-    return (*PORT_NAMES, *web, *((exim.PORT,) if options.exim else ()))
+    others = TLS_PORT_NAMES if options.tls else (daemon.PORTAL_PORT,)
+    return (*PORT_NAMES, *others, *((exim.PORT,) if options.exim else ()))

@@ -66,6 +66,9 @@ class Sandbox:
     postfix_smtp: Address
     sink: Address
     portal: str
+    imaps: Address | None
+    pop3s: Address | None
+    submissions: Address | None
     portal_https: Address | None
     portal_http: Address | None
     ca: Path
