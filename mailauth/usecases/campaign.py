@@ -1,11 +1,17 @@
 """Telling everybody who has no second factor yet that one is required from the cut-over on.
 
 Each account is told once for a cut-over: what was queued is remembered with it, so that a run that was killed half
-way is finished by another one, and no run tells anybody twice. Works on threads, not on the event loop.
+way is finished by another one, and no run tells anybody twice. Told is who has a mail that a server accepted; who has
+one that was given up is written to again. Works on threads, not on the event loop.
+
+A run gives way to logins: it takes the database's write lock for a few milliseconds, and leaves it alone for longer
+than that before it takes it again.
 """
 
 import hashlib
 import os
+import stat
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,8 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 
-from sqlalchemy import Connection
-
+from mailauth.core import mail_address
 from mailauth.core.clock import Clock
 from mailauth.core.policy import CutOver
 from mailauth.effects.languages import Languages
@@ -22,13 +27,20 @@ from mailauth.effects.mails.writing import Mails
 from mailauth.effects.store import addressing, outbox
 from mailauth.effects.store.addressing import Unenrolled
 from mailauth.effects.store.database import Database
+from mailauth.effects.store.outbox import ACCEPTED, GIVEN_UP, WAITING, Addressee, NewMail
 from mailauth.usecases.accounts import find
 from mailauth.usecases.notices import Notices
 from mailauth.vocabulary.errors import InvalidValue, MailauthError
 from mailauth.vocabulary.notices import ADMINISTRATOR, Notice, NoticeKind
 
 BATCH = 100
-"""How many accounts a transaction takes: the write lock is held for a few hundredths of a second."""
+"""How many accounts a transaction takes: the write lock is held for a few thousandths of a second."""
+_LEAST_PAUSE_S = 0.03
+_PAUSE_FOR_EACH_SECOND = 3.0
+"""How long the database is left alone after each: who waits for the lock on SQLite looks ever more seldom."""
+_MAX_FILE_NAME_BYTES = 255
+"""NAME_MAX of the file systems that servers have (limits.h)."""
+_SUFFIX = ".eml"
 
 
 class CannotWriteMails(MailauthError):
@@ -37,10 +49,11 @@ class CannotWriteMails(MailauthError):
 
 @dataclass(slots=True)
 class Announced:
-    """What a run did: mails by language; accounts that had been told before; those whose address takes no mail."""
+    """What a run did: mails by language; accounts told before, waiting for their mail, or whose address takes none."""
 
     by_language: Counter[str] = field(default_factory=Counter)
     told_before: int = 0
+    waiting: int = 0
     unreachable: list[str] = field(default_factory=list)
 
     @property
@@ -65,6 +78,7 @@ class Campaign:
         cutover: CutOver,
         default_domain: str,
         clock: Clock,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._database = database
         self._notices = notices
@@ -73,6 +87,7 @@ class Campaign:
         self._cutover = cutover
         self._default_domain = default_domain
         self._clock = clock
+        self._pause = pause
 
     def chosen(self, names: Sequence[str]) -> tuple[int, ...]:
         """Return the accounts that an administrator names, once each. Raises AccountUnknown, InvalidName."""
@@ -91,9 +106,9 @@ class Campaign:
         """
         done = Announced()
         for batch in self._batches(only):
-            with self._database.writing() as connection:
-                for account in batch:
-                    self._queue(connection, account, done)
+            mails = self._written(self._due(batch, done), done)
+            if mails:
+                self._queue(mails)
             advanced(len(batch))
         return done
 
@@ -119,27 +134,43 @@ class Campaign:
         self, folder_fd: int, only: tuple[int, ...] | None, done: Announced, advanced: Callable[[int], object]
     ) -> None:
         for batch in self._batches(only):
-            with self._database.reading() as connection:
-                due = [each for each in batch if not outbox.is_remembered(connection, self._once_key(each))]
-            done.told_before += len(batch) - len(due)
-            for account in due:
+            for account in self._due(batch, done):
                 language = self._languages.negotiate(None, account.language)
-                mail = self._mails.write(self._notice(account), language, account.name, f"<{account.name}>")
-                _write_anew(folder_fd, f"{account.name}.eml", mail.as_bytes())
+                message_id = f"<{_digest(account.name)}@dry-run>"
+                mail = self._mails.write(self._notice(account), language, account.name, message_id)
+                _write_anew(folder_fd, _file_name(account.name), mail.as_bytes())
                 done.by_language[language] += 1
             advanced(len(batch))
 
-    def _queue(self, connection: Connection, account: Unenrolled, done: Announced) -> None:
-        kind, now, key = NoticeKind.ANNOUNCEMENT, self._clock(), self._once_key(account)
-        try:
-            queued = self._notices.tell(connection, account.id, kind, ADMINISTRATOR, now, once_key=key)
-        except InvalidValue:  # one odd name must not keep everybody else from being told
-            done.unreachable.append(account.name)
-            return
-        if queued:
+    def _due(self, batch: tuple[Unenrolled, ...], done: Announced) -> list[Unenrolled]:
+        """Return who of a batch is to be written to; count the others."""
+        keys = {self._once_key(account): account for account in batch}
+        with self._database.reading() as connection:
+            known = outbox.states(connection, keys)
+        done.told_before += sum(state == ACCEPTED for state in known.values())
+        done.waiting += sum(state == WAITING for state in known.values())
+        return [account for key, account in keys.items() if known.get(key, GIVEN_UP) == GIVEN_UP]
+
+    def _written(self, due: list[Unenrolled], done: Announced) -> list[NewMail]:
+        """Return the mails to be queued, sealed; that is done before the write lock is taken."""
+        mails = []
+        for account in due:
+            try:
+                mail_address.checked(account.name)
+            except InvalidValue:  # one odd name must not keep everybody else from being told
+                done.unreachable.append(account.name)
+                continue
+            to = Addressee(account.name, account.language, None)
+            mails.append(self._notices.announcement(to, ADMINISTRATOR, self._clock(), self._once_key(account)))
             done.by_language[self._languages.negotiate(None, account.language)] += 1
-        else:
-            done.told_before += 1
+        return mails
+
+    def _queue(self, mails: list[NewMail]) -> None:
+        # Not durable: a run that a power failure undoes in part is finished by the next one.
+        with self._database.writing(durable=False) as connection:
+            began = time.monotonic()
+            outbox.enqueue_all(connection, mails)
+        self._pause(max(_LEAST_PAUSE_S, _PAUSE_FOR_EACH_SECOND * (time.monotonic() - began)))
 
     def _batches(self, only: tuple[int, ...] | None) -> Iterator[tuple[Unenrolled, ...]]:
         """Give the accounts that are concerned, a transaction's worth at a time."""
@@ -159,23 +190,42 @@ class Campaign:
     def _once_key(self, account: Unenrolled) -> str:
         # The name, because numbers of accounts that are gone are given again; hashed, because names can be longer.
         cutover = self._cutover.moment.astimezone(UTC).isoformat()
-        return f"{NoticeKind.ANNOUNCEMENT} {cutover} {hashlib.sha256(account.name.encode()).hexdigest()}"
+        return f"{NoticeKind.ANNOUNCEMENT} {cutover} {_digest(account.name)}"
 
 
 @contextmanager
 def _own_folder(folder: Path) -> Iterator[int]:
-    """Give a folder of this user's, made if need be. Raises CannotWriteMails for somebody else's, and OSError.
+    """Give a folder of this user's alone, made if need be. Raises CannotWriteMails for any other, and OSError.
 
-    An administrator names one under /tmp, where anybody may have made it, or a link by that name, before.
+    An administrator names one under /tmp, where anybody may have made it, or a link by that name, before. What it
+    holds is a list of who has no second factor.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        if os.fstat(folder_fd).st_uid != os.geteuid():
+        status = os.fstat(folder_fd)
+        if status.st_uid != os.geteuid():
             raise CannotWriteMails(f"cannot write into {folder}: it belongs to somebody else; name a new folder")
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            raise CannotWriteMails(
+                f"cannot write into {folder}: others can look into it, and would see who has no second factor; "
+                f"name a new folder, or run: chmod 0700 {folder}"
+            )
         yield folder_fd
     finally:
         os.close(folder_fd)
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _file_name(name: str) -> str:
+    """Return the file for an account's mail: its name, or what of a long one fits, with a digest of the whole."""
+    if len(name.encode()) + len(_SUFFIX) <= _MAX_FILE_NAME_BYTES:
+        return name + _SUFFIX
+    digest = f"~{_digest(name)[:16]}{_SUFFIX}"
+    return name.encode()[: _MAX_FILE_NAME_BYTES - len(digest)].decode("utf-8", "ignore") + digest
 
 
 def _write_anew(folder_fd: int, name: str, content: bytes) -> None:
@@ -183,5 +233,5 @@ def _write_anew(folder_fd: int, name: str, content: bytes) -> None:
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=folder_fd)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(name, flags, 0o666, dir_fd=folder_fd), "wb") as file:
+    with open(os.open(name, flags, 0o600, dir_fd=folder_fd), "wb") as file:
         file.write(content)

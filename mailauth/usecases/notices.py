@@ -74,29 +74,44 @@ class Notices:
         count = 0
         for place, recipient, its_facts in _recipients(kind, to, facts):
             key = None if once_key is None else once_key + place
-            notice = {
-                "account": to.account,
-                "service": origin.service,
-                "client": "" if origin.client is None else str(origin.client),
-                "agent": origin.agent,
-                "facts": its_facts,
-            }
-            message_id = f"<{self._draw(_ID_BYTES).hex()}@{self._domain}>"
-            content = json.dumps(notice, ensure_ascii=False, separators=(",", ":")).encode()
-            count += outbox.enqueue(
-                connection,
-                NewMail(
-                    message_id=message_id,
-                    recipient=recipient,
-                    language=to.language or self._default_language,
-                    kind=kind,
-                    content=self._keyring.seal(Purpose.OUTBOX, message_id, content),
-                    created_at=now,
-                    once_key=key,
-                    due_at=due_at,
-                ),
-            )
+            mail = self._sealed(to, recipient, kind, origin, now, its_facts, key, due_at)
+            count += outbox.enqueue(connection, mail)
         return count
+
+    def announcement(self, to: Addressee, origin: Origin, now: datetime, once_key: str) -> NewMail:
+        """Return the announcement to an owner, to be queued. Touches no database."""
+        return self._sealed(to, to.account, NoticeKind.ANNOUNCEMENT, origin, now, {}, once_key + _AT_MAILBOX, None)
+
+    def _sealed(
+        self,
+        to: Addressee,
+        recipient: str,
+        kind: NoticeKind,
+        origin: Origin,
+        now: datetime,
+        facts: dict[str, Any],
+        once_key: str | None,
+        due_at: datetime | None,
+    ) -> NewMail:
+        notice = {
+            "account": to.account,
+            "service": origin.service,
+            "client": "" if origin.client is None else str(origin.client),
+            "agent": origin.agent,
+            "facts": facts,
+        }
+        message_id = f"<{self._draw(_ID_BYTES).hex()}@{self._domain}>"
+        content = json.dumps(notice, ensure_ascii=False, separators=(",", ":")).encode()
+        return NewMail(
+            message_id=message_id,
+            recipient=recipient,
+            language=to.language or self._default_language,
+            kind=kind,
+            content=self._keyring.seal(Purpose.OUTBOX, message_id, content),
+            created_at=now,
+            once_key=once_key,
+            due_at=due_at,
+        )
 
     def withdraw(self, connection: Connection, once_key: str) -> None:
         """Take back what was queued under a key and has not become due: it turned out not to be so."""

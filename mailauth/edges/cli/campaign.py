@@ -22,7 +22,7 @@ def campaign() -> None:
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Queue nothing: write the mails into this folder, as .eml files that a mail program opens.",
+    help="Queue nothing: write the mails into this folder of yours alone, as .eml files that a mail program opens.",
 )
 @json_option
 @pass_context
@@ -31,8 +31,9 @@ def announce(context: Context, names: tuple[str, ...], folder: Path | None, as_j
     """Announce two-factor authentication to every account that is neither enrolled nor disabled.
 
     Each account gets it once, however often this is run, and also where a run was interrupted: run it again and it
-    goes on. After another cutover.date they are written to anew, for what they were told is no longer true. The mails
-    are queued; `mailauth serve worker` sends them.
+    goes on. Told is who has a mail that the SMTP server took: who has one that was given up is written to again. After
+    another cutover.date all are written to anew, for what they were told is no longer true. The mails are queued, in
+    batches that give way to logins; `mailauth serve worker` sends them.
     """
     with context.installation() as installation:
         ours = installation.campaign
@@ -46,12 +47,14 @@ def announce(context: Context, names: tuple[str, ...], folder: Path | None, as_j
                 counted: result.queued,
                 "languages": dict(sorted(result.by_language.items())),
                 "told_before": result.told_before,
+                "waiting": result.waiting,
                 "unreachable": result.unreachable,
             }
         )
         return
     where = "queued" if folder is None else f"written to {folder}"
     before = f"; {result.told_before} had been told before" if result.told_before else ""
+    before += f"; {result.waiting} wait in the queue" if result.waiting else ""
     languages = ", ".join(f"{count} in {language}" for language, count in sorted(result.by_language.items()))
     languages = f" ({languages})" if languages else ""
     click.echo(f"{result.queued} mail{'s' if result.queued != 1 else ''} {where}{languages}{before}")

@@ -89,18 +89,7 @@ def enqueue(connection: Connection, mail: NewMail) -> bool:
 
     Raises InvalidValue for a recipient that is no address (requirement MAIL2).
     """
-    row = {
-        "message_id": mail.message_id,
-        "once_key": mail.once_key,
-        "recipient": mail_address.checked(mail_address.in_ascii(mail.recipient)),
-        "language": mail.language,
-        "kind": mail.kind,
-        "content": mail.content.blob,
-        "key_id": mail.content.key_id,
-        "state": WAITING,
-        "created_at": mail.created_at,
-        "next_at": mail.due_at or mail.created_at,
-    }
+    row = _row(mail)
     if mail.once_key is None:
         connection.execute(insert(outbox).values(row))
         return True
@@ -113,6 +102,26 @@ def enqueue(connection: Connection, mail: NewMail) -> bool:
     except IntegrityError:
         return False
     return True
+
+
+def enqueue_all(connection: Connection, mails: Collection[NewMail]) -> int:
+    """Add mails that may happen once only, in place of those that were given up; return how many there were not yet.
+
+    A few statements, however many mails: the write lock is held briefly. Raises InvalidValue as `enqueue` does.
+    """
+    rows = {mail.once_key: _row(mail) for mail in mails}
+    known = states(connection, rows)
+    _make_room(connection, [key for key, state in known.items() if state == GIVEN_UP])
+    new = [row for key, row in rows.items() if known.get(key, GIVEN_UP) == GIVEN_UP]
+    if new:
+        connection.execute(insert(outbox), new)
+    return len(new)
+
+
+def states(connection: Connection, once_keys: Collection[str | None]) -> dict[str | None, str]:
+    """Return the state of each mail that there was under one of these keys."""
+    rows = connection.execute(select(outbox.c.once_key, outbox.c.state).where(outbox.c.once_key.in_(once_keys)))
+    return {row.once_key: row.state for row in rows}
 
 
 def withdraw(connection: Connection, once_keys: Collection[str]) -> None:
@@ -261,6 +270,26 @@ def purge(connection: Connection, before: datetime, once_before: datetime) -> in
         )
     )
     return gone.rowcount
+
+
+def _row(mail: NewMail) -> dict[str, Any]:
+    return {
+        "message_id": mail.message_id,
+        "once_key": mail.once_key,
+        "recipient": mail_address.checked(mail_address.in_ascii(mail.recipient)),
+        "language": mail.language,
+        "kind": mail.kind,
+        "content": mail.content.blob,
+        "key_id": mail.content.key_id,
+        "state": WAITING,
+        "created_at": mail.created_at,
+        "next_at": mail.due_at or mail.created_at,
+    }
+
+
+def _make_room(connection: Connection, once_keys: Collection[str | None]) -> None:
+    """Let mails that nobody got stand for nothing any more; what they say is kept as that of others is."""
+    connection.execute(update(outbox).where(outbox.c.once_key.in_(once_keys)).values(once_key=None))
 
 
 def _retry(connection: Connection, which: ColumnElement[bool], now: datetime) -> int:

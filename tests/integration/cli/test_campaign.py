@@ -77,10 +77,10 @@ def test_each_account_is_written_to_once_however_often_it_is_announced(
     crowd(3)
     assert mailauth.json("campaign", "announce", "--account", "user0001")["queued"] == 1
     second = mailauth.json("campaign", "announce")
-    assert (second["queued"], second["told_before"], second["unreachable"]) == (2, 1, [])
+    assert (second["queued"], second["told_before"], second["waiting"], second["unreachable"]) == (2, 0, 1, [])
     mailauth.run("account", "add", "late", stdin="pw")
     third = mailauth.json("campaign", "announce")
-    assert (third["queued"], third["told_before"]) == (1, 3)
+    assert (third["queued"], third["waiting"]) == (1, 3)
     assert set(recipients(mailauth).values()) == {1}
     assert len(recipients(mailauth)) == 4
 
@@ -91,7 +91,36 @@ def test_account_that_was_sent_the_announcement_is_not_sent_it_again(mailauth: C
     mailauth.run("campaign", "announce")
     with closing(installation(mailauth)) as ours, ours.database.writing() as connection:
         connection.execute(update(outbox).values(state="accepted", content=None, ended_at=NOW))
+    again = mailauth.json("campaign", "announce")
+    assert (again["queued"], again["told_before"], again["waiting"]) == (0, 1, 0)
+
+
+def test_account_whose_announcement_was_given_up_counts_as_not_told_and_is_written_to_again(
+    mailauth: CommandLine, crowd: Callable[[int], None]
+) -> None:
+    """B1: told means that a server has taken the mail."""
+    crowd(3)
+    mailauth.run("campaign", "announce")
+    with closing(installation(mailauth)) as ours, ours.database.writing() as connection:
+        is_second = outbox.c.recipient == "user0001@mailitwize.be"
+        connection.execute(update(outbox).where(is_second).values(state="given-up", ended_at=NOW))
+    again = mailauth.json("campaign", "announce")
+    assert (again["queued"], again["told_before"], again["waiting"]) == (1, 0, 2)
+    assert recipients(mailauth)["user0001@mailitwize.be"] == 2
     assert mailauth.json("campaign", "announce")["queued"] == 0
+    assert mailauth.run("outbox", "retry", "--given-up").stdout == "1 mail due now\n", "it is kept all the same"
+
+
+def test_run_gives_way_after_each_batch(mailauth: CommandLine, crowd: Callable[[int], None]) -> None:
+    """B4: for longer than it held the database."""
+    crowd(250)
+    pauses: list[float] = []
+    with closing(installation(mailauth)) as ours:
+        ours.campaign._pause = pauses.append
+        assert ours.campaign.announce().queued == 250
+        assert ours.campaign.announce().queued == 0
+    assert len(pauses) == 3
+    assert min(pauses) >= 0.03
 
 
 def test_announcement_that_was_killed_half_way_is_finished_by_the_next(
@@ -110,7 +139,7 @@ def test_announcement_that_was_killed_half_way_is_finished_by_the_next(
     assert 0 < queued < total
     assert queued % 100 == 0  # whole transactions
     result = mailauth.json("campaign", "announce")
-    assert (result["queued"], result["told_before"]) == (total - queued, queued)
+    assert (result["queued"], result["waiting"]) == (total - queued, queued)
     assert recipients(mailauth) == Counter(f"user{n:04}@mailitwize.be" for n in range(total))
 
 
@@ -156,7 +185,7 @@ def test_dry_run_follows_no_link(mailauth: CommandLine, tmp_path: Path) -> None:
     mailauth.run("account", "add", "alice", stdin="pw")
     victim, folder, link = tmp_path / "victim", tmp_path / "mails", tmp_path / "link"
     victim.write_text("precious")
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     mail = folder / "alice@mailitwize.be.eml"
     mail.symlink_to(victim)
     mailauth.run("campaign", "announce", "--dry-run", str(folder))
@@ -174,11 +203,44 @@ def test_dry_run_writes_into_nobody_elses_folder(
 ) -> None:
     mailauth.run("account", "add", "alice", stdin="pw")
     folder = tmp_path / "mails"
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     refused = mailauth.run("campaign", "announce", "--dry-run", str(folder), code=1)
     assert "it belongs to somebody else" in refused.stderr
     assert list(folder.iterdir()) == []
+
+
+def test_dry_run_is_for_the_eyes_of_who_runs_it(mailauth: CommandLine, tmp_path: Path) -> None:
+    """B7: the names of its files are a list of who has no second factor."""
+    mailauth.run("account", "add", "alice", stdin="pw")
+    folder = tmp_path / "new" / "mails"
+    before = os.umask(0)
+    try:
+        mailauth.run("campaign", "announce", "--dry-run", str(folder))
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [path.stat().st_mode & 0o777 for path in folder.iterdir()] == [0o600]
+    folder.chmod(0o755)
+    refused = mailauth.run("campaign", "announce", "--dry-run", str(folder), code=1)
+    assert f"run: chmod 0700 {folder}" in refused.stderr
+
+
+def test_dry_run_writes_a_file_for_any_name(mailauth: CommandLine, tmp_path: Path) -> None:
+    """B7: of 252 to 254 bytes, too; each its own."""
+    tail = "@mailitwize.be"
+    long_ones = [letter * (size - len(tail)) + tail for size in (250, 251, 252, 253, 254) for letter in "ab"]
+    odd_ones = ["é" * 120 + tail, "a" + "é" * 119 + "z" + tail, "-x" + tail, "{|}~" + tail, "o'neill&co" + tail]
+    names = [*long_ones, *odd_ones]
+    rows = [{"name": name, "epoch": 0, "created_at": NOW} for name in names]
+    with closing(installation(mailauth)) as ours, ours.database.writing() as connection:
+        connection.execute(insert(account), rows)
+    folder = tmp_path / "mails"
+    assert mailauth.json("campaign", "announce", "--dry-run", str(folder))["written"] == len(names)
+    lines = [path.read_bytes().decode().split("\r\n") for path in folder.iterdir()]
+    assert {each for mail in lines for each in mail if each.startswith("To: ")} == {f"To: {name}" for name in names}
+    assert all(path.name.endswith(".eml") for path in folder.iterdir())
+    assert (folder / f"{long_ones[0]}.eml").exists(), "by its name, where that fits"
 
 
 def test_account_that_does_not_exist_is_refused_and_nobody_is_written_to(mailauth: CommandLine) -> None:

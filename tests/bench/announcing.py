@@ -1,0 +1,101 @@
+"""How long do logins take while an announcement to all accounts is queued? Run: python -m tests.bench.announcing
+
+A real `mailauth serve auth` on SQLite, and a real `mailauth campaign announce` beside it, hashes as cheap as can
+be. Meanwhile connections log in: some with an app password, some with a password before the cut-over, which writes to
+the database. Prints percentiles, without and with the announcement. The mark is a p99 under 300 ms.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from sqlalchemy import insert
+
+from mailauth.effects.store.tables import account
+from mailauth.vocabulary.secret import Secret
+from tests.integration.serving import Site
+from tests.integration.talking import Closed, granted
+
+PASSWORD = "correct horse"
+
+
+class Logins:
+    """Connections that log in until they are told to stop, and what each login took, in ms."""
+
+    def __init__(self, site: Site, secrets: list[tuple[str, str]]) -> None:
+        self.times: list[float] = []
+        self.refused = 0
+        self._site = site
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=self._log_in, args=each) for each in secrets]
+        for thread in self._threads:
+            thread.start()
+
+    def _log_in(self, name: str, secret: str) -> None:
+        while not self._is_over.is_set():
+            # A connection that is closed over a login is how mail servers are told that it could not be decided.
+            with self._site.talk() as talk, suppress(Closed):
+                while not self._is_over.is_set():
+                    began = time.perf_counter()
+                    self.refused += 1
+                    self.refused -= granted(talk.login(name, secret))
+                    self.times.append((time.perf_counter() - began) * 1000)
+                    time.sleep(0.02)
+
+    def stop(self) -> str:
+        """End it; return percentiles."""
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+        times = sorted(self.times)
+        p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
+        return (
+            f"p50 {p50:6.1f} ms   p99 {p99:6.1f} ms   max {times[-1]:6.1f} ms   "
+            f"({len(times)} logins, {self.refused} not granted)"
+        )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--accounts", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long it is measured before")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mailauth-") as directory:
+        site = Site(Path(directory), 'cutover.date="2099-01-01T00:00 UTC"', "log.level=info")
+        installation = site.installation
+        people = []
+        for _ in range(4):
+            person = site.person()
+            people.append((person.name, installation.enrolment.add_app_password(person.name, "phone").password))
+        for number in range(4):
+            name = installation.accounts.add(f"simple{number}", Secret(PASSWORD.encode()))
+            people.append((name, PASSWORD))
+        rows = [
+            {"name": f"user{number:06}@mailitwize.be", "epoch": 0, "created_at": installation.clock()}
+            for number in range(options.accounts)
+        ]
+        with installation.database.writing() as connection:
+            connection.execute(insert(account), rows)
+        server = site.serve()
+        logins = Logins(site, people)
+        time.sleep(options.seconds)
+        print(f"quiet:       {logins.stop()}", flush=True)
+        logins = Logins(site, people)
+        began = time.monotonic()
+        words = [sys.executable, "-m", "mailauth", "--config", str(site.config), "campaign", "announce"]
+        said = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[0]
+        took = time.monotonic() - began
+        print(f"announcing:  {logins.stop()}")
+        print(f"{said} in {took:.1f} s")
+        server.stop()
+        site.close()
+
+
+if __name__ == "__main__":
+    main()
