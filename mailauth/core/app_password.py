@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
-from mailauth.core import alphabet
+from mailauth.core import alphabet, typed
 from mailauth.core.services import opens
 from mailauth.vocabulary.model import Address, AppPassword, Reason
 
@@ -23,6 +23,8 @@ _BODY_CHARACTERS = SELECTOR_CHARACTERS + SECRET_CHARACTERS
 _ENTROPY_BYTES = (_BODY_CHARACTERS * alphabet.BITS_PER_CHARACTER + 7) // 8
 _TYPED_BYTES = range(CHARACTERS, 2 * CHARACTERS)
 """What can be one: 24 characters bare, up to a separator between any two of them."""
+_PASTED_BYTES = range(CHARACTERS, 6 * CHARACTERS)
+"""The same with what copying brings along beyond ASCII: up to three bytes a character, and some at the ends."""
 
 
 class Token(NamedTuple):
@@ -36,6 +38,13 @@ def generate(draw: Callable[[int], bytes]) -> str:
     """Return a new app password, folded. `draw(n)` gives n random bytes."""
     body = alphabet.spell(draw(_ENTROPY_BYTES), _BODY_CHARACTERS)
     return body + _checksum(body.encode("ascii"))
+
+
+def read(presented: bytes) -> Token | None:
+    """Do the same as `recognise` for what somebody pasted, with separators beyond ASCII and what nobody sees."""
+    if presented.isascii() or len(presented) not in _PASTED_BYTES:
+        return recognise(presented)
+    return recognise(typed.generated(presented))
 
 
 def recognise(presented: bytes) -> Token | None:

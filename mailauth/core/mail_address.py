@@ -15,8 +15,15 @@ MAX_BYTES = 254
 """The local part's 64 octets (s4.5.3.1.1) are for the server that takes the mail: accounts may have longer names."""
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a1-\U0010ffff]+"
+_IN_ADDRESS = re.compile(rf"{_ATOM[:-1]}|[.@]")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?"
 _ADDR_SPEC = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
+
+
+def strange_in(address: str) -> str:
+    """Return the characters of a text that no address has, each once: what somebody has to look at."""
+    bad = (each for each in address if not _IN_ADDRESS.fullmatch(each) or not each.isprintable())
+    return "".join(dict.fromkeys(bad))
 
 
 def checked(address: str) -> str:

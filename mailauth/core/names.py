@@ -1,8 +1,8 @@
 """Canonical account names.
 
 Every part of mailauth that looks an account up, counts its failures, remembers its logins or logs them uses
-the form that `canonicalise` returns and no other; systems that used two forms were bypassed through the
-difference. Resolving aliases is not done here: that needs the database.
+the form that `canonicalise` returns and no other, by `read` where people have typed the name; systems that used two
+forms were bypassed through the difference. Resolving aliases is not done here: that needs the database.
 """
 
 import unicodedata
@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import idna
 
+from mailauth.core import typed
 from mailauth.vocabulary.errors import InvalidName
 from mailauth.vocabulary.model import AccountName
 
@@ -20,6 +21,16 @@ _LOCAL_PUNCTUATION = frozenset("!#$&'*+-=?^_{|}~.")
 """RFC 5322 atext and the dot, without `/` and `%`: names become directory names and Dovecot variables."""
 _VARIATION_SELECTORS = frozenset((*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
 """Marks that show nothing by themselves: with and without them, two names would look the same."""
+
+
+@lru_cache(maxsize=4096)
+def read(presented: str, default_domain: str) -> AccountName:
+    """Return the canonical form of what somebody typed or pasted as a name, at any door.
+
+    Without what copying brings along (invisible characters, quotes, `mailto:`, `<>`), where that leaves one reading.
+    Raises InvalidName.
+    """
+    return canonicalise(typed.address(presented), default_domain)
 
 
 def canonicalise(name: str, default_domain: str) -> AccountName:

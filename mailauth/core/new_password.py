@@ -49,7 +49,7 @@ def prepared(password: bytes, min_characters: int) -> bytes:
     kept = opaque(password)
     if len(kept) > MAX_PASSWORD_BYTES or len(password) > MAX_PASSWORD_BYTES:
         raise InvalidValue(f"a password has at most {MAX_PASSWORD_BYTES} bytes")
-    if app_password.recognise(kept) is not None:
+    if app_password.read(kept) is not None:
         raise InvalidValue("this has the form of an app password, and would be taken for one at every login")
     text = kept.decode("utf-8", "replace")
     if _SCHEME.match(text.lower()) or _MODULAR_CRYPT.fullmatch(text):

@@ -13,7 +13,17 @@ CHARACTERS = 16
 CODES_PER_SET = 10
 _ENTROPY_BYTES = CHARACTERS * alphabet.BITS_PER_CHARACTER // 8
 
-_TAIL = re.compile(rb"(?:[a-km-np-zA-KM-NP-Z2-9]{4}[- ]?){3}[a-km-np-zA-KM-NP-Z2-9]{4}\Z")
+SEPARATOR = (
+    rb"(?:[- ]|\xc2[\xa0\xad]|\xe2\x80[\x80-\x95\xaa-\xaf]|\xe2\x81[\x9f-\xa4\xa6-\xaf]|\xe2\x88\x92|"
+    rb"\xe3\x80\x80|\xef\xbb\xbf)"
+)
+"""A space, a dash, or what nobody sees, in UTF-8: what pasting brings along. As a regular expression."""
+
+_CHARACTER = rb"[a-km-np-zA-KM-NP-Z2-9]"
+_TAIL = re.compile(rb"(?:%b{4}%b?){3}%b{4}\Z" % (_CHARACTER, SEPARATOR, _CHARACTER))
+_SEPARATORS = re.compile(SEPARATOR)
+_TAIL_BYTES = CHARACTERS + 3 * 3
+"""At most, with separators of three bytes each."""
 
 
 def generate(draw: Callable[[int], bytes]) -> str:
@@ -41,5 +51,10 @@ def tail_length(presented: bytes) -> int:
 
     Dashes or spaces may stand between the groups of four, and nowhere else.
     """
-    found = _TAIL.search(presented[-(CHARACTERS + 3) :])
+    found = _TAIL.search(presented[-_TAIL_BYTES:])
     return 0 if found is None else len(found[0])
+
+
+def folded(tail: bytes) -> bytes:
+    """Return such an end of a secret without separators, in lower case."""
+    return alphabet.fold(_SEPARATORS.sub(b"", tail))

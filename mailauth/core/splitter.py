@@ -8,7 +8,7 @@ digits would be ambiguous.
 import re
 from typing import NamedTuple
 
-from mailauth.core import alphabet, recovery
+from mailauth.core import recovery
 
 MAX_SECRET_BYTES = 512
 """Checked before any hash: a cap behind the hash would be a timing oracle (CVE-2016-6515)."""
@@ -59,5 +59,5 @@ def split(secret: bytes, *, enrolled: bool) -> Presented:
         return PasswordAndCode(secret[: code.start()], code[0].replace(b" ", b""))
     length = recovery.tail_length(secret)
     if length:
-        return PasswordAndRecoveryCode(secret[:-length], alphabet.fold(secret[-length:]))
+        return PasswordAndRecoveryCode(secret[:-length], recovery.folded(secret[-length:]))
     return Password(secret)

@@ -24,7 +24,7 @@ from mailauth.vocabulary.secret import Secret
 
 def find(connection: Connection, name: str, default_domain: str) -> Account:
     """Return the account that an administrator names, by any of its names. Raises AccountUnknown, InvalidName."""
-    canonical = names.canonicalise(name, default_domain)
+    canonical = names.read(name, default_domain)
     found = accounts.load(connection, canonical)
     if found is None:
         raise AccountUnknown(f"there is no account {canonical}; see: mailauth account list")
@@ -59,7 +59,7 @@ class Accounts:
 
         Raises AccountExists, InvalidName, InvalidValue.
         """
-        canonical = new_password.require_no_scheme(names.canonicalise(name, self._default_domain))
+        canonical = new_password.require_no_scheme(names.read(name, self._default_domain))
         password_hash = None if password is None else self._hash(password)
         try:
             with self._database.writing() as connection:
@@ -122,7 +122,7 @@ class Accounts:
 
     def add_alias(self, name: str, alias: str) -> tuple[AccountName, AccountName]:
         """Give an account another name. Raises AccountExists where that name is in use."""
-        other = new_password.require_no_scheme(names.canonicalise(alias, self._default_domain))
+        other = new_password.require_no_scheme(names.read(alias, self._default_domain))
         try:
             with self._database.writing() as connection:
                 account = find(connection, name, self._default_domain)
@@ -135,7 +135,7 @@ class Accounts:
 
     def remove_alias(self, name: str, alias: str) -> tuple[AccountName, AccountName]:
         """Take another name away from an account. Raises AccountUnknown where it had none such."""
-        other = names.canonicalise(alias, self._default_domain)
+        other = names.read(alias, self._default_domain)
         with self._database.writing() as connection:
             account = find(connection, name, self._default_domain)
             if not accounts.remove_alias(connection, other, account.id):
@@ -159,7 +159,7 @@ class Accounts:
 
     def levels(self, name: str) -> tuple[Level, ...]:
         """Return what the limiter has counted against an account, or against a name that is none."""
-        canonical = names.canonicalise(name, self._default_domain)
+        canonical = names.read(name, self._default_domain)
         with self._database.reading() as connection:
             found = accounts.load(connection, canonical)
             return limiter.levels(connection, canonical if found is None else found.name, self._clock())

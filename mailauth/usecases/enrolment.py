@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mailauth.core import alphabet, app_password, otp, recovery
+from mailauth.core import alphabet, app_password, otp, recovery, typed
 from mailauth.core.clock import Clock
 from mailauth.core.services import checked
 from mailauth.effects import name_bound
@@ -121,7 +121,7 @@ class Enrolment:
 
         Spaces in the code don't matter. A wrong code changes nothing. Raises NothingToConfirm.
         """
-        typed = code.reveal().replace(b" ", b"").replace(b"-", b"").strip()
+        digits = typed.code(code.reveal().decode("utf-8", "replace")).encode()
         now = self._clock()
         with self._database.writing() as connection:
             found = find(connection, account, self._default_domain)
@@ -129,9 +129,9 @@ class Enrolment:
             if pending is None or now - pending.created_at > PENDING_LIFE:
                 raise NothingToConfirm(f"no enrolment of {found.name} waits for a code; begin one first")
             seed = self._keyring.unseal(Purpose.TOTP_SEED, found.name, pending.sealed)
-            match = otp.match(seed, typed, now, last_step=0)
+            match = otp.match(seed, digits, now, last_step=0)
             if match is None:
-                return WrongCode(found.name, otp.drift(seed, typed, now))
+                return WrongCode(found.name, otp.drift(seed, digits, now))
             factors.activate(connection, found.id, pending.id, match.step, now)
             accounts.raise_epoch(connection, found.id)
             if found.totp is None:
@@ -188,7 +188,7 @@ class Enrolment:
 
         Nothing is mailed: it is no login, and whoever does it has just been shown the codes.
         """
-        folded = alphabet.fold(code.reveal().strip())
+        folded = alphabet.fold(typed.code(code.reveal().decode("utf-8", "replace")).encode())
         now = self._clock()
         with self._database.writing() as connection:
             found = find(connection, account, self._default_domain)

@@ -65,7 +65,7 @@ class Lookups:
     async def find(self, presented: str) -> Answer:
         """Return whether there is an account of this name, by the deadline; raises nothing."""
         try:
-            name = names.canonicalise(presented, self._default_domain)
+            name = names.read(presented, self._default_domain)
         except InvalidName:
             return Unknown()
         if self._unknown.get(name, 0.0) > self._monotonic():

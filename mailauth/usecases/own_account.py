@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from mailauth.core import mail_address
+from mailauth.core import mail_address, typed
 from mailauth.core.clock import Clock
 from mailauth.effects.store import accounts, app_passwords, factors, mail_links, portal_sessions
 from mailauth.effects.store.database import Database
@@ -132,7 +132,7 @@ class OwnAccount:
 
 def checked_address(address: str, account: AccountName) -> str:
     """Return an address for recovery mails. Raises InvalidValue for what is none, or is the account's own."""
-    found = mail_address.checked(address.strip())
+    found = mail_address.checked(typed.address(address.strip()))
     if found.lower() == account:
         raise InvalidValue("this is the account itself; take an address of another mailbox")
     return found

@@ -48,7 +48,7 @@ class Renaming:
         Raises AccountExists where the new name is another account's, or an alias of one; AccountUnknown, InvalidName,
         InvalidValue; and KeyUnusable or SealBroken where the seed cannot be opened: nothing has changed then.
         """
-        canonical = new_password.require_no_scheme(names.canonicalise(new_name, self._default_domain))
+        canonical = new_password.require_no_scheme(names.read(new_name, self._default_domain))
         try:
             with self._database.writing() as connection:
                 account = find(connection, name, self._default_domain)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from mailauth.core import alphabet, limiter, otp, recovery
+from mailauth.core import alphabet, limiter, otp, recovery, typed
 from mailauth.core.clock import Clock
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.store import accounts, factors
@@ -172,12 +172,12 @@ class SetUp:
         under a new cookie; the owner is told. A wrong code is counted, and changes nothing else. Spaces and dashes in
         it don't matter. Raises NothingToConfirm, SessionOver.
         """
-        typed, now = code.reveal().replace(b" ", b"").replace(b"-", b"").strip(), self._clock()
+        digits, now = typed.code(code.reveal().decode("utf-8", "replace")).encode(), self._clock()
         with self._database.writing() as connection:
             try:
                 account = account_of(connection, session)
             except SessionOver:
-                if self._was_spent(connection, session, typed, now):
+                if self._was_spent(connection, session, digits, now):
                     return CodeUsed()
                 raise
             waiting = store.pending(connection, session.digest)
@@ -187,10 +187,10 @@ class SetUp:
             if tries >= MAX_TRIES and waiting.tried_at is not None:
                 return TooManyTries(waiting.tried_at + TRIES_PAUSE)
             seed = self._keyring.unseal(Purpose.PENDING_SEED, _place(session), waiting.sealed)
-            match = otp.match(seed, typed, now, last_step=0)
+            match = otp.match(seed, digits, now, last_step=0)
             if match is None:
                 store.count_try(connection, session.digest, tries + 1, now)
-                return WrongCode(otp.drift(seed, typed, now))
+                return WrongCode(otp.drift(seed, digits, now))
             if not store.take_pending(connection, session.digest, waiting.sealed):
                 return CodeUsed()
             return self._put_in_force(connection, session, account, seed, match.step, origin, now)

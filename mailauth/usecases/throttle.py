@@ -27,7 +27,7 @@ class Throttle:
 
     def fillings(self, name: str) -> tuple[Filling, ...]:
         """Return the buckets of an account, or of a name that is none, that are not empty. Raises InvalidName."""
-        canonical = names.canonicalise(name, self._default_domain)
+        canonical = names.read(name, self._default_domain)
         with self._database.reading() as connection:
             found = accounts.load(connection, canonical)
             return self._fillings(connection, canonical if found is None else found.name)

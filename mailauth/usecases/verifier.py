@@ -115,7 +115,7 @@ class Verifier:
 
     def _at_once(self, attempt: Attempt) -> Verdict | None:
         try:
-            name = names.canonicalise(attempt.name, self._default_domain)
+            name = names.read(attempt.name, self._default_domain)
         except InvalidName:
             return Denied(Reason.NAME_MALFORMED)
         secret = attempt.secret.reveal()
@@ -135,7 +135,7 @@ class Verifier:
             return _unavailable(name, error)
 
     async def _in_time(self, attempt: Attempt) -> Verdict:
-        name = names.canonicalise(attempt.name, self._default_domain)
+        name = names.read(attempt.name, self._default_domain)
         try:
             async with asyncio.timeout(self._deadline_s):
                 return await self._verify(attempt, name)
@@ -151,7 +151,7 @@ class Verifier:
         """
         now = self._clock()
         try:
-            name = names.canonicalise(attempt.name, self._default_domain)
+            name = names.read(attempt.name, self._default_domain)
             account = await self._database.run(lambda: self._ledger.give_back(name, token, now))
         except InvalidName:
             return None
@@ -244,7 +244,7 @@ def _app_password(attempt: Attempt, secret: bytes) -> app_password.Token | None:
     """Return the parts of an app password, where one may be presented at all."""
     if attempt.second_factor_only or attempt.password_only:
         return None
-    return app_password.recognise(secret)
+    return app_password.read(secret)
 
 
 def _of_second_factor(attempt: Attempt, verdict: Verdict) -> Verdict:

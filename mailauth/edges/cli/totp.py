@@ -59,11 +59,15 @@ def confirm(context: Context, account_name: str, as_json: bool) -> None:
 
     The code is spent by this: a login takes the app's next one. Exit 1 for a wrong code, which changes nothing.
     """
+    from mailauth.core import typed
     from mailauth.usecases.enrolment import Confirmed
 
     code = read_secret("Verification code")
     if not code.reveal().strip():
         raise InvalidValue("no code was given; type the one that the app shows, or write it to standard input")
+    strange = typed.strange_in_code(typed.code(code.reveal().decode("utf-8", "replace")), takes_recovery=False)
+    if strange:
+        raise InvalidValue(f"a verification code has digits only; this is none: {strange[:10]!a}")
     with context.installation() as installation:
         result = installation.enrolment.confirm(account_name, code)
         exempt_until = _exempt_until(installation, result.account)

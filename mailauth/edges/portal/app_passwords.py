@@ -86,7 +86,7 @@ def seen_from(visit: Visit, use: LoginSeen) -> str:
 async def give_profile(visit: Visit) -> Response:
     """Give the password that was just shown back as a configuration profile for an Apple device."""
     found, password = await _one(visit), str(visit.form.get("password", ""))
-    if app_password.recognise(password.encode("utf-8", "replace")) is None:
+    if app_password.read(password.encode("utf-8", "replace")) is None:
         raise HTTPException(400)
     portal = visit.portal
     content = apple_profile(visit.me.account, portal.provider, found.name, password, portal.mail_servers)

@@ -13,7 +13,7 @@ from starlette.datastructures import FormData
 from wtforms import DateField, Form, PasswordField, SelectMultipleField, StringField
 from wtforms.validators import Optional, StopValidation
 
-from mailauth.core import mail_address, moments, otp
+from mailauth.core import mail_address, moments, otp, typed
 from mailauth.core.addresses import parse_network
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Network
@@ -21,12 +21,11 @@ from mailauth.vocabulary.secret import Secret
 
 MAX_DEVICE_NAME = 60
 MAX_NETWORKS = 10
+MAX_STRANGE = 10
+"""Characters that are named as what is wrong with a code."""
 
 SERVICES = {"imap": ("imap",), "pop3": ("pop3",), "smtp": ("smtp",), "sieve": ("sieve",)}
 """What an app password can be made for, by the name of its check box, as the services that it then opens."""
-
-_SEPARATORS = re.compile(r"[\s\u2010-\u2015\u2212-]+")
-"""Spaces of any kind and dashes: apps show codes in groups, and people copy those."""
 
 
 class PortalForm(Form):
@@ -62,6 +61,11 @@ def _filled(message: str) -> Any:
     return check
 
 
+def _visible(text: str | None) -> str | None:
+    """Return what was typed without what nobody sees in it."""
+    return None if text is None else typed.line(text)
+
+
 def _(message: str) -> str:
     """Mark a message for translation; the field that shows it translates it."""
     return message
@@ -73,6 +77,10 @@ class LoginForm(PortalForm):
     account = StringField(validators=[_filled(_("Type your e-mail address."))])
     password = PasswordField(validators=[_filled(_("Type your password."))])
     code = StringField()
+
+    def validate_code(self, field: Any) -> None:
+        """Refuse what cannot be a code of any kind; none at all is right for who has not set it up yet."""
+        _refuse_impossible_code(field)
 
 
 class ProofForm(PortalForm):
@@ -93,8 +101,11 @@ class ProofForm(PortalForm):
 
     def validate_code(self, field: Any) -> None:
         """Ask for a code where the session has to give one."""
-        if self.asks_code and not (field.data or "").strip():
+        if not self.asks_code:
+            return
+        if not (field.data or "").strip():
             raise StopValidation(field.gettext("Type the verification code that your app shows now."))
+        _refuse_impossible_code(field)
 
 
 class CodeForm(PortalForm):
@@ -104,11 +115,12 @@ class CodeForm(PortalForm):
 
     def validate_code(self, field: Any) -> None:
         """Refuse what cannot be a verification code."""
-        code = without_separators(field.data)
+        code = typed.code(field.data or "")
         if not code:
             raise StopValidation(field.gettext("Type the verification code that your app shows now."))
-        if not (code.isascii() and code.isdigit()):
-            raise StopValidation(field.gettext("A verification code has digits only, no letters."))
+        strange = typed.strange_in_code(code, takes_recovery=False)
+        if strange:
+            _refuse_characters(field, _("A verification code has digits only. Take this out: %(found)s"), strange)
         if len(code) < otp.DIGITS:
             _refuse_length(field, _("This code is too short: %(typed)d of 6 digits. Type all six."), len(code))
         if len(code) > otp.DIGITS:
@@ -126,9 +138,11 @@ class SavedCodeForm(PortalForm):
 class AppPasswordForm(ProofForm):
     """A new app password: for which device, and what it may open."""
 
-    name = StringField(validators=[_filled(_("Give it a name, such as the device that it is for."))])
+    name = StringField(
+        validators=[_filled(_("Give it a name, such as the device that it is for."))], filters=[_visible]
+    )
     services = SelectMultipleField(choices=list(SERVICES))  # type: ignore[arg-type]  # the stubs know no plain names
-    networks = StringField()
+    networks = StringField(filters=[_visible])
     expires = DateField(validators=[Optional()])
 
     def validate_name(self, field: Any) -> None:
@@ -179,22 +193,40 @@ class AddressForm(ProofForm):
     def validate_address(self, field: Any) -> None:
         """Refuse what mail cannot be sent to."""
         try:
-            mail_address.checked(field.data.strip())
+            mail_address.checked(typed.address(field.data.strip()))
         except InvalidValue:
+            strange = mail_address.strange_in(typed.address(field.data.strip()))
+            if strange:
+                _refuse_characters(field, _("An e-mail address cannot have this in it: %(found)s"), strange)
             raise StopValidation(
                 field.gettext("This is not an e-mail address. Write it as name@example.org.")
             ) from None
 
 
-def without_separators(typed: str | None) -> str:
-    """Return a typed code without the spaces and dashes that apps and paper show in it."""
-    return _SEPARATORS.sub("", typed or "")
-
-
 def combined(password: str | None, code: str | None) -> Secret:
     """Return password and code as one secret, the way that every other door takes them."""
-    return Secret(((password or "") + without_separators(code)).encode("utf-8", "replace"))
+    return Secret(((password or "") + typed.code(code or "")).encode("utf-8", "replace"))
 
 
-def _refuse_length(field: Any, message: str, typed: int) -> NoReturn:
-    raise StopValidation(field.gettext(message) % {"typed": typed})
+def _refuse_impossible_code(field: Any) -> None:
+    """Refuse what is neither a verification code nor a recovery code, by its shape, and say what is wrong with it."""
+    code = typed.code(field.data or "")
+    if not code or typed.is_possible_code(code):
+        return
+    strange = typed.strange_in_code(code, takes_recovery=True)
+    if strange:
+        _refuse_characters(field, _("No code of ours has this in it: %(found)s"), strange)
+    _refuse_length(
+        field,
+        _("A verification code has 6 digits, a recovery code 16 characters. You typed %(typed)d."),
+        len(code),
+    )
+
+
+def _refuse_characters(field: Any, message: str, strange: str) -> NoReturn:
+    found = " ".join(field.gettext("(blank)") if each == " " else each for each in strange[:MAX_STRANGE])
+    raise StopValidation(field.gettext(message) % {"found": found})
+
+
+def _refuse_length(field: Any, message: str, length: int) -> NoReturn:
+    raise StopValidation(field.gettext(message) % {"typed": length})

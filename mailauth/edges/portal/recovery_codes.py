@@ -11,8 +11,8 @@ from urllib.parse import quote
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
-from mailauth.core import alphabet, recovery
-from mailauth.edges.portal.forms import ProofForm, SavedCodeForm, without_separators
+from mailauth.core import alphabet, recovery, typed
+from mailauth.edges.portal.forms import ProofForm, SavedCodeForm
 from mailauth.edges.portal.proving import asks_code, prove_again
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
@@ -53,7 +53,7 @@ async def saved(visit: Visit) -> Response:
         return visit.go(after)
     form = SavedCodeForm(visit.form, visit.translations)
     if form.validate():
-        code = Secret(without_separators(form.code.data).encode())
+        code = Secret(typed.code(form.code.data or "").encode("utf-8", "replace"))
         me, enrolment = visit.me, visit.installation.enrolment
         if await visit.run(lambda: enrolment.prove_recovery_code(me.account, code)):
             return visit.go(f"{after}?done=proved")

@@ -8,10 +8,10 @@ from typing import assert_never
 
 from starlette.responses import Response
 
-from mailauth.core import alphabet
+from mailauth.core import alphabet, typed
 from mailauth.edges.portal import recovery_codes
 from mailauth.edges.portal.device_settings import qr_code
-from mailauth.edges.portal.forms import CodeForm, ProofForm, without_separators
+from mailauth.edges.portal.forms import CodeForm, ProofForm
 from mailauth.edges.portal.proving import confirm_password, wait_until
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
@@ -69,7 +69,7 @@ async def scan(visit: Visit) -> Response:
     form = CodeForm(visit.form, visit.translations)
     set_up, me = visit.installation.set_up, visit.me
     if form.validate():
-        code = Secret(without_separators(form.code.data).encode())
+        code = Secret(typed.code(form.code.data or "").encode())
         try:
             result = await visit.run(lambda: set_up.confirm(me, code, visit.origin))
         except NothingToConfirm:

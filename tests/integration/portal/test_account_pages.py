@@ -342,7 +342,12 @@ async def test_who_never_used_a_code_is_asked_after_four_weeks_whether_the_app_s
 async def test_the_mailbox_itself_is_no_other_address(world: World, browser: Browser) -> None:
     alice = world.enrol("alice@mailitwize.be")
     await browser.come_in(alice)
-    for typed, said in ((alice.name, "This is the mailbox itself"), ("nonsense", "This is not an e-mail address")):
+    for typed, said in (
+        (alice.name, "This is the mailbox itself"),
+        (f"\u200bmailto:{alice.name}", "This is the mailbox itself"),
+        ("nonsense", "This is not an e-mail address"),
+        ("alice smith;@example.org", "An e-mail address cannot have this in it: (blank) ;"),
+    ):
         page = await browser.get("/account/address")
         page = await browser.submit(page, "/account/address", address=typed, **browser.proof(alice))
         assert page.status_code == 422

@@ -9,7 +9,7 @@ from mailauth.vocabulary.model import Attempt, Denied, Granted, Verdict
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal.browsing import Browser, form_to, read, words
 from tests.integration.portal.conftest import BrowserMaker
-from tests.world import World, WorldMaker
+from tests.world import Person, World, WorldMaker
 
 
 def _refusals(world: World) -> dict[str, tuple[str, str, str]]:
@@ -55,6 +55,46 @@ async def test_spaces_and_dashes_in_a_code_are_taken(world: World, browser: Brow
     alice = world.enrol("alice@mailitwize.be")
     code = alice.code(world.clock())
     assert (await browser.log_in(alice, spelling.format(code[:3], code[3:]))).url.path == "/account"
+
+
+async def test_address_and_codes_are_taken_as_they_were_pasted(world: World, open_browser: BrowserMaker) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    _, codes = world.installation.enrolment.issue_recovery_codes(alice.name)
+    for number, around in enumerate(("\ufeff{}\u200b", "“{}”", "\u202a{}\u202c", " <{}> ")):
+        world.clock.advance(seconds=30)
+        code = alice.code(world.clock())
+        wide = "".join(chr(ord(digit) + 0xFEE0) for digit in code)
+        arabic = "".join(chr(ord(digit) - 0x30 + 0x660) for digit in code)
+        typed = (around.format(code[:3] + "\u00a0" + code[3:]), wide, arabic, codes[number].replace("-", "\u2011"))
+        name = around.format(alice.name) if number % 2 else f"mailto:{alice.name}"
+        page = await (browser := open_browser()).submit(
+            await browser.get("/login"),
+            "/login",
+            account=name,
+            password=alice.password,
+            code=typed[number].strip(" <>"),
+        )
+        assert page.url.path == "/account", words(page)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("12345O", "No code of ours has this in it: O"),
+        ("k7qm-2xvp-9hfd-c3wl", "No code of ours has this in it: l"),
+        ("12345", "A verification code has 6 digits, a recovery code 16 characters. You typed 5."),
+        ("k7qm-2xvp", "A verification code has 6 digits, a recovery code 16 characters. You typed 8."),
+    ],
+)
+async def test_what_can_be_no_code_is_named_whoever_the_account_is(
+    world: World, browser: Browser, typed: str, said: str
+) -> None:
+    """By its shape alone, so that it tells nothing (requirement ENU1)."""
+    for person in (world.enrol("alice@mailitwize.be"), Person("nobody@mailitwize.be", "wrong")):
+        page = await browser.log_in(person, typed)
+        assert page.status_code == 422
+        assert said in words(page)
+        assert "is not right" not in words(page)
 
 
 async def test_a_code_behind_the_password_works_here_too(world: World, browser: Browser) -> None:

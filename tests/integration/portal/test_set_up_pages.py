@@ -106,8 +106,8 @@ MISTAKES = {
     " - ": "Type the verification code that your app shows now.",
     "12345": "This code is too short: 5 of 6 digits.",
     "1234567": "This code is too long: 7 digits.",
-    "12345a": "A verification code has digits only",
-    "\uff11\uff12\uff13\uff14\uff15\uff16": "A verification code has digits only",
+    "12345a": "A verification code has digits only. Take this out: a",
+    "12 O4x5O": "A verification code has digits only. Take this out: O x",
 }
 
 

@@ -143,7 +143,6 @@ def test_what_is_no_other_address_is_refused(world: World) -> None:
         "a\n@example.org",
         "a\x00@example.org",
         "a@example.org,b@example.org",
-        "<a@example.org>",
         "a@exam\u2028ple.org",
         "a" * 250 + "@example.org",
     ):

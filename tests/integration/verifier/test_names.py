@@ -83,3 +83,15 @@ async def test_internationalised_domain_is_one_name_in_both_forms(world: World) 
     secret = zoe.password + zoe.code(world.clock())
     assert isinstance(await world.login("ZOE\u0308@XN--MNCHEN-3YA.example", secret), Granted)
     assert isinstance(await world.login("zoë@MÜNCHEN.example", secret), Denied)
+
+
+async def test_name_and_app_password_are_taken_as_they_were_pasted(world: World) -> None:
+    """LIM3: and count for the account that is meant."""
+    alice = world.enrol("alice@mailitwize.be")
+    made = world.installation.enrolment.add_app_password(alice.name, "phone").shown
+    for name in ("\ufeffalice@mailitwize.be\u200b", "<alice@mailitwize.be>", "mailto:Alice@mailitwize.be", "“alice”"):
+        for secret in (made, made.replace("-", "\u2011"), f"\u200b{made}\u00a0"):
+            verdict = await world.login(name, secret)
+            assert isinstance(verdict, Granted), (name, secret)
+            assert verdict.account == alice.name
+        assert await world.login(name, "wrong") == Denied(Reason.PASSWORD_WRONG, alice.name)
