@@ -14,6 +14,7 @@ from mailauth.edges.cli.context import (
     spoken,
 )
 from mailauth.vocabulary.errors import InvalidValue
+from mailauth.vocabulary.model import AccountName
 from mailauth.vocabulary.secret import Secret
 
 
@@ -41,6 +42,7 @@ def add(context: Context, account_name: str, as_json: bool) -> None:
         print_json({"account": name})
     else:
         click.echo(f"added {name}")
+        _name_pam_user(context, name)
 
 
 @account.command("list")
@@ -149,6 +151,7 @@ def rename(context: Context, account_name: str, new_name: str, keep_alias: bool,
         "Authenticator, recovery codes and app passwords work on. Sessions in the portal have ended, and the next"
     )
     click.echo("login with a code takes a new one. Rename the mailbox as well.")
+    _name_pam_user(context, name)
 
 
 @account.command("password")
@@ -210,6 +213,12 @@ def alias(context: Context, account_name: str, aliases: tuple[str, ...], is_remo
         print_json({"account": canonical, "aliases": found})
     else:
         click.echo(f"{canonical}: {' '.join(found) or 'no aliases'}")
+
+
+def _name_pam_user(context: Context, name: AccountName) -> None:
+    password = context.configuration().password
+    if password.source == "pam":
+        click.echo(f"Its password is that of PAM's user {password.pam_users().user_of(name)}.")
 
 
 def _warn_of(password: Secret | None, name: str) -> None:

@@ -273,11 +273,19 @@ def test_account_that_would_be_the_pam_user_of_another_is_refused(make_mailauth:
     mailauth = make_mailauth(
         'password={source="pam", pam_service="other", pam_local_part_domains=["hoster.example", "other.example"]}'
     )
-    for name in ("anna@hoster.example", "anna@tenant2.example", "bob@other.example"):
-        mailauth.run("account", "add", name)
+    for name, user in (
+        ("anna@hoster.example", "anna"),
+        ("anna@tenant2.example", "anna@tenant2.example"),
+        ("bob@other.example", "bob"),
+    ):
+        assert f"Its password is that of PAM's user {user}.\n" in mailauth.run("account", "add", name).stdout
     mailauth.run("account", "alias", "anna@hoster.example", "bob@hoster.example")
     refused = mailauth.run("account", "add", "Anna@Other.example", code=1)
     assert "same PAM user as anna@hoster.example, anna:" in refused.stderr
+    refused = mailauth.run("account", "rename", "anna@tenant2.example", "anna@other.example", code=1)
+    assert "same PAM user as anna@hoster.example, anna:" in refused.stderr
+    renamed = mailauth.run("account", "rename", "bob@other.example", "carol@other.example").stdout
+    assert "Its password is that of PAM's user carol.\n" in renamed, "another person's, unless that was renamed too"
     assert "PAM user" not in mailauth.run("config", "check").stderr
 
 

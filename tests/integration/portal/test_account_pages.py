@@ -4,6 +4,7 @@ import json
 import plistlib
 import re
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -299,6 +300,24 @@ async def test_recent_logins_show_refused_ones_too(world: World, browser: Browse
     assert "refused send mail (SMTP)" in said
     assert "198.51.100.7" in said
     assert "let in this portal" in said
+
+
+async def test_recent_logins_say_no_more_than_is_known_where_others_check_the_password(
+    world: World, browser: Browser
+) -> None:
+    """LIM8: nobody here knows whether they let somebody in."""
+    alice = world.add("alice@mailitwize.be")
+    after, world.clock.now = world.clock.now, CUTOVER - timedelta(days=10)
+    verifier, address = world.installation.verifier, ip_address("198.51.100.7")
+    asked = Attempt(alice.name, Secret(b"a guess"), "imap", address, second_factor_only=True)
+    assert isinstance(await verifier.verify(asked), Granted)
+    world.installation.activity.flush()
+    world.clock.now = after
+    await browser.enrol(alice)
+    for path in ("/account", "/account/logins"):
+        said = words(await browser.get(path))
+        assert "no code needed" in said
+    assert "no code needed read mail (IMAP)" in said
 
 
 async def test_apps_that_use_the_password_alone_are_listed_before_the_date_and_after(
