@@ -112,8 +112,9 @@ def read_secret(prompt: str, *, confirm: bool = False) -> Secret:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    """Print one JSON document; in ASCII where standard output is not UTF-8."""
+    is_utf_8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    click.echo(json.dumps(value, indent=2, ensure_ascii=not is_utf_8, default=_plain))
 
 
 def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str], empty: str) -> None:

@@ -1,6 +1,8 @@
 """`mailauth`, the command that administrators use: the top of its tree; commands live in the modules beside it."""
 
 import importlib
+import io
+import sys
 from pathlib import Path
 
 import click
@@ -90,5 +92,8 @@ def cli(ctx: click.Context, config_path: Path) -> None:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. A character that the terminal's encoding lacks is escaped, and no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     cli(prog_name="mailauth")

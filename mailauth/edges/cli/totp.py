@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mailauth.edges.cli import qr_codes
 from mailauth.edges.cli.context import (
     Context,
     json_option,
@@ -29,7 +30,7 @@ def totp() -> None:
 @pass_context
 @reports_errors
 def enrol(context: Context, account_name: str, as_json: bool) -> None:
-    """Make a secret for an authenticator app and show it as a QR code; `totp confirm` puts it in force.
+    """Make a secret for an authenticator app, shown as a key and a QR code; `totp confirm` puts it in force.
 
     An authenticator that is in force works until the new one is confirmed.
     """
@@ -40,13 +41,15 @@ def enrol(context: Context, account_name: str, as_json: bool) -> None:
     if as_json:
         print_json({"account": begun.account, "secret": begun.secret, "uri": begun.uri})
         return
-    import segno
-
-    # A quarter of the height of full blocks, dark on light whatever the terminal's colours are.
-    segno.make(begun.uri, error="m").terminal(compact=True, border=2)
-    click.echo(f"Scan this with Google Authenticator, Microsoft Authenticator or another app, for {begun.account}.")
-    click.echo(f"Can't scan? Type this key: {grouped(begun.secret).replace('-', ' ')}")
+    picture = qr_codes.on_terminal(begun.uri)
+    # The text first: whatever becomes of the picture, the key is shown.
+    click.echo(f"Type this key: {grouped(begun.secret).replace('-', ' ')}")
     click.echo(f"Then prove it with a code that the app shows: mailauth totp confirm {begun.account}")
+    if picture is None:
+        click.echo("This terminal cannot show the QR code: it would take UTF-8, or twice the width.")
+        return
+    click.echo(f"Or scan this with Google Authenticator, Microsoft Authenticator or another app, for {begun.account}:")
+    click.echo(picture, nl=False)
 
 
 @totp.command()

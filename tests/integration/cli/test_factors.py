@@ -1,12 +1,20 @@
 """`mailauth totp`, `recovery` and `app-password`."""
 
 import base64
+import json
+import os
+import subprocess
+import sys
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pyotp
 import pytest
+from click.testing import CliRunner
 
 from mailauth.core import alphabet
+from mailauth.edges.cli import qr_codes
+from mailauth.edges.cli.main import cli
 from tests.cases import case
 from tests.integration.cli.conftest import CommandLine
 from tests.world import Person
@@ -27,6 +35,41 @@ def test_enrolment_prints_the_promised_json(mailauth: CommandLine) -> None:
     assert len(base64.b32decode(begun["secret"])) == 20
     read = pyotp.parse_uri(begun["uri"])
     assert (read.name, read.issuer, read.secret) == ("alice@mailitwize.be", "Mail-IT-Wize", begun["secret"])
+
+
+def test_enrolment_shows_the_key_on_a_terminal_that_has_no_blocks(mailauth: CommandLine) -> None:
+    mailauth.run("account", "add", "alice", stdin="pw")
+    for encoding in ("ascii", "latin-1"):
+        words = ["--config", str(mailauth.config), "totp", "enrol", "alice"]
+        shown = CliRunner(charset=encoding).invoke(cli, words)
+        assert shown.exit_code == 0, shown.exception
+        assert "Type this key: " in shown.stdout
+        assert "cannot show the QR code" in shown.stdout
+
+
+def test_what_an_encoding_lacks_is_escaped_by_every_command(mailauth: CommandLine) -> None:
+    mailauth.run("account", "add", "łukasz", stdin="pw")
+    environment = {"PATH": os.environ["PATH"], "PYTHONIOENCODING": "latin-1", "LANG": "C"}
+
+    def run(*words: str) -> bytes:
+        command = [sys.executable, "-m", "mailauth", "--config", str(mailauth.config), *words]
+        return subprocess.run(command, env=environment, capture_output=True, timeout=60, check=True).stdout
+
+    assert b"\\u0142ukasz@mailitwize.be" in run("account", "list")
+    assert [one["name"] for one in json.loads(run("account", "list", "--json"))] == ["łukasz@mailitwize.be"]
+    enrolled = run("totp", "enrol", "łukasz")
+    assert b"Type this key: " in enrolled
+
+
+def test_terminal_without_blocks_that_is_wide_enough_gets_the_picture_by_blanks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for columns, encoding, shown in ((200, "ascii", "\x1b"), (80, "ascii", ""), (80, "utf-8", "█"), (40, "utf-8", "")):
+        terminal = SimpleNamespace(isatty=lambda: True, encoding=encoding)
+        monkeypatch.setattr("mailauth.edges.cli.qr_codes.sys", SimpleNamespace(stdout=terminal))
+        monkeypatch.setenv("COLUMNS", str(columns))
+        picture = qr_codes.on_terminal(f"otpauth://totp/{'x' * 60}")
+        assert (picture or "")[:1] == shown, (columns, encoding)
 
 
 def test_enrolment_shows_a_qr_code_and_what_to_type(mailauth: CommandLine) -> None:
