@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 
+from mailauth import __version__
 from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
 from mailauth.core.texts import RefusalTexts
 from mailauth.effects import keyring
+from mailauth.effects.configuration import digest
 from mailauth.effects.configuration.outside import key_file
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.languages import Languages
@@ -36,6 +38,7 @@ from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.own_account import OwnAccount
 from mailauth.usecases.portal_sessions import PortalSessions
+from mailauth.usecases.presence import Presence
 from mailauth.usecases.renaming import Renaming
 from mailauth.usecases.set_up import SetUp
 from mailauth.usecases.throttle import Throttle
@@ -63,6 +66,7 @@ class Installation:
     throttle: Throttle
     housekeeping: Housekeeping
     time_watch: TimeWatch
+    presence: Presence
     verifier: Verifier
     lookups: Lookups
     languages: Languages
@@ -162,6 +166,7 @@ def build(
         throttle=throttle,
         housekeeping=Housekeeping(database, clock),
         time_watch=time_watch,
+        presence=Presence(database, __version__, digest.of(configuration), clock),
         verifier=Verifier(
             database=database,
             ledger=Ledger(

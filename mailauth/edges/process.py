@@ -15,11 +15,13 @@ import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
+from pathlib import Path
 
 from mailauth.effects.log_lines import FIELDS
-from mailauth.usecases import activity, housekeeping, time_watch
+from mailauth.usecases import activity, housekeeping, presence, time_watch
 from mailauth.vocabulary.errors import MailauthError, Overloaded, StoreUnavailable
 from mailauth.wiring import Installation
 
@@ -48,8 +50,19 @@ def ready() -> None:
         tell()
 
 
-def run(installation: Installation, parts: Mapping[str, Part]) -> None:
+def outlive_hangup() -> None:
+    """Let SIGHUP end nothing while the process starts; once it runs, there is a line about it.
+
+    Where it was started at a terminal and not by nohup, it ends with the terminal, as everything does there.
+    """
+    if not _ends_with_a_terminal():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def run(installation: Installation, parts: Mapping[str, Part], source: Path = Path()) -> None:
     """Run parts, by name, until SIGTERM or SIGINT; then let them finish, and return.
+
+    `source` is the configuration file, for those who look at what runs with which configuration.
 
     Raises what a part raised that this package raises on purpose, or PartEnded: where one part has ended the others
     are stopped too, for a service that is half there is restarted by nobody.
@@ -58,14 +71,17 @@ def run(installation: Installation, parts: Mapping[str, Part]) -> None:
     configuration = installation.configuration
     _allow_descriptors(configuration.server.max_connections + configuration.portal.max_connections)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(installation, parts))
+        runner.run(_run(installation, parts, source))
 
 
-async def _run(installation: Installation, parts: Mapping[str, Part]) -> None:
+async def _run(installation: Installation, parts: Mapping[str, Part], source: Path) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, stop.set if _ends_with_a_terminal() else _say_that_hangup_is_ignored)
+    await _note(installation, installation.time_watch.look)
+    await _note(installation, lambda: installation.presence.enter(parts, source))
     not_ready = set(parts)
 
     async def alone(name: str, part: Part) -> None:
@@ -96,6 +112,7 @@ async def _run(installation: Installation, parts: Mapping[str, Part]) -> None:
     for task in keeping:
         task.cancel()
     await asyncio.wait([stopping, *running])
+    await _note(installation, installation.presence.leave)
     _log.info("stopped")
     for task in (*failed, *running):  # what ended first is why
         task.result()
@@ -127,14 +144,32 @@ async def _write_down_for_ever(installation: Installation) -> None:
 
 async def _watch_the_clock_for_ever(installation: Installation) -> None:
     while True:
-        try:
-            await installation.database.run(installation.time_watch.look)
-        except (StoreUnavailable, Overloaded) as error:
-            _log.warning("what was seen of the clock could not be noted: %s", error)
         await asyncio.sleep(time_watch.EVERY_S)
+        await _note(installation, installation.time_watch.look)
 
 
-KEEPERS = (_keep_house_for_ever, _write_down_for_ever, _watch_the_clock_for_ever)
+async def _be_there_for_ever(installation: Installation) -> None:
+    while True:
+        await asyncio.sleep(presence.EVERY_S)
+        await _note(installation, installation.presence.confirm)
+
+
+async def _note(installation: Installation, job: Callable[[], None]) -> None:
+    try:
+        await installation.database.run(job)
+    except (StoreUnavailable, Overloaded) as error:
+        _log.warning("what runs here, and what time it is, could not be noted: %s", error)
+
+
+def _ends_with_a_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+
+
+def _say_that_hangup_is_ignored() -> None:
+    _log.warning("SIGHUP is ignored: mailauth keeps the configuration that it started with; restart it to change that")
+
+
+KEEPERS = (_keep_house_for_ever, _write_down_for_ever, _watch_the_clock_for_ever, _be_there_for_ever)
 """What has to be done now and then wherever mailauth runs."""
 
 

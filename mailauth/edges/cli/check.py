@@ -73,11 +73,13 @@ def explain(context: Context, account_name: str, client: str | None, as_json: bo
 
     Needs no secret, tries nothing. With --ip it is about logins from there alone.
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     address = _address(client)
     with context.installation() as installation:
         explanation = installation.explainer.explain(account_name, address)
+        running = installation.presence.warnings(context.config_path)
+    explanation = replace(explanation, sentences=(*running, *explanation.sentences))
     if as_json:
         print_json(asdict(explanation))
         return

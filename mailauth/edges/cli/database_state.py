@@ -1,16 +1,20 @@
 """What `config check` and `db check` find out about a configuration's database. Nothing is changed there."""
 
 import contextlib
+from pathlib import Path
 from typing import NamedTuple
 
+from mailauth import __version__
 from mailauth.core.clock import Clock
 from mailauth.core.policy import CutOver
 from mailauth.effects import keyring
+from mailauth.effects.configuration import digest
 from mailauth.effects.configuration.outside import key_file
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
 from mailauth.usecases import key_fingerprints
+from mailauth.usecases.presence import Presence
 from mailauth.usecases.time_watch import TimeWatch
 from mailauth.vocabulary.errors import KeyUnusable, Mistake, SchemaMismatch, StoreUnavailable
 
@@ -23,7 +27,7 @@ class State(NamedTuple):
     cutover: CutOver
 
 
-def of(configuration: Configuration, clock: Clock) -> State:
+def of(configuration: Configuration, source: Path, clock: Clock) -> State:
     """Return the state of a configuration's database; an empty one where it cannot be read, or is made later."""
     database = Database(configuration.database.url)
     try:
@@ -31,7 +35,8 @@ def of(configuration: Configuration, clock: Clock) -> State:
         mistakes: tuple[Mistake, ...] = ()
         with contextlib.suppress(KeyUnusable):  # what cannot be read was named before
             mistakes = key_mistakes(configuration, database)
-        return State(mistakes, *_time(configuration, database, clock))
+        strange, cutover = _time(configuration, database, clock)
+        return State(mistakes, (*strange, *_running(configuration, database, source, clock)), cutover)
     except (StoreUnavailable, SchemaMismatch):
         return State((), (), configuration.cutover.cutover())
     finally:
@@ -50,9 +55,14 @@ def key_mistakes(configuration: Configuration, database: Database) -> tuple[Mist
     return tuple(Mistake("keys.file", f"{path}: {words}") for words in key_fingerprints.mistakes(database, ring))
 
 
-def warnings(configuration: Configuration, database: Database, clock: Clock) -> tuple[Mistake, ...]:
-    """Return what is strange though no mistake, each with its place."""
+def clock_warnings(configuration: Configuration, database: Database, clock: Clock) -> tuple[Mistake, ...]:
+    """Return what is strange about the time, though no mistake."""
     return _time(configuration, database, clock)[0]
+
+
+def _running(configuration: Configuration, database: Database, source: Path, clock: Clock) -> tuple[Mistake, ...]:
+    presence = Presence(database, __version__, digest.of(configuration), clock)
+    return tuple(Mistake("running", sentence) for sentence in presence.warnings(source))
 
 
 def _time(configuration: Configuration, database: Database, clock: Clock) -> tuple[tuple[Mistake, ...], CutOver]:

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from mailauth.core import otp
 from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors, spoken
-from mailauth.edges.cli.database_state import key_mistakes, warnings
+from mailauth.edges.cli.database_state import clock_warnings, key_mistakes
 from mailauth.effects import keyring
 from mailauth.effects.configuration.outside import key_file
 from mailauth.effects.configuration.schema import Configuration
@@ -66,7 +66,7 @@ def check(context: Context, as_json: bool) -> None:
         is_current = revision == schema.HEAD
         differences = schema.differences(database) if is_current else []
         mistakes = key_mistakes(configuration, database) if is_current and not differences else ()
-        strange = warnings(configuration, database, context.now) if is_current and not differences else ()
+        strange = clock_warnings(configuration, database, context.now) if is_current and not differences else ()
     finally:
         database.close()
     ok = is_current and not differences and not mistakes

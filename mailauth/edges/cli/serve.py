@@ -21,7 +21,7 @@ PARTS = ("auth", "portal", "worker")
 @pass_context
 @reports_errors
 def serve(context: Context, part: str | None) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT. SIGHUP is ignored: a change of the configuration needs a restart.
 
     PART is auth, which answers the logins of mail servers; portal, the pages for users; or worker, which delivers
     mails to users. Without PART all of them run in one process.
@@ -35,16 +35,18 @@ def serve(context: Context, part: str | None) -> None:
     from mailauth.effects.configuration import pam_service
     from mailauth.usecases import pam_conflicts
 
+    process.outlive_hangup()
     configuration = context.configuration()
     log_lines.set_up(configuration.log.level)
     with context.installation(INSPECTED_FOR_S) as installation:
         cutover = installation.policy.cutover.moment.isoformat()
         fields = {"version": __version__, "cutover": cutover, "config": context.config_path, "part": part}
+        fields["digest"] = installation.presence.digest
         logging.getLogger(__name__).info("starting", extra={log_lines.FIELDS: fields})
         for problem in (*pam_conflicts.mistakes(configuration), *pam_service.warnings_at_start(configuration)):
             logging.getLogger(__name__).error("%s: %s", problem.place, problem.problem)
         chosen = PARTS if part is None else (part,)
-        process.run(installation, {name: _load(name) for name in chosen})
+        process.run(installation, {name: _load(name) for name in chosen}, context.config_path)
 
 
 def _load(name: str) -> "Part":

@@ -211,7 +211,7 @@ def check(context: Context, as_json: bool) -> None:
     try:
         configuration = context.configuration()
         found = outside.mistakes(configuration) + pam_conflicts.mistakes(configuration)
-        state = database_state.of(configuration, context.now)
+        state = database_state.of(configuration, context.config_path, context.now)
         found += state.mistakes
         if found:
             raise InvalidConfiguration(str(context.config_path), found)

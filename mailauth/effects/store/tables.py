@@ -281,6 +281,21 @@ login_activity = Table(
     ),
 )
 
+running_part = Table(
+    "running_part",
+    metadata,
+    # Each part of each process that serves now, or was killed.
+    Column("host", String(64), primary_key=True),
+    Column("pid", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", String(16), primary_key=True),
+    Column("version", String(32), nullable=False),
+    Column("digest", String(64), nullable=False),
+    # The configuration file.
+    Column("source", String(400), nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+)
+
 clock_mark = Table(
     "clock_mark",
     metadata,

@@ -17,6 +17,7 @@ def upgrade() -> None:
     """Apply each part."""
     _add_fingerprints()
     _add_clock_marks()
+    _add_running_parts()
     _keep_mails_through_a_relays_faults()
     _add_showings()
     _add_former_names()
@@ -27,6 +28,7 @@ def downgrade() -> None:
     op.drop_column("account", "former_names")
     op.drop_column("portal_session", "pending_shown_at")
     _give_mails_up_at_once()
+    op.drop_table("running_part")
     op.drop_table("clock_mark")
     op.drop_table("key_fingerprint")
 
@@ -50,6 +52,22 @@ def _add_clock_marks() -> None:
         sa.Column("at", MOMENT, nullable=False),
         sa.Column("seconds", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_clock_mark"),
+    )
+
+
+def _add_running_parts() -> None:
+    """Which parts run, and with which configuration."""
+    op.create_table(
+        "running_part",
+        sa.Column("host", sa.String(64), nullable=False),
+        sa.Column("pid", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("part", sa.String(16), nullable=False),
+        sa.Column("version", sa.String(32), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("source", sa.String(400), nullable=False),
+        sa.Column("started_at", MOMENT, nullable=False),
+        sa.Column("seen_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("host", "pid", "part", name="pk_running_part"),
     )
 
 
