@@ -1,4 +1,4 @@
-"""NAME: a web site has one name, however it is written."""
+"""WEB6: a web site has one address, however it is written."""
 
 import pytest
 

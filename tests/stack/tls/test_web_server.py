@@ -11,18 +11,16 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.stack import sandboxes
 from tests.stack.people import until
 from tests.stack.sandboxes import REPOSITORY, Account, Sandbox
+from tests.stack.tls.conftest import PORTAL_NAME as NAME
 
 SHIPPED = REPOSITORY / "deploy" / "nginx" / "mailauth-portal.conf"
-NAME = "2fa.mailitwize.be"
 HEADERS = (
     "content-security-policy",
     "strict-transport-security",
@@ -36,12 +34,12 @@ HEADERS = (
 class WebServer:
     """A sandbox's nginx."""
 
-    def __init__(self, site: Sandbox) -> None:
+    def __init__(self, site: Sandbox, verifying: ssl.SSLContext) -> None:
         assert site.portal_https is not None
         assert site.portal_http is not None
         self.https = site.portal_https[1]
         self.plain = f"http://127.0.0.1:{site.portal_http[1]}"
-        self.certificates = ssl.create_default_context(cafile=site.ca)
+        self.certificates = verifying
         self.log = site.log_files["nginx-access"]
 
     def browser(self, source: str = "127.0.0.1") -> httpx.Client:
@@ -72,17 +70,8 @@ class _Named(httpx.BaseTransport):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    directory = tmp_path_factory.mktemp("portal")
-    with sandboxes.running(directory, "--tls", "--set", f"portal.url=https://{NAME}") as made:
-        assert made.portal_https is not None
-        made.set(f"portal.url=https://{NAME}:{made.portal_https[1]}")  # known only now
-        yield made
-
-
-@pytest.fixture(scope="module")
-def server(site: Sandbox) -> WebServer:
-    return WebServer(site)
+def server(site: Sandbox, verifying: ssl.SSLContext) -> WebServer:
+    return WebServer(site, verifying)
 
 
 def log_in(client: httpx.Client, account: Account, password: str, code: str = "", **headers: str) -> httpx.Response:
@@ -138,6 +127,15 @@ def test_the_address_that_counts_is_the_one_that_nginx_saw(server: WebServer, si
     assert all("client=127.0.0.7" in line for line in lines if "service=portal" in line), lines
     assert any("service=portal" in line for line in lines)
     assert "203.0.113.9" not in site.logged()
+
+
+def test_by_the_name_of_this_machine_it_can_be_tried_out(server: WebServer, site: Sandbox) -> None:
+    """A browser on it knows no other name of the sandbox, and the certificate is good for this one."""
+    account, url = site.account(enrolled=True), f"https://localhost:{server.https}"
+    with httpx.Client(base_url=url, verify=server.certificates, headers={"Origin": url}) as client:
+        answer = log_in(client, account, account.password, account.fresh_code())
+        assert (answer.status_code, answer.headers["location"]) == (303, "/account"), answer.text
+        assert client.get("/account").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/login", "/static/portal.css", "/nothing", "/setup", "/link/x"])

@@ -1,4 +1,4 @@
-"""A sandbox as in life: TLS that clients verify at every port, nothing in clear, and the portal behind nginx.
+"""TLS as in life: clients that verify log in at every port, and nothing is taken in clear.
 
 With it, what comes of a site's own restrictions at the submission ports of the shipped master.cf.
 """
@@ -9,7 +9,6 @@ import base64
 import contextlib
 import imaplib
 import poplib
-import re
 import smtplib
 import socket
 import ssl
@@ -17,7 +16,6 @@ import subprocess
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 
-import httpx
 import pytest
 
 from tests.cases import case
@@ -120,20 +118,6 @@ PORTS: dict[str, tuple[Client, str, str]] = {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with sandboxes.running(tmp_path_factory.mktemp("tls"), "--tls") as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def verifying(site: Sandbox) -> ssl.SSLContext:
-    """What a client believes that knows the sandbox's authority, as strict as Python 3.13."""
-    context = ssl.create_default_context(cafile=site.ca)
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
-    return context
-
-
-@pytest.fixture(scope="module")
 def alice(site: Sandbox) -> Account:
     return site.account(enrolled=True)
 
@@ -191,23 +175,10 @@ def test_nothing_is_taken_in_clear(site: Sandbox, alice: Account, device: str) -
     assert logins(site) == before
 
 
-def test_portal_takes_logins_behind_nginx_at_its_own_port(site: Sandbox, verifying: ssl.SSLContext) -> None:
-    carol = site.account(enrolled=True)
-    with httpx.Client(base_url=site.portal, verify=verifying, headers={"Origin": site.portal}) as browser:
-        token = re.search(r'name="csrf" value="([^"]+)"', browser.get("/login").text)
-        assert token is not None
-        form = {"csrf": token[1], "account": carol.name, "password": carol.password, "code": carol.fresh_code()}
-        answer = browser.post("/login", data=form)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/account"), answer.text
-        assert browser.get("/account").status_code == 200
-    line = next(line for line in logins(site) if carol.name in line)
-    assert " service=portal client=127.0.0.1 " in line
-
-
 def test_who_sends_as_somebody_else_is_refused_where_the_site_says_so(
     site: Sandbox, verifying: ssl.SSLContext, alice: Account, device: str
 ) -> None:
-    """Its restrictions in main.cf hold at the submission ports of the shipped master.cf."""
+    """DOOR4: its restrictions in main.cf hold at the submission ports of the shipped master.cf."""
     bob = site.account()
     command = ["postconf", "-c", str(site.postfix_conf), "-e"]
     sandboxes.run(
