@@ -11,6 +11,7 @@ import base64
 import contextlib
 import re
 import shutil
+import smtplib
 import socket
 import subprocess
 from collections.abc import AsyncIterator
@@ -259,3 +260,10 @@ def smtp_session(
             if until_refused and reply[:1] in b"45":
                 break
     return replies
+
+
+def smtp_offer(address: Address) -> list[str]:
+    """Return the mechanisms that a server offers behind EHLO."""
+    with smtplib.SMTP(*address, timeout=TIMEOUT_S) as session:
+        session.ehlo("client.test")
+        return session.esmtp_features["auth"].split()
