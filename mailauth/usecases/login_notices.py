@@ -3,6 +3,9 @@
 Either somebody has the password and lacks the code (requirement FAC2), or a mail app of the owner's still sends the
 password alone; the owner is told which, with what to do. Noted on the event loop, told by a thread a moment later:
 the time of a reply says nothing of it. Counts are in memory, so that a restart forgets those of the last day.
+
+A string that was accepted, and that its own device presents again, alarms nobody: a web mail whose login memory has
+run out, a client that stored the code, a device that changes its address between two connections.
 """
 
 import logging
@@ -13,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from mailauth.core.services import PORTAL
-from mailauth.effects.store import accounts
+from mailauth.effects.store import accounts, outbox
 from mailauth.effects.store.database import Database
 from mailauth.usecases.notices import Notices
 from mailauth.vocabulary.errors import InvalidValue
-from mailauth.vocabulary.model import AccountName, Attempt, Denied, Reason
+from mailauth.vocabulary.model import AccountName, Attempt, Denied, Reason, Verdict
 from mailauth.vocabulary.notices import NoticeKind, Origin
 
 log = logging.getLogger(__name__)
@@ -26,14 +29,17 @@ WRONG_CODES = 3
 """How many wrong codes with the right password, within `WITHIN`, are no typing mistake any more."""
 WITHIN = timedelta(hours=24)
 """Long, since who has the password and patience spreads the tries: two an hour would be 48 a day, never told."""
+TOLD_AGAIN_AFTER = timedelta(hours=24)
+"""After the last mail about the same: by the calendar, two mails could come within minutes, at midnight."""
+SAME_DEVICE_FOR = timedelta(minutes=1)
+"""How long after an accepted code its repetition from another address is taken for the same device's: one that has
+IPv4 and IPv6, or that leaves a wireless network."""
 MAX_ACCOUNTS = 4096
 """How many accounts are counted for at once; those that were quiet longest go first."""
 MAX_WAITING = 1000
 
 _ALONE = frozenset({Reason.NOT_ENROLLED, Reason.CODE_MISSING})
-_WRONG_CODE = frozenset(
-    {Reason.CODE_WRONG, Reason.CODE_REPLAYED, Reason.CODE_REPLAYED_BY_SAME_CLIENT, Reason.RECOVERY_CODE_WRONG}
-)
+_WRONG_CODE = frozenset({Reason.CODE_WRONG, Reason.CODE_REPLAYED, Reason.RECOVERY_CODE_WRONG})
 
 
 class _Seen(NamedTuple):
@@ -44,7 +50,7 @@ class _Seen(NamedTuple):
 
 
 class LoginNotices:
-    """Counts refusals with a right password, and queues what their owners are told: each thing once a day at most."""
+    """Counts refusals with a right password, and queues what their owners are told: each thing once in 24 hours."""
 
     def __init__(self, database: Database, notices: Notices) -> None:
         self._database = database
@@ -52,13 +58,22 @@ class LoginNotices:
         self._waiting: deque[_Seen] = deque(maxlen=MAX_WAITING)
         self._flushing = threading.Lock()
         self._wrong_codes: OrderedDict[AccountName, deque[datetime]] = OrderedDict()
+        self._accepted: OrderedDict[AccountName, datetime] = OrderedDict()
 
-    def note(self, attempt: Attempt, denied: Denied, now: datetime) -> None:
-        """Note a refusal. Cheap; called on the event loop."""
+    def note(self, attempt: Attempt, verdict: Verdict, now: datetime) -> None:
+        """Note a login. Cheap; called on the event loop."""
         # Where others check the password, nobody here knows whether it was right.
-        if denied.password_was_right and denied.account is not None and not attempt.second_factor_only:
-            origin = Origin(attempt.service, attempt.client, attempt.agent)
-            self._waiting.append(_Seen(denied.account, denied.reason, origin, now))
+        if verdict.account is None or attempt.second_factor_only:
+            return
+        if isinstance(verdict, Denied):
+            if verdict.password_was_right:
+                origin = Origin(attempt.service, attempt.client, attempt.agent)
+                self._waiting.append(_Seen(verdict.account, verdict.reason, origin, now))
+        elif verdict.reason is Reason.SECOND_FACTOR_GIVEN:
+            self._accepted[verdict.account] = now
+            self._accepted.move_to_end(verdict.account)
+            if len(self._accepted) > MAX_ACCOUNTS:
+                self._accepted.popitem(last=False)
 
     def flush(self) -> int:
         """Queue what has to be told of what was noted; return how many mails. Raises StoreUnavailable."""
@@ -78,7 +93,7 @@ class LoginNotices:
         if seen.reason in _ALONE and seen.origin.service != PORTAL:
             is_enrolled = seen.reason is Reason.CODE_MISSING
             return self._tell(seen, NoticeKind.PASSWORD_ALONE_REFUSED, {"is_enrolled": is_enrolled})
-        if seen.reason not in _WRONG_CODE | _ALONE:
+        if seen.reason not in _WRONG_CODE | _ALONE or self._is_same_device(seen):
             return 0
         times = self._wrong_codes.setdefault(seen.account, deque(maxlen=WRONG_CODES))
         self._wrong_codes.move_to_end(seen.account)
@@ -90,12 +105,21 @@ class LoginNotices:
         facts = {"count": len(times), "since": times[0].astimezone(UTC).isoformat()}
         return self._tell(seen, NoticeKind.RIGHT_PASSWORD_WRONG_CODE, facts)
 
+    def _is_same_device(self, seen: _Seen) -> bool:
+        accepted_at = self._accepted.get(seen.account)
+        if seen.reason is not Reason.CODE_REPLAYED or accepted_at is None:
+            return False
+        return abs(seen.at - accepted_at) < SAME_DEVICE_FOR
+
     def _tell(self, seen: _Seen, kind: NoticeKind, facts: Mapping[str, Any]) -> int:
         with self._database.writing() as connection:
             account = accounts.load(connection, seen.account)
             if account is None:
                 return 0
-            once_key = f"{kind} {account.id} {seen.at.astimezone(UTC).date().isoformat()}"
+            about = f"{kind} {account.id} "
+            if outbox.was_told(connection, about, seen.at - TOLD_AGAIN_AFTER, seen.at + TOLD_AGAIN_AFTER):
+                return 0
+            once_key = about + seen.at.astimezone(UTC).isoformat()
             try:
                 return self._notices.tell(
                     connection, account.id, kind, seen.origin, seen.at, once_key=once_key, **facts

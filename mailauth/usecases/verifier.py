@@ -109,8 +109,7 @@ class Verifier:
             verdict = await self._in_time(attempt)
             now = self._clock()
             self._activity.note(attempt, verdict, now)
-            if isinstance(verdict, Denied):
-                self._login_notices.note(attempt, verdict, now)
+            self._login_notices.note(attempt, verdict, now)
         return verdict
 
     def _at_once(self, attempt: Attempt) -> Verdict | None:

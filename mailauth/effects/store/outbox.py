@@ -258,6 +258,13 @@ def is_remembered(connection: Connection, once_key: str) -> bool:
     return connection.execute(select(outbox.c.id).where(outbox.c.once_key == once_key)).first() is not None
 
 
+def was_told(connection: Connection, about: str, since: datetime, until: datetime) -> bool:
+    """Tell whether a mail whose once_key begins with `about` was queued after one moment and before another."""
+    begins = outbox.c.once_key.startswith(about, autoescape=True)
+    between = (outbox.c.created_at > since) & (outbox.c.created_at < until)
+    return connection.execute(select(outbox.c.id).where(begins, between).limit(1)).first() is not None
+
+
 def purge(connection: Connection, before: datetime, once_before: datetime) -> int:
     """Delete mails that ended before a moment; those that may happen once only are remembered longer."""
     gone = connection.execute(

@@ -161,15 +161,57 @@ async def test_code_that_was_forgotten_in_the_portal_counts_as_a_wrong_one(world
     assert kinds(world) == ["right-password-wrong-code"]
 
 
-async def test_stored_code_of_a_stale_client_counts_the_same(make_world: WorldMaker) -> None:
+async def test_repetition_by_the_client_that_was_let_in_alarms_nobody(make_world: WorldMaker) -> None:
+    """FAC6: a web mail logs in at each click with what was typed once, also when its login memory has run out."""
     world = make_world("login_memory.life_s=60")
     alice = world.enrol("alice")
     secret = alice.password + alice.code(world.clock())
     assert isinstance(await world.login("alice", secret), Granted)
     world.clock.advance(minutes=10)
-    for _ in range(3):
+    for _ in range(9):
         assert isinstance(await world.login("alice", secret), Denied)
-    assert kinds(world) == ["right-password-wrong-code"]
+    assert told(world) == []
+    for _ in range(3):
+        assert isinstance(await world.login("alice", secret, client="198.51.100.9"), Denied)
+    assert kinds(world) == ["right-password-wrong-code"], "from elsewhere it does"
+
+
+async def test_code_that_two_addresses_of_one_device_present_alarms_nobody(make_world: WorldMaker) -> None:
+    """FAC6: IPv4 and IPv6, or a telephone that leaves the wireless network between two connections."""
+    world = make_world("login_memory.life_s=600")
+    alice = world.enrol("alice")
+    secret = alice.password + alice.code(world.clock())
+    assert isinstance(await world.login("alice", secret, client="192.0.2.7"), Granted)
+    for _ in range(4):
+        assert isinstance(await world.login("alice", secret, client="2001:db8::7"), Denied)
+        world.clock.advance(seconds=14)
+    assert told(world) == []
+    world.clock.advance(minutes=1)
+    for _ in range(3):
+        assert isinstance(await world.login("alice", secret, client="2001:db8::7"), Denied)
+    assert kinds(world) == ["right-password-wrong-code"], "later, it is somebody else's"
+
+
+async def test_same_is_told_again_after_twenty_four_hours_and_not_at_midnight(make_world: WorldMaker) -> None:
+    """FAC6: whatever the calendar says, a restart in between included."""
+    world = make_world(now=CUTOVER.replace(hour=23, minute=57))
+    alice = world.add("alice")
+    for minutes in (0, 6, 23 * 60 + 53):
+        world.clock.advance(minutes=minutes)
+        assert isinstance(await world.login("alice", alice.password), Denied)
+        assert len(told(world)) == 1
+        world.close()
+        reopened(world)
+    world.clock.advance(minutes=1)
+    await world.login("alice", alice.password)
+    assert len(told(world)) == 2
+    # A clock that was years ahead for a moment keeps nobody from being told when it is right again.
+    right = world.clock.now
+    world.clock.advance(days=900)
+    await world.login("alice", alice.password)
+    world.clock.now = right + timedelta(days=1, minutes=1)
+    await world.login("alice", alice.password)
+    assert len(told(world)) == 4
 
 
 async def test_password_that_nobody_checked_is_not_called_right(world: World) -> None:
