@@ -27,6 +27,7 @@ from mailauth.usecases import key_fingerprints
 from mailauth.usecases.accounts import Accounts
 from mailauth.usecases.activity import Activity
 from mailauth.usecases.campaign import Campaign
+from mailauth.usecases.crowds import Crowds
 from mailauth.usecases.delivery import Delivery
 from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.explain import Explainer
@@ -133,7 +134,7 @@ def build(
     if configuration.password.source == "pam":
         password_source = Pam(configuration.password.pam_service, pam_users, accounts.sharing_pam_user)
     portal = configuration.portal
-    activity = Activity(database)
+    activity = Activity(database, Crowds(trusted))
     login_notices = LoginNotices(database, notices)
     languages, mail = Languages(provider.language), configuration.mail
     letterhead = Letterhead(provider.name, provider.support, mail.sender, portal.url, portal.colour, policy.cutover)

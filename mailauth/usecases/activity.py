@@ -4,12 +4,15 @@ Logins are counted in memory, on the event loop, at the price of one look-up, an
 later: a process that is killed loses the last second of it, and nothing is ever decided by it. What looks the same
 (service, network, client, credential, reason, app password) is one row with a count. Names that are no account's are
 not kept. `flush` and what reads work on threads.
+
+Whoever tries without end fills no list in which somebody else's login would be lost: those that were let in are listed
+apart from the others, which are counted together where they are many.
 """
 
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -20,6 +23,7 @@ from mailauth.core.login_memory import network_of
 from mailauth.effects.store import accounts, login_activity
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.login_activity import Kind, StoredActivity
+from mailauth.usecases.crowds import Crowds, Seen
 from mailauth.vocabulary.errors import StoreUnavailable
 from mailauth.vocabulary.model import AccountName, Address, Attempt, Credential, Granted, Reason, Verdict
 
@@ -30,6 +34,10 @@ EVERY_S = 1.0
 MAX_WAITING = 10_000
 """How many different logins may wait for that; more in a second would be a flood, of which nobody wants a list."""
 KEPT_FOR = timedelta(days=90)
+MAX_ROWS = 200
+"""Of an account, for logins that were let in, and again for all others."""
+REFUSED_SHOWN = 10
+"""Places that refused logins came from; more are counted together."""
 
 Outcome = Literal["granted", "passed-on", "denied", "unavailable"]
 """Passed on: nothing was missing here, and others had still to check the password."""
@@ -77,6 +85,14 @@ class LoginSeen:
     last_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Logins that came to nothing: by service and network, the last in front, and how many came from other places."""
+
+    shown: tuple[LoginSeen, ...]
+    others: int
+
+
 _Key = tuple[AccountName, str, Address | None, str, str, Reason, int]
 """Account, service, client, its own words, credential, reason, app password. Bare: one is made at each login."""
 
@@ -94,8 +110,9 @@ class _Times:
 class Activity:
     """Counts logins, and tells what was seen."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, crowds: Crowds) -> None:
         self._database = database
+        self._crowds = crowds
         self._waiting: dict[_Key, _Times] = {}
         self._lost = 0
         self._flushing = threading.Lock()
@@ -115,7 +132,7 @@ class Activity:
         if times is not None:
             times.logins += 1
             times.last_at = now
-        elif len(self._waiting) < MAX_WAITING:
+        elif len(self._waiting) < MAX_WAITING or isinstance(verdict, Granted):
             self._waiting[key] = _Times(now)
         else:
             self._lost += 1
@@ -131,6 +148,11 @@ class Activity:
             seen = list(batch.items())
             if not seen:
                 return 0
+            self._crowds.look(
+                Seen(key[0], key[2], key[5], key[5] in _GRANTED, times.last_at)
+                for key, times in seen
+                if key[2] is not None
+            )
             try:
                 self._write_down(seen)
             except BaseException:
@@ -157,6 +179,8 @@ class Activity:
             with self._database.writing(durable=False) as connection:
                 for account_id, activity in known:
                     login_activity.add(connection, account_id, activity)
+                for account_id in {account_id for account_id, _ in known}:
+                    login_activity.trim(connection, account_id, _GRANTED, MAX_ROWS)
         except IntegrityError as error:  # another process counted the same, or the account went, in between
             raise StoreUnavailable(f"login activity: {type(error.orig).__name__}") from error
 
@@ -164,6 +188,31 @@ class Activity:
         """Return an account's logins, those seen last in front, refused ones as well."""
         with self._database.reading() as connection:
             return tuple(_seen(each) for each in login_activity.recent(connection, account_id, limit))
+
+    def let_in(self, account_id: int, limit: int) -> tuple[LoginSeen, ...]:
+        """Return an account's logins that were let in, or passed on, those seen last in front."""
+        with self._database.reading() as connection:
+            found = login_activity.recent(connection, account_id, limit, among=_GRANTED)
+        return tuple(_seen(each) for each in found)
+
+    def refusals(self, account_id: int) -> Refusals:
+        """Return an account's other logins, those that differ by client or reason alone counted together."""
+        with self._database.reading() as connection:
+            found = login_activity.recent(connection, account_id, 2 * MAX_ROWS, without=_GRANTED)
+        places: dict[tuple[str, str, str], LoginSeen] = {}
+        others = 0
+        for each in map(_seen, found):
+            place = (each.service, each.network, each.outcome)
+            if each.network == login_activity.ELSEWHERE or (place not in places and len(places) >= REFUSED_SHOWN):
+                others += each.count
+            elif place in places:
+                last = places[place]
+                agent = last.agent if last.agent == each.agent else ""
+                first_at, count = min(last.first_at, each.first_at), last.count + each.count
+                places[place] = replace(last, agent=agent, first_at=first_at, count=count)
+            else:
+                places[place] = each
+        return Refusals(tuple(places.values()), others)
 
     def last_use(self, app_password_ids: Sequence[int]) -> dict[int, LoginSeen]:
         """Return the last login that each app password opened, by its id; those that opened none are not in it."""

@@ -2,18 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_network
+
+from sqlalchemy import Connection
 
 from mailauth.core import app_password, moments
 from mailauth.core.clock import Clock
 from mailauth.core.limiter import NOWHERE, Filling, Kind
 from mailauth.core.policy import Policy, Requirement
-from mailauth.effects.store import app_passwords, factors
+from mailauth.effects.store import app_passwords, factors, login_activity
 from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import find
 from mailauth.usecases.throttle import Throttle
 from mailauth.usecases.time_watch import TimeWatch, ahead_until
 from mailauth.vocabulary.model import Account, AccountName, Address
 
+RECENT_LOGINS = 20
+"""Of an account, whose addresses are looked at."""
 _ANY_MAIL = "imap"
 """The services are alike, but for the portal."""
 
@@ -55,14 +60,14 @@ class Explainer:
     def explain(self, name: str, client: Address | None = None) -> Explanation:
         """Return what would happen to a login now, from one client if it is given. Raises AccountUnknown, InvalidName.
 
-        Without a client, what blocks any login counts as blocking.
+        Without a client, what blocks any login counts as blocking, from wherever the account was logged in to lately.
         """
         now = self._clock()
         with self._database.reading() as connection:
             account = find(connection, name, self._default_domain)
             codes = factors.recovery_codes_left(connection, account.id)
             devices = app_passwords.of_account(connection, account.id)
-            blocking = () if account.disabled else self._throttle.blocking(connection, account, client)
+            blocking = () if account.disabled else self._blocking(connection, account, client)
         live = sum(1 for device in devices if app_password.is_live(device, now))
         requirement = self._policy.requirement(account, now, _ANY_MAIL)
         sentences = [
@@ -95,6 +100,18 @@ class Explainer:
             cutover_has_passed=self._policy.cutover.has_passed(now),
             sentences=tuple(sentences),
         )
+
+    def _blocking(self, connection: Connection, account: Account, client: Address | None) -> tuple[Filling, ...]:
+        """Return what blocks a login; without a client, also the addresses that the account was logged in from."""
+        blocking = list(self._throttle.blocking(connection, account, client))
+        if client is not None:
+            return tuple(blocking)
+        seen = login_activity.recent(connection, account.id, RECENT_LOGINS)
+        networks = {each.kind.network for each in seen} - {"", login_activity.ELSEWHERE}
+        for network in sorted(networks):
+            from_there = self._throttle.blocking(connection, account, ip_network(network).network_address)
+            blocking += [one for one in from_there if one.bucket.kind in (Kind.SOURCE, Kind.SITE)]
+        return tuple(dict.fromkeys(blocking))
 
     def _date_sentence(self, now: datetime) -> str:
         moment = self._policy.cutover.moment

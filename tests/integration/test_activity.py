@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from mailauth.effects.store import database, login_activity, tables
 from mailauth.usecases import activity as activities
 from mailauth.usecases.activity import Activity, LoginSeen
+from mailauth.usecases.crowds import Crowds
 from mailauth.vocabulary.errors import StoreUnavailable
 from mailauth.vocabulary.model import AccountName, Attempt, Credential, Denied, Granted, Reason
 from mailauth.vocabulary.secret import Secret
@@ -228,7 +229,7 @@ def test_logins_are_counted_while_others_are_written_down(world: World) -> None:
 def test_noting_touches_neither_database_nor_clock_nor_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hot path: at most one update of a dictionary."""
     world.add("alice")
-    activity = Activity(None)  # type: ignore[arg-type]
+    activity = Activity(None, Crowds(()))  # type: ignore[arg-type]
     granted = Granted(
         AccountName("alice@mailitwize.be"), Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN, app_password_id=3
     )
@@ -257,3 +258,72 @@ async def test_activity_goes_with_its_account(world: World) -> None:
     world.installation.activity.flush()
     world.installation.accounts.remove("alice")
     assert rows(world) == 0
+
+
+async def test_flood_of_refused_logins_hides_none_that_was_let_in_and_fills_no_table(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ACT1: a thief who was let in cannot bury that under tries; those are counted together."""
+    monkeypatch.setattr(activities, "MAX_ROWS", 40)
+    thief = world.enrol("alice")
+    assert isinstance(
+        await world.login("alice", thief.password + thief.code(world.clock()), client="198.51.100.66"), Granted
+    )
+    activity = world.installation.activity
+    activity.flush()
+    for number in range(300):
+        world.clock.advance(seconds=1)
+        client, reason = f"203.0.113.{number % 250}", (Reason.THROTTLED, Reason.PASSWORD_WRONG)[number % 2]
+        note(activity, world, attempt_of(agent=f"agent {number}", client=client), reason)
+        if number % 60 == 59:
+            activity.flush()
+    assert rows(world) <= 1 + 40 + 2
+    alice = world.installation.accounts.get("alice").id
+    (seen,) = activity.let_in(alice, 3)
+    assert (seen.network, seen.outcome) == ("198.51.100.66", "granted")
+    refusals = activity.refusals(alice)
+    assert len(refusals.shown) == activities.REFUSED_SHOWN
+    assert refusals.shown[0].network == "203.0.113.49", "the last in front"
+    assert sum(each.count for each in refusals.shown) + refusals.others == 300
+
+
+def test_refused_logins_of_one_place_are_one_line(world: World) -> None:
+    """ACT1."""
+    world.add("alice")
+    activity = world.installation.activity
+    for number, reason in enumerate((Reason.PASSWORD_WRONG, Reason.CODE_MISSING, Reason.CODE_WRONG)):
+        world.clock.advance(minutes=1)
+        note(activity, world, attempt_of(agent="Thunderbird"), reason)
+        note(activity, world, attempt_of(agent=f"agent {number}", client="2001:db8::7"), reason)
+    activity.flush()
+    refusals = activity.refusals(world.installation.accounts.get("alice").id)
+    shown = [(each.network, each.agent, each.count) for each in refusals.shown]
+    assert sorted(shown) == [("192.0.2.7", "Thunderbird", 3), ("2001:db8::/64", "", 3)]
+    assert refusals.others == 0
+
+
+def test_logins_that_were_let_in_are_bounded_as_well(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ACT1: the oldest go."""
+    monkeypatch.setattr(activities, "MAX_ROWS", 20)
+    world.add("alice")
+    activity = world.installation.activity
+    for number in range(50):
+        world.clock.advance(seconds=1)
+        granted = Granted(AccountName("alice@mailitwize.be"), Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN)
+        activity.note(attempt_of(agent=f"agent {number}"), granted, world.clock())
+    activity.flush()
+    assert rows(world) <= 20
+    assert activity.let_in(world.installation.accounts.get("alice").id, 1)[0].agent == "agent 49"
+
+
+def test_login_that_was_let_in_amid_a_flood_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ACT1."""
+    monkeypatch.setattr(activities, "MAX_WAITING", 5)
+    world.add("alice")
+    activity = world.installation.activity
+    for number in range(9):
+        note(activity, world, attempt_of(agent=f"agent {number}"))
+    granted = Granted(AccountName("alice@mailitwize.be"), Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN)
+    activity.note(attempt_of(), granted, world.clock())
+    activity.flush()
+    assert len(activity.let_in(world.installation.accounts.get("alice").id, 9)) == 1

@@ -1,7 +1,13 @@
 """README's installation: every step that the shipped files ask for is there, in an order that works."""
 
 import re
+from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
+
+from mailauth.core.login_memory import Profile
+from mailauth.effects.configuration.loading import parse, with_settings
+from tests.unit.test_configuration_settings import FIRST
 
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text("utf-8")
@@ -71,3 +77,15 @@ def test_units_that_are_started_are_shipped() -> None:
     for step in installation():
         for unit in re.findall(r"mailauth-[a-z]+\.(?:socket|service)", step):
             assert (TOP / "deploy" / "systemd" / unit).exists()
+
+
+def test_lines_for_web_mail_let_it_log_in_all_day_long_and_share_no_limit() -> None:
+    block = README.partition("Web mail")[2].partition("```toml\n")[2].partition("```")[0]
+    limits, _, profile = block.partition("[[login_memory.profile]]\n")
+    settings = [limits.removeprefix("[limits]\n").strip().replace("trusted", "limits.trusted")]
+    settings += [f"login_memory.profile=[{{{profile.strip()}}}]"]
+    configuration = parse(with_settings(FIRST, settings, "README.md"), "README.md")
+    profiles = configuration.login_memory.profiles()
+    assert profiles.of(ip_address("192.0.2.80")) == Profile(timedelta(hours=10), timedelta(minutes=30), 10_000)
+    assert profiles.of(ip_address("192.0.2.81")).life == timedelta(minutes=10)
+    assert "192.0.2.80/32" in configuration.limits.trusted_networks

@@ -1,12 +1,18 @@
-"""Statements on login activity: what was seen of an account's logins, one row for all that look the same."""
+"""Statements on login activity: what was seen of an account's logins, one row for all that look the same.
 
-from collections.abc import Iterable, Sequence
+Of what came to nothing, one row a reason holds what no row of its own is kept for: its network is `ELSEWHERE`.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from mailauth.effects.store.tables import login_activity
+
+ELSEWHERE = "*"
+"""In the place of a network: many of them."""
 
 
 class Kind(NamedTuple):
@@ -50,15 +56,66 @@ def add(connection: Connection, account_id: int, seen: StoredActivity) -> None:
         connection.execute(insert(login_activity).values(**row, first_at=seen.first_at, last_at=seen.last_at))
 
 
-def recent(connection: Connection, account_id: int, limit: int) -> list[StoredActivity]:
-    """Return an account's activity, what was seen last in front."""
+def recent(
+    connection: Connection,
+    account_id: int,
+    limit: int,
+    *,
+    among: Collection[str] | None = None,
+    without: Collection[str] = (),
+) -> list[StoredActivity]:
+    """Return an account's activity, what was seen last in front; for some reasons only, or without some."""
     statement = (
         select(login_activity)
-        .where(login_activity.c.account_id == account_id)
+        .where(login_activity.c.account_id == account_id, login_activity.c.reason.not_in(list(without)))
         .order_by(login_activity.c.last_at.desc(), login_activity.c.id.desc())
         .limit(limit)
     )
+    if among is not None:
+        statement = statement.where(login_activity.c.reason.in_(list(among)))
     return [_stored(row) for row in connection.execute(statement)]
+
+
+def trim(connection: Connection, account_id: int, let_in: Collection[str], most: int) -> None:
+    """Keep at most so many rows of logins that were let in, and as many of others; both but for the newest half.
+
+    Of the others nothing is forgotten: what has no row of its own any more is counted together, by its reason.
+    """
+    its = login_activity.c.account_id == account_id
+    of_granted = its & login_activity.c.reason.in_(list(let_in))
+    of_refused = its & login_activity.c.reason.not_in(list(let_in)) & (login_activity.c.network != ELSEWHERE)
+    newest_first = (login_activity.c.last_at.desc(), login_activity.c.id.desc())
+    for which in (of_granted, of_refused):
+        count = connection.execute(select(func.count()).select_from(login_activity).where(which)).scalar_one()
+        if count <= most:
+            continue
+        surplus = select(login_activity).where(which).order_by(*newest_first).offset(most // 2)
+        rows = list(connection.execute(surplus))
+        if which is of_refused:
+            for row in rows:
+                _count_together(connection, account_id, _stored(row))
+        for at in range(0, len(rows), 500):  # databases take some thousands of values in one statement
+            ids = [row.id for row in rows[at : at + 500]]
+            connection.execute(delete(login_activity).where(login_activity.c.id.in_(ids)))
+
+
+def _count_together(connection: Connection, account_id: int, seen: StoredActivity) -> None:
+    kind = Kind("", ELSEWHERE, "", "", seen.kind.reason, 0)
+    together = [column == content for column, content in zip(_COLUMNS, kind, strict=True)]
+    found = connection.execute(select(login_activity).where(login_activity.c.account_id == account_id, *together))
+    before = found.one_or_none()
+    if before is None:
+        add(connection, account_id, seen._replace(kind=kind))
+        return
+    connection.execute(
+        update(login_activity)
+        .where(login_activity.c.id == before.id)
+        .values(
+            count=int(before._mapping["count"]) + seen.logins,
+            first_at=min(before.first_at, seen.first_at),
+            last_at=max(before.last_at, seen.last_at),
+        )
+    )
 
 
 def of_app_passwords(
