@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from mailauth.effects.store import database
 from mailauth.effects.store.database import Database
+from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Denied, Granted, Reason, Unavailable, Verdict
 from tests.cases import case
 from tests.world import Person, World, WorldMaker
@@ -241,7 +242,7 @@ async def test_damaged_network_of_an_app_password_opens_nothing(world: World) ->
     world.enrol("alice")
     token = world.installation.enrolment.add_app_password("alice", "phone").password
     run_sql(world, "UPDATE app_password SET networks = 'everywhere'")
-    with pytest.raises(ValueError, match="everywhere"):  # the edge answers "try again later"
+    with pytest.raises(InvalidValue, match="everywhere"):  # the edge answers "try again later"
         await world.login("alice", token)
 
 
