@@ -72,16 +72,26 @@ class Connections:
         self._limit = limit
         self._deadlines = deadlines
         self._open: set[Connection] = set()
+        self._waiting: dict[Connection, None] = {}
+        """Those that may go, longest waiting first."""
         self._has_left = asyncio.Event()
         self._warned_at = -WARN_EVERY_S
 
     def add(self, connection: "Connection") -> None:
         """Count one that was made."""
         self._open.add(connection)
+        self.moved(connection, Phase.SILENT)
+
+    def moved(self, connection: "Connection", phase: Phase) -> None:
+        """Note that one has begun another phase."""
+        self._waiting.pop(connection, None)
+        if phase != Phase.ANSWER and connection in self._open:
+            self._waiting[connection] = None
 
     def discard(self, connection: "Connection") -> None:
         """Forget one that is gone."""
         self._open.discard(connection)
+        self._waiting.pop(connection, None)
         self._has_left.set()
 
     async def accept(self, listener: socket.socket, make: Callable[[], "Connection"]) -> None:
@@ -115,10 +125,9 @@ class Connections:
         """Return when there is room for one more, after making some if need be."""
         while len(self._open) >= self._limit:
             self._has_left.clear()
-            waiting = [(since, it) for it in self._open for phase, since in [it.state()] if phase != Phase.ANSWER]
-            if waiting:
+            if self._waiting:
                 self._warn()
-                min(waiting, key=lambda pair: pair[0])[1].transport.abort()
+                next(iter(self._waiting)).transport.abort()
             await self._has_left.wait()
 
     def _warn(self) -> None:
@@ -167,6 +176,7 @@ class Connection(H11Protocol):
         seen = self._phase(), self.cycle
         if seen != self._seen:
             self._seen, self._since = seen, time.monotonic()
+            self._counted.moved(self, seen[0])
         return seen[0], self._since
 
     def _phase(self) -> Phase:
