@@ -100,8 +100,9 @@ def test_config_check_sees_what_the_units_of_systemd_are_given(etc: Path, tmp_pa
     nobody = pwd.struct_passwd(("mailauth", "x", os.geteuid(), 65534, "", "/", "/bin/false"))
     with patch.object(pwd, "getpwnam", return_value=nobody), patch.object(os, "getgrouplist", return_value=[65534]):
         assert places(pam_service.warnings(configuration(), etc)) == ["password.source"]
-        drop_in = etc / "systemd" / "system" / "mailauth-auth.service.d" / "mailauth-shadow.conf"
-        drop_in.parent.mkdir(parents=True)
-        shipped = Path(__file__).parents[2] / "deploy" / "systemd" / "mailauth-shadow.conf"
-        drop_in.write_text(shipped.read_text().replace("Groups=shadow", f"Groups={group.gr_name}"))
-        assert list(pam_service.warnings(configuration(), etc)) == []
+        shipped = (Path(__file__).parents[2] / "deploy" / "systemd" / "mailauth-shadow.conf").read_text()
+        for unit, expected in (("auth", ["password.source"]), ("portal", [])):
+            drop_in = etc / "systemd" / "system" / f"mailauth-{unit}.service.d" / "mailauth-shadow.conf"
+            drop_in.parent.mkdir(parents=True)
+            drop_in.write_text(shipped.replace("Groups=shadow", f"Groups={group.gr_name}"))
+            assert places(pam_service.warnings(configuration(), etc)) == expected, "logins in the portal need it too"

@@ -19,6 +19,8 @@ ETC = Path("/etc")
 OUR_USER = "mailauth"
 DROP_IN = "mailauth-shadow.conf"
 """In deploy/systemd; gives the units the group."""
+UNITS = ("mailauth-auth.service", "mailauth-portal.service")
+"""Those that check passwords."""
 
 _LINE = re.compile(
     r"-?(?:auth\s+(?:(?:include|substack)\s+(?P<included>\S+)|(?:\[[^\]]*\]|\S+)\s+(?P<module>\S+))"
@@ -108,14 +110,15 @@ def _server_can_read(etc: Path) -> bool:
         return _is_readable(etc)
     if os.geteuid() not in (0, ours.pw_uid):
         return _is_readable(etc)
-    groups = set(os.getgrouplist(OUR_USER, ours.pw_gid)) | _groups_of_units(etc / "systemd" / "system")
-    return bool(shadow.st_mode & 0o040) and shadow.st_gid in groups
+    own = set(os.getgrouplist(OUR_USER, ours.pw_gid))
+    each = (own | _groups_of_unit(etc / "systemd" / "system" / f"{unit}.d") for unit in UNITS)
+    return bool(shadow.st_mode & 0o040) and all(shadow.st_gid in groups for groups in each)
 
 
-def _groups_of_units(directory: Path) -> set[int]:
-    """Return the groups that drop-ins give the part that answers logins."""
+def _groups_of_unit(drop_ins: Path) -> set[int]:
+    """Return the groups that drop-ins give a unit, beside those of its user."""
     found: set[int] = set()
-    for path in directory.glob("mailauth-auth.service.d/*.conf"):
+    for path in drop_ins.glob("*.conf"):
         try:
             text = path.read_text("utf-8", "replace")
         except OSError:
