@@ -65,14 +65,21 @@ def is_live(found: AppPassword, now: datetime) -> bool:
     return found.revoked_at is None and (found.expires_at is None or now < found.expires_at)
 
 
+def has_expired(found: AppPassword, now: datetime) -> bool:
+    """Tell whether an app password came to its end by itself: now, or when a clock that is set back said so."""
+    if found.expires_at is None:
+        return False
+    return found.revoked_at == found.expires_at if found.revoked_at is not None else now >= found.expires_at
+
+
 def refusal(found: AppPassword, service: str, client: Address | None, now: datetime) -> Reason | None:
     """Return why an app password whose secret was right does not open this; None where it does."""
     if found.account_disabled:
         return Reason.ACCOUNT_DISABLED
+    if has_expired(found, now):
+        return Reason.APP_PASSWORD_EXPIRED
     if found.revoked_at is not None:
         return Reason.APP_PASSWORD_REVOKED
-    if found.expires_at is not None and now >= found.expires_at:
-        return Reason.APP_PASSWORD_EXPIRED
     if not opens(found.services, service):
         return Reason.APP_PASSWORD_SERVICE
     if found.networks and not (client is not None and any(client in network for network in found.networks)):

@@ -14,6 +14,7 @@ from mailauth.core import clock_watch, otp
 from mailauth.core.clock import Clock
 from mailauth.core.clock_watch import ClockWatch, Jump, Reading
 from mailauth.core.policy import CutOver
+from mailauth.effects.log_lines import FIELDS
 from mailauth.effects.store import clock_marks
 from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import find
@@ -116,9 +117,9 @@ class TimeWatch:
             clock_marks.note_passed(connection, self._rule, now)
             self._cutover.seen.add(self._cutover.moment)
             log.info("the cut-over was seen to have passed: no clock brings it back")
-        ended = clock_marks.end_exemptions(connection, certain)
+        ended = clock_marks.end(connection, certain)
         if ended:
-            log.info("%d exemptions that had ended were removed", ended)
+            log.info("what had ended, no clock brings back", extra={FIELDS: {"count": ended}})
 
     def _read(self) -> Reading:
         while True:

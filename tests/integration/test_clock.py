@@ -8,6 +8,7 @@ import pytest
 from mailauth import wiring
 from mailauth.core import otp
 from mailauth.effects.configuration import loading
+from mailauth.effects.store import mail_links
 from mailauth.usecases.time_watch import TimeWatch
 from mailauth.vocabulary.model import Denied, Granted, Reason
 from mailauth.vocabulary.notices import NoticeKind
@@ -103,15 +104,28 @@ async def test_another_date_is_another_rule(make_world: WorldMaker) -> None:
         installation.close()
 
 
-async def test_exemption_that_has_ended_is_not_brought_back_by_a_clock(world: World) -> None:
-    bob = world.add("bob@mailitwize.be")
-    world.installation.accounts.exempt(bob.name, world.clock.now + HOUR, "a scanner")
+async def test_what_has_ended_is_not_brought_back_by_a_clock(world: World) -> None:
+    """An exemption, an app password, a link in a mail; what somebody revoked stays revoked."""
+    bob, alice = world.add("bob@mailitwize.be"), world.enrol("alice@mailitwize.be")
     began = world.clock.now
+    world.installation.accounts.exempt(bob.name, began + HOUR, "a scanner")
+    add = world.installation.enrolment.add_app_password
+    expiring = add(alice.name, "phone", (), (), began + HOUR)
+    revoked = add(alice.name, "tablet", expires_at=began + 9 * HOUR)
+    lasting = add(alice.name, "printer", expires_at=began + 9 * HOUR)
+    world.installation.enrolment.revoke_app_password(alice.name, revoked.id)
+    with world.installation.database.writing() as connection:
+        mail_links.add(connection, 1, b"digest", "confirm-address", "x", began, began + HOUR)
     steady = Steady(world)
     steady.watch.look()
     steady.go_on(3 * HOUR)
     world.clock.now = began
     assert isinstance(await world.login(bob.name, bob.password), Denied)
+    assert await world.login(alice.name, expiring.password) == Denied(Reason.APP_PASSWORD_EXPIRED, alice.name)
+    assert await world.login(alice.name, revoked.password) == Denied(Reason.APP_PASSWORD_REVOKED, alice.name)
+    assert isinstance(await world.login(alice.name, lasting.password), Granted)
+    with world.installation.database.reading() as connection:
+        assert mail_links.find(connection, [b"digest"], began) is None
 
 
 def test_jump_is_one_loud_line_and_is_told_for_a_day(world: World, caplog: pytest.LogCaptureFixture) -> None:

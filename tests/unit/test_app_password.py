@@ -168,7 +168,7 @@ def test_revoked_app_password_is_refused_and_not_live() -> None:
 
 
 def test_disabled_account_comes_before_every_other_reason() -> None:
-    device = replace(DEVICE, account_disabled=True, revoked_at=NOW, expires_at=NOW)
+    device = replace(DEVICE, account_disabled=True, revoked_at=NOW - timedelta(minutes=1), expires_at=NOW)
     assert app_password.refusal(device, "portal", None, NOW) is Reason.ACCOUNT_DISABLED
     assert app_password.refusal(replace(device, account_disabled=False), "portal", None, NOW) is (
         Reason.APP_PASSWORD_REVOKED

@@ -2,6 +2,7 @@
 
 import click
 
+from mailauth.core import app_password as core
 from mailauth.core import moments
 from mailauth.core.addresses import parse_network
 from mailauth.edges.cli.context import (
@@ -95,10 +96,12 @@ def list_(context: Context, account_name: str, as_json: bool) -> None:
     rows = []
     for item in found:
         state = "works"
-        if item.revoked_at is not None:
+        if core.has_expired(item, now):
+            state = f"expired {spoken(item.expires_at)}"
+        elif item.revoked_at is not None:
             state = f"revoked {spoken(item.revoked_at)}"
         elif item.expires_at is not None:
-            state = f"{'expired' if now >= item.expires_at else 'until'} {spoken(item.expires_at)}"
+            state = f"until {spoken(item.expires_at)}"
         services = " ".join(sorted(item.services)) or "all mail"
         rows.append((item.id, item.name, services, " ".join(map(str, item.networks)) or "any", state))
     print_table(rows, ("ID", "NAME", "SERVICES", "NETWORKS", "STATE"), "no app passwords")

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from mailauth.core.clock_watch import Jump
-from mailauth.effects.store.tables import clock_mark, exemption, login_activity, totp
+from mailauth.effects.store.tables import app_password, clock_mark, exemption, login_activity, mail_link, totp
 
 _NEWEST, _JUMP = "newest", "jump"
 _PASSED = "passed "
@@ -56,9 +56,20 @@ def forget_other_dates(connection: Connection, rule: str) -> None:
     )
 
 
-def end_exemptions(connection: Connection, before: datetime) -> int:
-    """Remove the exemptions that ended before a moment, so that no clock brings them back."""
-    return connection.execute(delete(exemption).where(exemption.c.until <= before)).rowcount
+def end(connection: Connection, before: datetime) -> int:
+    """Make sure that no clock brings back what ended before a moment; return how many things that were.
+
+    Exemptions go. An app password counts as revoked when it expired, which tells it from those that somebody revoked;
+    a link in a mail as used.
+    """
+    expired = (app_password.c.expires_at <= before) & app_password.c.revoked_at.is_(None)
+    unused = (mail_link.c.expires_at <= before) & mail_link.c.used_at.is_(None)
+    statements = (
+        delete(exemption).where(exemption.c.until <= before),
+        update(app_password).where(expired).values(revoked_at=app_password.c.expires_at),
+        update(mail_link).where(unused).values(used_at=mail_link.c.expires_at),
+    )
+    return sum(connection.execute(statement).rowcount for statement in statements)
 
 
 def set_steps_back(connection: Connection, step: int, account_id: int | None) -> int:

@@ -1,5 +1,6 @@
 """BAK1: a backup is one sound state, whoever writes meanwhile; what does not belong together is not mixed."""
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -335,3 +336,29 @@ def test_file_in_place_of_a_damaged_one_is_used_at_once(database: Database, file
     add(database, 2)
     with database.reading() as connection:
         assert len(accounts.summaries(connection)) == 2
+
+
+def test_damage_that_is_found_later_ends_reading_and_writing(file: Path) -> None:
+    """The start waits for a second at most; what is found after that counts as well."""
+    database = Database(f"sqlite:///{file}")
+    add(database, *range(300))
+    database.close()
+    damage(file)
+    database = Database(f"sqlite:///{file}")
+    with contextlib.suppress(StoreUnavailable):  # where it was found at once
+        inspection = database.inspect(0)
+        assert inspection is not None
+        inspection.wait(60)
+    with pytest.raises(StoreUnavailable, match="is damaged"), database.reading():
+        pass
+    database.close()
+
+
+def test_one_process_inspects_at_a_time(database: Database, file: Path) -> None:
+    turn = soundness.take_turn(file)
+    assert turn is not None
+    assert database.inspect(60) is None, "two looked at the same time"
+    os.close(turn)
+    inspection = database.inspect(60)
+    assert inspection is not None
+    assert inspection.wait(60) == ()

@@ -121,6 +121,15 @@ async def test_database_that_comes_back_is_used_again(world: World) -> None:
     assert isinstance(await fresh_login(world, alice, 1), Granted)
 
 
+async def test_damaged_database_makes_every_login_unavailable(world: World) -> None:
+    """BAK1: also by app password; what was revoked may be in the damaged part."""
+    alice = world.enrol("alice")
+    token = world.installation.enrolment.add_app_password("alice", "phone").password
+    world.installation.database.condemn(["page 7 is amiss"])
+    assert is_unavailable(await fresh_login(world, alice, 1), Reason.STORE_UNAVAILABLE)
+    assert is_unavailable(await world.login("alice", token), Reason.STORE_UNAVAILABLE)
+
+
 async def test_database_that_was_replaced_is_the_one_in_force(world: World) -> None:
     # Else a restored backup, and every revocation after it, would be ignored until the next restart.
     alice = world.enrol("alice")
