@@ -19,6 +19,9 @@ SEPARATOR = (
 )
 """A space, a dash, or what nobody sees, in UTF-8: what pasting brings along. As a regular expression."""
 
+BLANK = rb"(?:[ ]|\xc2[\xa0\xad]|\xe2\x80[\x80-\x8f\xaa-\xaf]|\xe2\x81[\x9f-\xa4\xa6-\xaf]|\xe3\x80\x80|\xef\xbb\xbf)"
+"""The same without dashes."""
+
 _CHARACTER = rb"[a-km-np-zA-KM-NP-Z2-9]"
 _TAIL = re.compile(rb"(?:%b{4}%b?){3}%b{4}\Z" % (_CHARACTER, SEPARATOR, _CHARACTER))
 _SEPARATORS = re.compile(SEPARATOR)

@@ -13,7 +13,12 @@ from mailauth.core import recovery
 MAX_SECRET_BYTES = 512
 """Checked before any hash: a cap behind the hash would be a timing oracle (CVE-2016-6515)."""
 
+MAX_BLANKS = 4
+"""Behind a code, where a keyboard or a paste has put them; who types more means them."""
+
 _CODE_TAIL = re.compile(rb"(?:[0-9]{6}|[0-9]{3} [0-9]{3})\Z")
+_BLANKS = re.compile(rb"%b{1,%d}\Z" % (recovery.BLANK, MAX_BLANKS))
+_SET_APART = re.compile(rb"(?:%b|[+:,;/_.])\Z" % recovery.SEPARATOR)
 _CONTROLS = bytes([*range(0x20), 0x7F])
 
 
@@ -48,16 +53,24 @@ def is_presentable(secret: bytes) -> bool:
 def split(secret: bytes, *, enrolled: bool) -> Presented:
     """Return the one reading of a presented string.
 
-    Not enrolled: all of it is the password, trailing digits and all. Enrolled: a tail of six ASCII digits
+    Not enrolled: all of it is the password, trailing digits and blanks and all. Enrolled: a tail of six ASCII digits
     (one space in their middle allowed, as apps display them) is a code; a tail of a recovery code's shape is
-    one; with neither tail there is no second factor.
+    one; with neither tail there is no second factor. A few blanks behind a code belong to the tail, since keyboards
+    and pasting add them. What stands before a code belongs to the password, a blank as well: passwords may end in one.
     """
     if not enrolled:
         return Password(secret)
-    code = _CODE_TAIL.search(secret)
+    blanks = _BLANKS.search(secret)
+    bare = secret if blanks is None else secret[: blanks.start()]
+    code = _CODE_TAIL.search(bare)
     if code is not None:
-        return PasswordAndCode(secret[: code.start()], code[0].replace(b" ", b""))
-    length = recovery.tail_length(secret)
+        return PasswordAndCode(bare[: code.start()], code[0].replace(b" ", b""))
+    length = recovery.tail_length(bare)
     if length:
-        return PasswordAndRecoveryCode(secret[:-length], recovery.folded(secret[-length:]))
+        return PasswordAndRecoveryCode(bare[:-length], recovery.folded(bare[-length:]))
     return Password(secret)
+
+
+def is_set_apart(password: bytes) -> bool:
+    """Tell whether what stood before a code ends as if its owner had set the code apart: `password 123456`."""
+    return _SET_APART.search(password) is not None

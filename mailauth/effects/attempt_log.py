@@ -20,6 +20,7 @@ from mailauth.vocabulary.model import (
     Credential,
     Denied,
     Granted,
+    Hint,
     Reason,
     Unavailable,
     Verdict,
@@ -40,7 +41,8 @@ def _words(attempt: Attempt, verdict: Verdict, peer: str, milliseconds: float) -
     account = verdict.account
     credential = verdict.credential if isinstance(verdict, Granted) else None
     word = "not-required" if credential is Credential.NOTHING else _WORDS[type(verdict)]
-    decided = _decided(word, verdict.reason, account, credential)
+    hint = verdict.hint if isinstance(verdict, Denied) else None
+    decided = _decided(word, verdict.reason, account, credential, hint)
     name = f" name_bytes={len(attempt.name.encode('utf-8', 'replace'))}" if account is None else ""
     source, manner = _circumstances(attempt.service, attempt.client, attempt.mechanism, attempt.secured, peer)
     session = f" {pair('session', attempt.session)}" if attempt.session else ""
@@ -51,8 +53,10 @@ def _words(attempt: Attempt, verdict: Verdict, peer: str, milliseconds: float) -
 
 
 @lru_cache(maxsize=2048)
-def _decided(word: str, reason: Reason, account: AccountName | None, credential: Credential | None) -> str:
-    return f"verdict={word} reason={reason}{_pairs({'account': account, 'credential': credential})}"
+def _decided(
+    word: str, reason: Reason, account: AccountName | None, credential: Credential | None, hint: Hint | None
+) -> str:
+    return f"verdict={word} reason={reason}{_pairs({'account': account, 'credential': credential, 'hint': hint})}"
 
 
 @lru_cache(maxsize=2048)

@@ -1,7 +1,7 @@
 """What would happen to a login of an account now, and why, in words for an administrator."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
 from sqlalchemy import Connection
@@ -10,15 +10,17 @@ from mailauth.core import app_password, moments
 from mailauth.core.clock import Clock
 from mailauth.core.limiter import NOWHERE, Filling, Kind
 from mailauth.core.policy import Policy, Requirement
-from mailauth.effects.store import app_passwords, factors, login_activity
+from mailauth.effects.store import app_passwords, factors, login_activity, outbox
 from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import find
 from mailauth.usecases.throttle import Throttle
 from mailauth.usecases.time_watch import TimeWatch, ahead_until
 from mailauth.vocabulary.model import Account, AccountName, Address
+from mailauth.vocabulary.notices import NoticeKind
 
 RECENT_LOGINS = 20
 """Of an account, whose addresses are looked at."""
+_RECENTLY = timedelta(days=7)
 _ANY_MAIL = "imap"
 """The services are alike, but for the portal."""
 
@@ -67,6 +69,7 @@ class Explainer:
             account = find(connection, name, self._default_domain)
             codes = factors.recovery_codes_left(connection, account.id)
             devices = app_passwords.of_account(connection, account.id)
+            set_apart_at = outbox.last_at(connection, NoticeKind.CODE_SET_APART, account.name)
             blocking = () if account.disabled else self._blocking(connection, account, client)
         live = sum(1 for device in devices if app_password.is_live(device, now))
         requirement = self._policy.requirement(account, now, _ANY_MAIL)
@@ -76,6 +79,8 @@ class Explainer:
             *(_blocked_sentence(one, account) for one in blocking),
         ]
         sentences += self._account_sentences(account, requirement, codes)
+        if account.totp is not None and set_apart_at is not None and now - set_apart_at < _RECENTLY:
+            sentences.append(_set_apart_sentence(set_apart_at))
         if account.totp is not None and (until := ahead_until(account.totp.last_step, now)) is not None:
             sentences.append(_ahead_sentence(account, until))
         if (
@@ -183,6 +188,13 @@ def _ahead_sentence(account: Account, until: datetime) -> str:
         "ahead was accepted, so the server's clock was ahead then, or is behind now. Where it is right now, `mailauth "
         f"totp set-back {account.name}` lets codes be accepted again, --all those of every account. Recovery codes "
         "and app passwords are accepted all the same."
+    )
+
+
+def _set_apart_sentence(at: datetime) -> str:
+    return (
+        f"A login at {at:%Y-%m-%d %H:%M} UTC had a right code, and a blank, a dash or the like before it: that counts "
+        "as a part of the password. The code has to follow the password with nothing between."
     )
 
 

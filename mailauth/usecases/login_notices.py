@@ -20,7 +20,7 @@ from mailauth.effects.store import accounts, outbox
 from mailauth.effects.store.database import Database
 from mailauth.usecases.notices import Notices
 from mailauth.vocabulary.errors import InvalidValue
-from mailauth.vocabulary.model import AccountName, Attempt, Denied, Reason, Verdict
+from mailauth.vocabulary.model import AccountName, Attempt, Denied, Hint, Reason, Verdict
 from mailauth.vocabulary.notices import NoticeKind, Origin
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ _WRONG_CODE = frozenset({Reason.CODE_WRONG, Reason.CODE_REPLAYED, Reason.RECOVER
 class _Seen(NamedTuple):
     account: AccountName
     reason: Reason
+    hint: Hint | None
     origin: Origin
     at: datetime
 
@@ -66,9 +67,9 @@ class LoginNotices:
         if verdict.account is None or attempt.second_factor_only:
             return
         if isinstance(verdict, Denied):
-            if verdict.password_was_right:
+            if verdict.password_was_right or verdict.hint is not None:
                 origin = Origin(attempt.service, attempt.client, attempt.agent)
-                self._waiting.append(_Seen(verdict.account, verdict.reason, origin, now))
+                self._waiting.append(_Seen(verdict.account, verdict.reason, verdict.hint, origin, now))
         elif verdict.reason is Reason.SECOND_FACTOR_GIVEN:
             self._accepted[verdict.account] = now
             self._accepted.move_to_end(verdict.account)
@@ -89,6 +90,8 @@ class LoginNotices:
         return count
 
     def _told(self, seen: _Seen) -> int:
+        if seen.hint is Hint.CODE_SET_APART and seen.origin.service != PORTAL:
+            return self._tell(seen, NoticeKind.CODE_SET_APART, {})
         # In the portal, who forgets the code is not helped by words about mail apps.
         if seen.reason in _ALONE and seen.origin.service != PORTAL:
             is_enrolled = seen.reason is Reason.CODE_MISSING

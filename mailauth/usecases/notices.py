@@ -19,7 +19,12 @@ from mailauth.effects.store.outbox import Addressee, LeasedMail, NewMail
 from mailauth.vocabulary.notices import Notice, NoticeKind, Origin
 
 _TO_MAILBOX_ONLY = frozenset(
-    {NoticeKind.RIGHT_PASSWORD_WRONG_CODE, NoticeKind.PASSWORD_ALONE_REFUSED, NoticeKind.ANNOUNCEMENT}
+    {
+        NoticeKind.RIGHT_PASSWORD_WRONG_CODE,
+        NoticeKind.PASSWORD_ALONE_REFUSED,
+        NoticeKind.CODE_SET_APART,
+        NoticeKind.ANNOUNCEMENT,
+    }
 )
 """About logins, not about changes of what the account holds."""
 _AT_MAILBOX, _AT_RECOVERY_ADDRESS = "", " recovery-address"

@@ -46,6 +46,7 @@ from mailauth.vocabulary.model import (
     Credential,
     Denied,
     Granted,
+    Hint,
     Reason,
     Unavailable,
     Verdict,
@@ -182,7 +183,8 @@ class Verifier:
         factor = self._second_factor(admitted, now)
         evidence = engine.Evidence(admitted.account, is_right, factor, attempt.service, attempt.password_only)
         decision = engine.decide(evidence, self._policy, now)
-        return await self._database.run(lambda: self._ledger.settle(admitted, decision, now))
+        verdict = await self._database.run(lambda: self._ledger.settle(admitted, decision, now))
+        return _with_hint(verdict, factor, admitted.presented.password)
 
     def _by_app_password(
         self, attempt: Attempt, name: AccountName, token: app_password.Token, found: AppPassword | None
@@ -254,6 +256,24 @@ def _of_second_factor(attempt: Attempt, verdict: Verdict) -> Verdict:
     is_enrolled = verdict.credential is not Credential.PASSWORD
     tail_bytes = len(secret) - len(splitter.split(secret, enrolled=is_enrolled).password)
     return replace(verdict, credential=_WITHOUT_PASSWORD[verdict.credential], tail_bytes=tail_bytes)
+
+
+def _with_hint(verdict: Verdict, factor: engine.SecondFactor, password: bytes) -> Verdict:
+    """Return a verdict that says so where only what stood between password and code may have been wrong."""
+    match factor:
+        case engine.CodeEvidence(match=found):
+            is_code = found is not None
+        case engine.RecoveryEvidence(row_id=row_id):
+            is_code = row_id is not None
+        case engine.NoSecondFactor():
+            is_code = False
+        case _:
+            assert_never(factor)
+    if not is_code or not splitter.is_set_apart(password):
+        return verdict
+    if not isinstance(verdict, Denied) or verdict.reason is not Reason.PASSWORD_WRONG:
+        return verdict
+    return replace(verdict, hint=Hint.CODE_SET_APART)
 
 
 def _unavailable(name: AccountName, error: Exception) -> Unavailable:

@@ -117,6 +117,13 @@ class Granted:
     epoch: int | None = field(default=None, compare=False)
 
 
+class Hint(StrEnum):
+    """What a refused secret looks like, where that helps: for the log and the owner, never for the client."""
+
+    CODE_SET_APART = "code-set-apart"
+    """The code was right, and before it stood a blank, a dash or the like, which the password does not end in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Denied:
     """The login is refused. `account` is whom it was about, as a canonical name, whether or not it exists.
@@ -127,6 +134,7 @@ class Denied:
     reason: Reason
     account: AccountName | None = None
     password_was_right: bool = False
+    hint: Hint | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

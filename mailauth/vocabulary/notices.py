@@ -27,6 +27,7 @@ class NoticeKind(StrEnum):
     APP_PASSWORD_REVOKED = "app-password-revoked"  # names: list of str
     RIGHT_PASSWORD_WRONG_CODE = "right-password-wrong-code"  # count: int, since: ISO 8601 time in UTC
     PASSWORD_ALONE_REFUSED = "password-alone-refused"  # is_enrolled: bool
+    CODE_SET_APART = "code-set-apart"
     CONFIRM_ADDRESS = "confirm-address"  # address: goes there and nowhere else; link: confirms it
     ADDRESS_CHANGED = "address-changed"  # address: the new one, or empty where it was removed
     ANNOUNCEMENT = "announcement"

@@ -1,10 +1,19 @@
 """APP1, REC1, OTP5: how presented strings are read, for any password and any generated secret."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mailauth.core import alphabet, app_password, recovery
-from mailauth.core.splitter import Password, PasswordAndCode, PasswordAndRecoveryCode, is_presentable, split
+from mailauth.core.splitter import (
+    MAX_BLANKS,
+    Password,
+    PasswordAndCode,
+    PasswordAndRecoveryCode,
+    is_presentable,
+    split,
+)
 
 CODES = st.integers(0, 999_999).map("{:06d}".format)
 SHOWN_CODES = CODES | CODES.map(lambda code: f"{code[:3]} {code[3:]}")
@@ -53,6 +62,14 @@ def test_any_password_and_any_recovery_code_come_apart_exactly(password: bytes, 
     assert split(password + shown, enrolled=True) == PasswordAndRecoveryCode(password, folded.encode())
 
 
+@given(PASSWORDS, SHOWN_CODES | RECOVERY_CODES, st.text(" \u00a0\u200b\ufeff", max_size=MAX_BLANKS))
+def test_blanks_behind_a_code_change_no_reading(password: bytes, code: str, blanks: str) -> None:
+    """Not enrolled, all of it is the password: one that ends in a code and a blank logs in as before."""
+    presented = password + code.encode()
+    assert split(presented + blanks.encode(), enrolled=True) == split(presented, enrolled=True)
+    assert split(presented + blanks.encode(), enrolled=False) == Password(presented + blanks.encode())
+
+
 @given(st.binary(max_size=60) | PASSWORDS, SHOWN_CODES | st.just(""))
 def test_nothing_is_cut_off_who_is_not_enrolled(password: bytes, tail: str) -> None:
     presented = password + tail.encode()
@@ -69,11 +86,11 @@ def test_head_and_tail_make_up_the_whole(presented: bytes) -> None:
         case Password():
             assert tail == b""
         case PasswordAndCode(code=code):
-            assert tail.replace(b" ", b"") == code
+            assert re.sub(recovery.BLANK, b"", tail) == code
             assert code.isdigit()
             assert len(code) == 6
         case PasswordAndRecoveryCode(recovery_code=code):
-            assert alphabet.fold(tail) == code
+            assert recovery.folded(tail) == code
             assert alphabet.is_spelled(code, 16)
 
 

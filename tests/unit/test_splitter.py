@@ -3,7 +3,14 @@
 
 import pytest
 
-from mailauth.core.splitter import Password, PasswordAndCode, PasswordAndRecoveryCode, is_presentable, split
+from mailauth.core.splitter import (
+    Password,
+    PasswordAndCode,
+    PasswordAndRecoveryCode,
+    is_presentable,
+    is_set_apart,
+    split,
+)
 from tests.cases import case
 
 CODE = "k7qm-2xvp-9hfd-c3wn"
@@ -32,7 +39,7 @@ def test_six_digits_at_the_end_are_the_code_of_who_is_enrolled() -> None:
 
 def test_other_tails_are_no_code() -> None:
     """OTP5."""
-    for tail in ("１２３４５６", "١٢٣٤٥٦", "12345", "123  456", "12 3456", "123-456", "123456 ", "123\u00a0456"):
+    for tail in ("１２３４５６", "١٢٣٤٥٦", "12345", "123  456", "12 3456", "123-456", "123\u00a0456"):
         with case(tail):
             presented = b"correct horse" + tail.encode()
             assert split(presented, enrolled=True) == Password(presented)
@@ -80,3 +87,30 @@ def test_secret_is_1_to_512_bytes_without_controls() -> None:
     ):
         with case(secret, is_one):
             assert is_presentable(secret) is is_one
+
+
+def test_few_blanks_behind_a_code_belong_to_it() -> None:
+    for blank in (" ", "  ", "\u00a0", "\u200b", "\ufeff", "\u3000", " \u200e"):
+        for code, read in (("123456", b"123456"), ("123 456", b"123456")):
+            with case(blank, code):
+                presented = b"correct horse" + (code + blank).encode()
+                assert split(presented, enrolled=True) == PasswordAndCode(b"correct horse", read)
+                assert split(presented, enrolled=False) == Password(presented)
+        with case(blank):
+            presented = b"correct horse" + (CODE + blank).encode()
+            assert split(presented, enrolled=True) == PasswordAndRecoveryCode(b"correct horse", FOLDED)
+    for tail in ("123456     ", "123456-", "123456.", "123456\u2011", "12345 ", CODE + "     "):
+        with case(tail):
+            assert split(b"correct horse" + tail.encode(), enrolled=True) == Password(b"correct horse" + tail.encode())
+
+
+def test_what_stands_before_a_code_is_the_passwords_and_is_known_to_set_it_apart() -> None:
+    """A password may end in a blank or a dash: there is one reading, and a hint."""
+    for between in (" ", "-", "\u2013", "\u00a0", "+", ":", "\u200b"):
+        with case(between):
+            password = ("correct horse" + between).encode()
+            assert split(password + b"123456", enrolled=True) == PasswordAndCode(password, b"123456")
+            assert is_set_apart(password)
+    for password in (b"", b"correct horse", b"correct horse!", "pass\u00e9".encode(), b"\xff"):
+        with case(password):
+            assert not is_set_apart(password)

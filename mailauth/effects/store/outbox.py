@@ -124,6 +124,12 @@ def states(connection: Connection, once_keys: Collection[str | None]) -> dict[st
     return {row.once_key: row.state for row in rows}
 
 
+def last_at(connection: Connection, kind: str, recipient: str) -> datetime | None:
+    """Return when somebody was last told something of a kind, as far as that is kept."""
+    made = select(outbox.c.created_at).where(outbox.c.kind == kind, outbox.c.recipient == recipient)
+    return connection.execute(made.order_by(outbox.c.id.desc()).limit(1)).scalar_one_or_none()
+
+
 def withdraw(connection: Connection, once_keys: Collection[str]) -> None:
     """Remove mails that have not been tried yet."""
     is_untouched = (outbox.c.state == WAITING) & (outbox.c.tries == 0)

@@ -6,8 +6,9 @@ from ipaddress import ip_address
 
 import pytest
 
+from mailauth.effects import attempt_log
 from mailauth.usecases.notices import Notices
-from mailauth.vocabulary.model import Attempt, Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.model import Attempt, Denied, Granted, Hint, Reason, Unavailable, Verdict
 from mailauth.vocabulary.notices import Notice
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal_sessions.people import mails
@@ -17,7 +18,12 @@ from tests.world import CUTOVER, Person, World, WorldMaker
 def told(world: World) -> list[Notice]:
     """Return what owners are told about logins by now."""
     world.installation.login_notices.flush()
-    about_logins = {"right-password-wrong-code", "password-alone-refused", "recovery-code-used"}
+    about_logins = {
+        "right-password-wrong-code",
+        "password-alone-refused",
+        "recovery-code-used",
+        "code-set-apart",
+    }
     return [notice for _, notice in mails(world) if notice.kind in about_logins]
 
 
@@ -248,3 +254,49 @@ def reopened(world: World) -> World:
 
     world.installation = wiring.build(loading.load(world.config_path), world.clock)
     return world
+
+
+@pytest.mark.parametrize("between", [" ", "-", "\u00a0", "+"])
+async def test_code_that_was_set_apart_is_said_to_be_in_log_explanation_and_mail(world: World, between: str) -> None:
+    """It cannot be taken: a password may end so. But nobody finds it who reads "password-wrong"."""
+    alice = world.enrol("alice")
+    typed = alice.password + between + alice.code(world.clock())
+    attempt = Attempt("alice", Secret(typed.encode()), "imap", ip_address("192.0.2.7"))
+    verdict = await world.installation.verifier.verify(attempt)
+    assert verdict == Denied(Reason.PASSWORD_WRONG, alice.name)
+    assert isinstance(verdict, Denied)
+    assert verdict.hint is Hint.CODE_SET_APART
+    line = attempt_log._words(attempt, verdict, "", 1.0)
+    assert "reason=password-wrong account=alice@mailitwize.be hint=code-set-apart" in line
+    await world.login("alice", typed)
+    assert kinds(world) == ["code-set-apart"], "once a day"
+    explained = " ".join(world.installation.explainer.explain("alice").sentences)
+    assert "had a right code, and a blank, a dash or the like before it" in explained
+    world.clock.advance(days=8)
+    assert "had a right code" not in " ".join(world.installation.explainer.explain("alice").sentences)
+
+
+async def test_code_set_apart_is_told_to_nobody_whose_code_was_wrong_or_password_another(world: World) -> None:
+    """Or a stranger could have mails sent, without code and without password."""
+    alice, bob = world.enrol("alice"), world.add("bob")
+    for name, secret in (
+        ("alice", f"{alice.password} {wrong_code(world, alice)}"),
+        ("alice", f"nonsense{alice.code(world.clock())}"),
+        ("bob", f"{bob.password} 123456"),
+        ("nobody", "correct horse 123456"),
+    ):
+        verdict = await world.login(name, secret)
+        assert isinstance(verdict, Denied)
+        assert verdict.hint is None
+    assert "code-set-apart" not in kinds(world)
+
+
+async def test_password_that_ends_in_a_blank_works_with_a_code_and_without(world: World) -> None:
+    alice = world.enrol("alice", "correct horse ")
+    bob = world.add("bob", "correct horse 123456 ")
+    code = alice.code(world.clock())
+    assert isinstance(await world.login("alice", f"correct horse {code} "), Granted)
+    assert isinstance(await world.login("alice", f"correct horse{alice.code(world.clock(), 1)}"), Denied)
+    world.clock.now = CUTOVER - timedelta(days=1)
+    assert isinstance(await world.login("bob", bob.password), Granted)
+    assert isinstance(await world.login("bob", bob.password.rstrip()), Denied)
