@@ -49,8 +49,10 @@ async def replace_authenticator(visit: Visit) -> Response:
 
 
 async def show_logins(visit: Visit) -> Response:
-    """List recent logins, refused ones as well."""
-    return visit.portal.pages.show("logins.html", visit, recent=await visit.portal.recent_logins(visit.me, RECENT))
+    """List recent logins, and refused ones apart from them."""
+    recent = await visit.portal.recent_logins(visit.me, RECENT)
+    refusals = await visit.portal.refusals(visit.me)
+    return visit.portal.pages.show("logins.html", visit, recent=recent, refusals=refusals)
 
 
 async def show_sessions(visit: Visit) -> Response:

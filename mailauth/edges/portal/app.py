@@ -30,7 +30,7 @@ from mailauth.edges.portal.guard import Guard
 from mailauth.edges.portal.pages import Pages
 from mailauth.effects import logo
 from mailauth.effects.logo import Logo
-from mailauth.usecases.activity import LoginSeen
+from mailauth.usecases.activity import LoginSeen, Refusals
 from mailauth.usecases.portal_sessions import Session
 from mailauth.vocabulary.errors import (
     AccountUnknown,
@@ -61,9 +61,14 @@ class Portal:
     mail_servers: MailServers
 
     async def recent_logins(self, session: Session, limit: int) -> tuple[LoginSeen, ...]:
-        """Return an account's logins, latest first. Raises StoreUnavailable or Overloaded."""
+        """Return an account's logins that were let in, latest first. Raises StoreUnavailable or Overloaded."""
         activity = self.installation.activity
-        return await self.installation.database.run(lambda: activity.recent(session.account_id, limit))
+        return await self.installation.database.run(lambda: activity.let_in(session.account_id, limit))
+
+    async def refusals(self, session: Session) -> Refusals:
+        """Return an account's logins that were not let in."""
+        activity = self.installation.activity
+        return await self.installation.database.run(lambda: activity.refusals(session.account_id))
 
     async def last_uses(self, app_password_ids: Sequence[int]) -> dict[int, LoginSeen]:
         """Return where each of these app passwords was used last, by its id; none for those that never were."""

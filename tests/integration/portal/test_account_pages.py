@@ -302,6 +302,26 @@ async def test_recent_logins_show_refused_ones_too(world: World, browser: Browse
     assert "let in this portal" in said
 
 
+async def test_flood_of_refused_logins_hides_none_that_was_let_in(world: World, browser: Browser) -> None:
+    """ACT1: on both pages, however many tries came later."""
+    alice = world.enrol("alice@mailitwize.be")
+    token = world.installation.enrolment.add_app_password(alice.name, "phone").password
+    await browser.come_in(alice)
+    await world.login(alice.name, token, "imap", "198.51.100.66")
+    for number in range(60):
+        world.clock.advance(seconds=1)
+        await world.login(alice.name, f"guess {number}", "imap", f"203.0.113.{number}")
+    world.installation.activity.flush()
+    assert "198.51.100.66" in words(await browser.get("/account"))
+    said = words(await browser.get("/account/logins"))
+    let_in, _, refused = said.partition("Refused logins")
+    assert "198.51.100.66" in let_in
+    assert "203.0.113" not in let_in
+    assert "203.0.113.59" in refused
+    assert "and 50 more refused logins, from other addresses" in refused
+    assert refused.count("203.0.113.") == 10
+
+
 async def test_recent_logins_say_no_more_than_is_known_where_others_check_the_password(
     world: World, browser: Browser
 ) -> None:
