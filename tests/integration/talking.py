@@ -112,6 +112,14 @@ class Talk:
         return self.line()
 
 
+def look_up(talk: Talk, name: str | bytes, number: int = 1) -> str:
+    """Ask whether an account exists, and return the reply's line."""
+    talk.send(
+        b"AUTH\t%d\tPLAIN\tservice=lmtp\trip=127.0.0.1\tmailauth=lookup\tresp=" % number + plain(name, b"") + b"\n"
+    )
+    return talk.line().decode()
+
+
 def granted(reply: bytes) -> bool:
     """Tell whether a reply lets somebody in; everything but a clean OK or FAIL is an error."""
     word = reply.split(b"\t")[0]

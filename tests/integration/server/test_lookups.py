@@ -7,18 +7,11 @@ import pytest
 from mailauth.usecases.lookups import Exists, Lookups, Unknown
 from tests.integration.server.conftest import SiteMaker
 from tests.integration.serving import Server, Site
-from tests.integration.talking import Talk, granted, plain
+from tests.integration.talking import Talk, granted, look_up
 from tests.world import World
 
 UNKNOWN = "FAIL\t1\tuser={}\tcode=unknown"
 LATER = "FAIL\t1\tuser={}\tcode=temp_fail"
-
-
-def look_up(talk: Talk, name: str | bytes, number: int = 1) -> str:
-    talk.send(
-        b"AUTH\t%d\tPLAIN\tservice=lmtp\trip=127.0.0.1\tmailauth=lookup\tresp=" % number + plain(name, b"") + b"\n"
-    )
-    return talk.line().decode()
 
 
 @pytest.fixture(scope="module")

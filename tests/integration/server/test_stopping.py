@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.server.conftest import SiteMaker
 from tests.integration.serving import Site, secret_of, until
-from tests.integration.talking import Closed, Talk, auth, granted
+from tests.integration.talking import Closed, Talk, auth, granted, look_up
 
 LAUNCHER = """
 import os, sys
@@ -119,15 +119,18 @@ def test_sockets_that_systemd_does_not_hand_over_are_opened_too(make_site: SiteM
     site = make_site()
     alice = site.person()
     own = site.directory / "exim.sock"
-    config, _ = site.second_configuration(f'server.socket=[{{path="{site.socket}"}}, {{path="{own}", mode="0600"}}]')
+    config, _ = site.second_configuration(
+        f'server.socket=[{{path="{site.socket}", lookups=true}}, {{path="{own}", mode="0600"}}]'
+    )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
         listening.bind(str(site.socket))
         listening.listen(50)
         server = handed_over(site, listening, config=config)
         server.wait_for("listening", times=2)
-        for path, steps in ((site.socket, 0), (own, 1)):
+        for path, steps, answer in ((site.socket, 0, "OK"), (own, 1, "FAIL")):
             with Talk(path).introduced() as talk:
                 assert granted(talk.login(alice.name, secret_of(alice, steps)))
+                assert look_up(talk, alice.name).startswith(answer)
         assert server.stop() == 0
         assert site.socket.is_socket(), "systemd's was removed"
         assert not own.exists(), "our own was left behind"
