@@ -11,6 +11,7 @@ from mailauth.edges.cli.context import (
     print_table,
     read_secret,
     reports_errors,
+    say_what_goes_on,
     spoken,
 )
 from mailauth.vocabulary.errors import InvalidValue
@@ -109,13 +110,17 @@ def show(context: Context, account_name: str, as_json: bool) -> None:
 @pass_context
 @reports_errors
 def remove(context: Context, account_name: str, yes: bool) -> None:
-    """Remove an account with its authenticator, recovery codes and app passwords."""
+    """Remove an account with its authenticator, recovery codes and app passwords.
+
+    Sessions in mail servers that are open go on until they end: `doveadm kick ACCOUNT` ends those in Dovecot.
+    """
     with context.installation() as installation:
         name = installation.accounts.get(account_name).name
         if not yes:
             click.confirm(f"Remove {name} and all that it holds?", abort=True, err=True)
         installation.accounts.remove(name)
     click.echo(f"removed {name}")
+    say_what_goes_on(name)
 
 
 @account.command()
@@ -170,6 +175,7 @@ def password_(context: Context, account_name: str, revoke_app_passwords: bool) -
         )
     _warn_of(password, name)
     click.echo(f"changed the password of {name}" + (f"; revoked {revoked} app passwords" if revoked else ""))
+    say_what_goes_on(name)
 
 
 @account.command()
@@ -177,9 +183,14 @@ def password_(context: Context, account_name: str, revoke_app_passwords: bool) -
 @pass_context
 @reports_errors
 def disable(context: Context, account_name: str) -> None:
-    """Refuse every login of an account, app passwords included."""
+    """Refuse every login of an account, app passwords included.
+
+    Sessions in mail servers that are open go on until they end: `doveadm kick ACCOUNT` ends those in Dovecot.
+    """
     with context.installation() as installation:
-        click.echo(f"disabled {installation.accounts.set_disabled(account_name, disabled=True)}")
+        name = installation.accounts.set_disabled(account_name, disabled=True)
+    click.echo(f"disabled {name}")
+    say_what_goes_on(name)
 
 
 @account.command()

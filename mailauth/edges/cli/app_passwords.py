@@ -12,6 +12,7 @@ from mailauth.edges.cli.context import (
     print_json,
     print_table,
     reports_errors,
+    say_what_goes_on,
     spoken,
 )
 
@@ -114,9 +115,14 @@ def list_(context: Context, account_name: str, as_json: bool) -> None:
 @pass_context
 @reports_errors
 def revoke(context: Context, account_name: str, app_password_id: int | None, is_all: bool) -> None:
-    """Revoke an app password by its ID (see `app-password list`), or all. New logins fail within a second."""
+    """Revoke an app password by its ID (see `app-password list`), or all. New logins fail within a second.
+
+    A session that was opened by it goes on until it ends: `doveadm kick ACCOUNT` ends those in Dovecot.
+    """
     if (app_password_id is None) != is_all:
         raise click.UsageError("name one ID, or give --all")
     with context.installation() as installation:
         count = installation.enrolment.revoke_app_password(account_name, app_password_id)
+        account = installation.accounts.get(account_name).name
     click.echo(f"revoked {count} app password{'s' if count > 1 else ''}")
+    say_what_goes_on(account)

@@ -7,6 +7,7 @@ of the machine could read them. Errors become sentences and exit codes here: 1 f
 
 import functools
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -109,6 +110,15 @@ def read_secret(prompt: str, *, confirm: bool = False) -> Secret:
     if len(value) > MAX_STDIN_BYTES:
         raise click.UsageError(f"more than {MAX_STDIN_BYTES} bytes on standard input")
     return Secret(value.removesuffix(b"\n").removesuffix(b"\r"))
+
+
+def say_what_goes_on(account_name: str) -> None:
+    """Say that sessions of mail servers outlive what was just done to an account, and how to end them."""
+    click.echo(
+        "New logins fail within a second. Sessions in mail servers that are open go on; end those in Dovecot by:"
+    )
+    click.echo(f"  doveadm kick {shlex.quote(account_name)}")
+    click.echo("Those in Postfix or Exim end when their client goes, or has been silent for five minutes.")
 
 
 def print_json(value: Any) -> None:

@@ -12,6 +12,7 @@ from mailauth.edges.cli.context import (
     print_json,
     read_secret,
     reports_errors,
+    say_what_goes_on,
 )
 from mailauth.vocabulary.errors import InvalidValue
 
@@ -114,6 +115,7 @@ def reset(context: Context, account_name: str, yes: bool) -> None:
         installation.enrolment.reset(name)
         exempt_until = _exempt_until(installation, name)
     click.echo(f"{name} is not enrolled any more")
+    say_what_goes_on(name)
     if exempt_until:
         click.echo(f"It is exempt until {exempt_until}: its password alone is enough.")
         click.echo(f"End that: mailauth policy exempt {name} --end")

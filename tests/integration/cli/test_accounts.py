@@ -23,7 +23,7 @@ def test_account_that_exists_is_refused(mailauth: CommandLine) -> None:
     assert len(mailauth.json("account", "list")) == 1
 
 
-@pytest.mark.parametrize("name", ["", "@", "a b", "../x", "al\u200bice", "alice@ex_ample.org"])
+@pytest.mark.parametrize("name", ["", "@", "a b", "../x", "alice@ex_ample.org"])
 def test_malformed_name_is_refused(mailauth: CommandLine, name: str) -> None:
     refused = mailauth.run("account", "add", name, stdin="pw", code=1)
     assert refused.stderr.startswith("mailauth: ")
@@ -134,7 +134,8 @@ def test_unknown_account_is_named(mailauth: CommandLine) -> None:
         ("explain", "nobody"),
     ):
         with case(words):
-            refused = mailauth.run(*words, stdin="secret", code=1)
+            stdin = "123456" if words[:2] == ("totp", "confirm") else "a long secret"
+            refused = mailauth.run(*words, stdin=stdin, code=1)
             assert "there is no account nobody@mailitwize.be; see: mailauth account list" in refused.stderr
 
 
@@ -164,7 +165,7 @@ def test_new_password_replaces_the_old_one(mailauth: CommandLine) -> None:
     alice = mailauth.enrol("alice")
     device = mailauth.json("app-password", "add", "alice", "--name", "x")["password"]
     said = mailauth.run("account", "password", "alice", stdin=b"battery staple\r\n").stdout
-    assert said == "changed the password of alice@mailitwize.be\n"
+    assert said.startswith("changed the password of alice@mailitwize.be\n")
     code = alice.code(mailauth.clock())
     assert mailauth.check("alice", alice.password + code, code=1)["reason"] == "password-wrong"
     assert mailauth.check("alice", "battery staple" + code)["credential"] == "password+code"
@@ -337,3 +338,19 @@ def test_rename_keeps_what_the_owner_has_and_says_what_is_void(mailauth: Command
     }
     assert "already" in mailauth.run("account", "rename", "anna", "bob", code=1).stderr
     assert "there is no account" in mailauth.run("account", "rename", "anna.peeters", "x", code=1).stderr
+
+
+def test_what_ends_logins_says_that_open_sessions_go_on_and_how_to_end_them(mailauth: CommandLine) -> None:
+    mailauth.enrol("alice")
+    mailauth.run("account", "alias", "alice", "al")
+    mailauth.run("app-password", "add", "al", "--name", "phone")
+    for words in (
+        ("app-password", "revoke", "al", "--all"),
+        ("account", "password", "al"),
+        ("totp", "reset", "al", "--yes"),
+        ("account", "disable", "al"),
+        ("account", "remove", "al", "--yes"),
+    ):
+        said = mailauth.run(*words, stdin="another correct horse").stdout
+        assert "Sessions in mail servers that are open go on" in said, words
+        assert "\n  doveadm kick alice@mailitwize.be\n" in said, words
