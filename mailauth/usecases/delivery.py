@@ -263,8 +263,8 @@ class Delivery:
         """Return what became of a mail. Raises ServerAway, and nothing else: no mail keeps the others from leaving."""
         is_written = False
         try:
-            notice = self._notices.opened(mail)
-            message = self._mails.write(notice, mail.language, mail.recipient, mail.message_id).as_bytes()
+            # On a thread: it takes some hundredths of a second, in which the event loop answers logins.
+            message = await asyncio.to_thread(self._written, mail)
             recipient = mail_address.checked(mail_address.in_ascii(mail.recipient))
             is_written = True
             async with asyncio.timeout(MAIL_DEADLINE_S):
@@ -281,6 +281,10 @@ class Delivery:
             if is_written:
                 await conversation.forget()
             return Later(repr(error))
+
+    def _written(self, mail: LeasedMail) -> bytes:
+        notice = self._notices.opened(mail)
+        return self._mails.write(notice, mail.language, mail.recipient, mail.message_id).as_bytes()
 
     async def _note(self, mail: LeasedMail, outcome: Outcome) -> Outcome:
         """Write down what became of a mail; return it, or Refused where it has been tried for too long."""

@@ -1,4 +1,4 @@
-"""B1: a mail server is told a name in full, also where the machine has none."""
+"""A mail server is told a name in full, also where the machine has none."""
 
 import socket
 

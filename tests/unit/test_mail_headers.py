@@ -1,4 +1,4 @@
-"""B5, B6: headers say to a strict reader what they are to say, and only ASCII travels where it has to."""
+"""MAIL8, MAIL9: headers say to a strict reader what they are to say, and only ASCII travels where it has to."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""B1: only what a server says of the recipient, by the codes made for it, ends a mail; anything else waits."""
+"""MAIL4: only what a server says of the recipient, by the codes made for it, ends a mail; anything else waits."""
 
 from mailauth.core.relay_streak import SEVERAL, Refusal, RelayStreak
 from mailauth.core.smtp_replies import Reply, Stage

@@ -17,10 +17,13 @@ from mailauth.core import mail_address
 from mailauth.effects.keyring import Sealed
 from mailauth.effects.store.tables import account, outbox
 from mailauth.vocabulary.model import AccountName
+from mailauth.vocabulary.notices import NoticeKind
 
 WAITING = "waiting"
 ACCEPTED = "accepted"
 GIVEN_UP = "given-up"
+
+_BULK = NoticeKind.ANNOUNCEMENT
 
 _MAX_ERROR_CHARACTERS = 300
 
@@ -142,24 +145,14 @@ def is_due(connection: Connection, now: datetime) -> bool:
 
 
 def lease(connection: Connection, now: datetime, until: datetime, limit: int) -> tuple[LeasedMail, ...]:
-    """Take up to `limit` mails that are due, the ones that were due first in front, until a moment."""
-    rows = connection.execute(
-        select(
-            outbox.c.id,
-            outbox.c.message_id,
-            outbox.c.recipient,
-            outbox.c.language,
-            outbox.c.kind,
-            outbox.c.key_id,
-            outbox.c.content,
-            outbox.c.created_at,
-            outbox.c.tries,
-            outbox.c.tried_since,
-        )
-        .where(*_due(now))
-        .order_by(outbox.c.next_at, outbox.c.id)
-        .limit(limit)
-    ).all()
+    """Take up to `limit` mails that are due, until a moment; the ones that were due first in front.
+
+    Announcements come after all others: they come in thousands, and nobody waits for them.
+    """
+    is_bulk = outbox.c.kind == _BULK
+    rows = _first_due(connection, now, limit, ~is_bulk)
+    if len(rows) < limit:
+        rows += _first_due(connection, now, limit - len(rows), is_bulk)
     leased = []
     for row in rows:
         taken = connection.execute(
@@ -301,8 +294,9 @@ def _row(mail: NewMail) -> dict[str, Any]:
 
 
 def _make_room(connection: Connection, once_keys: Collection[str | None]) -> None:
-    """Let mails that nobody got stand for nothing any more; what they say is kept as that of others is."""
-    connection.execute(update(outbox).where(outbox.c.once_key.in_(once_keys)).values(once_key=None))
+    """Let mails that nobody got stand for nothing any more, and be tried no more: others take their place."""
+    are_given_up = outbox.c.once_key.in_(once_keys) & (outbox.c.state == GIVEN_UP)
+    connection.execute(update(outbox).where(are_given_up).values(once_key=None, content=None))
 
 
 def _retry(connection: Connection, which: ColumnElement[bool], now: datetime) -> int:
@@ -310,6 +304,27 @@ def _retry(connection: Connection, which: ColumnElement[bool], now: datetime) ->
     is_there = or_(outbox.c.state == WAITING, (outbox.c.state == GIVEN_UP) & outbox.c.content.is_not(None))
     values = {"state": WAITING, "next_at": now, "tried_since": now, "ended_at": None}
     return connection.execute(update(outbox).where(which, is_there).values(values)).rowcount
+
+
+def _first_due(connection: Connection, now: datetime, limit: int, which: ColumnElement[bool]) -> list[Any]:
+    rows = connection.execute(
+        select(
+            outbox.c.id,
+            outbox.c.message_id,
+            outbox.c.recipient,
+            outbox.c.language,
+            outbox.c.kind,
+            outbox.c.key_id,
+            outbox.c.content,
+            outbox.c.created_at,
+            outbox.c.tries,
+            outbox.c.tried_since,
+        )
+        .where(which, *_due(now))
+        .order_by(outbox.c.next_at, outbox.c.id)
+        .limit(limit)
+    )
+    return list(rows.all())
 
 
 def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:

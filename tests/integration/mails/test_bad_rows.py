@@ -1,4 +1,4 @@
-"""B3: whatever is in one row of the queue, it waits, the others leave, and the rest of `mailauth serve` goes on."""
+"""MAIL7: whatever is in one row of the queue, it waits, the others leave, and the rest of `mailauth serve` goes on."""
 
 import asyncio
 import logging

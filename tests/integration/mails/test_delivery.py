@@ -360,7 +360,7 @@ async def test_mailbox_beyond_ascii_waits_for_a_server_that_takes_it_and_keeps_n
 
 
 async def test_sender_with_a_domain_beyond_ascii_needs_nothing_special_of_the_server(make_world: WorldMaker) -> None:
-    """B5: also what was queued before leaves."""
+    """MAIL9: also what was queued before leaves."""
     box = Outbox(make_world('mail.sender="support@müller.example"', 'provider.support="hilfe@müller.example"'))
     box.tell(NoticeKind.AUTHENTICATOR_REPLACED)
     assert box.rows()[0].message_id.endswith("@xn--mller-kva.example>")

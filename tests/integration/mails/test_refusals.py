@@ -1,10 +1,13 @@
-"""B1: a mail server's refusal of us costs time, and never a mail; what was given up is kept and can be tried again."""
+"""A mail server's refusal of us costs time, and never a mail; what was given up is kept and can be tried again."""
 
 import logging
+import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from mailauth.effects.mails.writing import Mails
 from mailauth.usecases.delivery import CONTENT_KEPT_FOR, LANES, PER_LANE, TRIED_FOR
 from mailauth.vocabulary.notices import NoticeKind
 from tests.integration.mails.conftest import Outbox
@@ -52,7 +55,7 @@ async def test_what_is_not_about_the_recipient_waits_and_arrives_once_it_is_mend
 async def test_a_whole_queue_refused_alike_waits_with_one_alarm_and_no_hammering(
     box: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """MAIL4: also where the server says of everybody that there is nobody."""
+    """MAIL6: also where the server says of everybody that there is nobody."""
     write_to(box, 100)
     rounds = 0
     async with smtp_server(Taken(replies={"RCPT": "550 5.1.1 User unknown"})) as server:
@@ -204,3 +207,38 @@ async def test_mail_over_which_the_server_hangs_up_keeps_no_other_from_leaving(b
     async with smtp_server(Taken(replies={"user00@example.org": "421 4.3.0 I am gone"})) as server:
         progress = await delivery(box, server.port).run_once()
     assert (progress.accepted, progress.postponed) == (LANES * PER_LANE - 1, 1)
+
+
+async def test_announcements_keep_no_other_mail_waiting_also_where_they_alone_are_refused(box: Outbox) -> None:
+    """A filter that takes a campaign for spam; recovery codes that somebody asks for meanwhile."""
+    boxes = [box, *(Outbox(box.world, f"user{number}@mailitwize.be") for number in range(5))]
+    for each in boxes * 10:
+        each.tell(NoticeKind.ANNOUNCEMENT)
+    replies = {each.name: "550 5.7.1 this looks like spam" for each in boxes}
+    async with smtp_server(Taken(replies=replies)) as server:
+        ours = delivery(box, server.port)
+        box.tell(NoticeKind.CONFIRM_ADDRESS, address="anna@example.org", link="/link/x")
+        assert (await ours.run_once()).accepted == 1
+        assert server.envelopes[0].rcpt_tos == ["anna@example.org"], "before all others"
+        await ours.run_once()
+        assert ours.pause() is not None
+        box.tell(NoticeKind.CONFIRM_ADDRESS, address="bert@example.org", link="/link/x")
+        box.world.clock.advance(minutes=15)
+        assert (await ours.run_once()).accepted == 1, "it is what the server is asked about"
+        assert {row.state for row in box.rows() if row.kind == "announcement"} == {"waiting"}
+
+
+async def test_mail_is_written_while_the_event_loop_goes_on(box: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures and all, it takes as long as many logins."""
+    threads = []
+    write = Mails.write
+
+    def noted(self: Mails, *arguments: Any) -> Any:
+        threads.append(threading.current_thread())
+        return write(self, *arguments)
+
+    monkeypatch.setattr(Mails, "write", noted)
+    box.tell(NoticeKind.AUTHENTICATOR_REPLACED)
+    async with smtp_server() as server:
+        assert (await delivery(box, server.port).run_once()).accepted == 1
+    assert threads != [threading.main_thread()]
