@@ -177,9 +177,8 @@ class Activity:
             return
         try:
             with self._database.writing(durable=False) as connection:
-                for account_id, activity in known:
-                    login_activity.add(connection, account_id, activity)
-                for account_id in {account_id for account_id, _ in known}:
+                added = [login_activity.add(connection, account_id, activity) for account_id, activity in known]
+                for account_id in {account_id for (account_id, _), is_new in zip(known, added, strict=True) if is_new}:
                     login_activity.trim(connection, account_id, _GRANTED, MAX_ROWS)
         except IntegrityError as error:  # another process counted the same, or the account went, in between
             raise StoreUnavailable(f"login activity: {type(error.orig).__name__}") from error

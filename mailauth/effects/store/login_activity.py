@@ -47,13 +47,15 @@ _COUNT = (
 )
 
 
-def add(connection: Connection, account_id: int, seen: StoredActivity) -> None:
-    """Count logins in with those that look the same."""
+def add(connection: Connection, account_id: int, seen: StoredActivity) -> bool:
+    """Count logins in with those that look the same; tell whether they are the first of their kind, in a new row."""
     its = {f"its_{name}": content for name, content in seen.kind._asdict().items()}
     values = {"owner": account_id, **its, "more": seen.logins, "at": seen.last_at}
-    if connection.execute(_COUNT, values).rowcount == 0:
-        row = seen.kind._asdict() | {"account_id": account_id, "count": seen.logins}
-        connection.execute(insert(login_activity).values(**row, first_at=seen.first_at, last_at=seen.last_at))
+    if connection.execute(_COUNT, values).rowcount:
+        return False
+    row = seen.kind._asdict() | {"account_id": account_id, "count": seen.logins}
+    connection.execute(insert(login_activity).values(**row, first_at=seen.first_at, last_at=seen.last_at))
+    return True
 
 
 def recent(
