@@ -151,6 +151,7 @@ def build(
     )
     idle, life = timedelta(seconds=portal.idle_s), timedelta(seconds=portal.life_s)
     sessions = PortalSessions(database, ring, idle, life, clock)
+    zone = policy.cutover.moment.tzinfo or UTC
     return Installation(
         configuration=configuration,
         clock=clock,
@@ -161,7 +162,7 @@ def build(
         ),
         password_source=password_source,
         accounts=accounts,
-        enrolment=Enrolment(database, ring, notices, links, provider.name, domain, clock),
+        enrolment=Enrolment(database, ring, notices, links, provider.name, domain, clock, zone),
         renaming=Renaming(database, ring, pam_users, domain),
         explainer=Explainer(database, policy, throttle, time_watch, domain, clock),
         throttle=throttle,
@@ -192,7 +193,7 @@ def build(
         languages=languages,
         notices=notices,
         sessions=sessions,
-        set_up=SetUp(database, ring, sessions, notices, links, provider.name, clock),
+        set_up=SetUp(database, ring, sessions, notices, links, provider.name, clock, zone),
         own_account=OwnAccount(database, notices, links, clock),
         activity=activity,
         login_notices=login_notices,

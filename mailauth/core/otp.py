@@ -9,7 +9,7 @@ import base64
 import hmac
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 import pyotp
 
@@ -89,6 +89,20 @@ def drift(seed: bytes, code: bytes, now: datetime) -> int | None:
 def base32(seed: bytes) -> str:
     """Return a seed as apps take it: base32 without padding (Key URI format)."""
     return base64.b32encode(seed).decode("ascii").rstrip("=")
+
+
+def label(account: str, begun_at: datetime, in_force_since: datetime | None, zone: tzinfo) -> str:
+    """Return how an app is to name an authenticator: as the account; with its day where another one is in force.
+
+    Some apps (Microsoft Authenticator) put a new entry into the place of one with the same issuer and label, at once:
+    the old one would be gone before the new one is proved. On the day of the old one the time tells them apart; it has
+    no colon, which labels must not have.
+    """
+    if in_force_since is None:
+        return account
+    begun = begun_at.astimezone(zone)
+    is_same_day = in_force_since.astimezone(zone).date() == begun.date()
+    return f"{account} {begun:%Y-%m-%d %H.%M}" if is_same_day else f"{account} {begun:%Y-%m-%d}"
 
 
 def uri(seed: bytes, account: str, issuer: str) -> str:

@@ -9,7 +9,7 @@ threads, not on the event loop.
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from sqlalchemy import Connection
@@ -96,6 +96,7 @@ class Enrolment:
         issuer: str,
         default_domain: str,
         clock: Clock,
+        zone: tzinfo = UTC,
         draw: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._database = database
@@ -105,16 +106,18 @@ class Enrolment:
         self._issuer = issuer
         self._default_domain = default_domain
         self._clock = clock
+        self._zone = zone
         self._draw = draw
 
     def begin(self, account: str) -> PendingEnrolment:
         """Make a new seed for an account and wait for its first code. What was in force stays in force."""
-        seed = self._draw(otp.SEED_BYTES)
+        seed, now = self._draw(otp.SEED_BYTES), self._clock()
         with self._database.writing() as connection:
             found = find(connection, account, self._default_domain)
             sealed = self._keyring.seal(Purpose.TOTP_SEED, found.name, seed)
-            factors.set_pending(connection, found.id, sealed, self._clock())
-        return PendingEnrolment(found.name, otp.base32(seed), otp.uri(seed, found.name, self._issuer))
+            factors.set_pending(connection, found.id, sealed, now)
+            label = otp.label(found.name, now, factors.enrolled_at(connection, found.id), self._zone)
+        return PendingEnrolment(found.name, otp.base32(seed), otp.uri(seed, label, self._issuer))
 
     def confirm(self, account: str, code: Secret, origin: Origin = ADMINISTRATOR) -> Confirmed | WrongCode:
         """Put the pending authenticator in force if a code of it is right. The code is spent with that.

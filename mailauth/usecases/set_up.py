@@ -10,7 +10,7 @@ import hmac
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from sqlalchemy import Connection
 
@@ -42,13 +42,15 @@ TRIES_PAUSE = timedelta(minutes=1)
 class PendingSetUp:
     """What an authenticator app needs: the seed in base32, and the same as a URI to scan. Until when it waits.
 
-    `sight`: what a page that shows it brings along with its form, to show it again beside a mistake.
+    `label`: what the app will call it. `sight`: what a page that shows it brings along with its form, to show it again
+    beside a mistake.
     """
 
     secret: str
     uri: str
     expires_at: datetime
     sight: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class SetUp:
         links: MailedLinks,
         issuer: str,
         clock: Clock,
+        zone: tzinfo = UTC,
         draw: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._database = database
@@ -111,6 +114,7 @@ class SetUp:
         self._links = links
         self._issuer = issuer
         self._clock = clock
+        self._zone = zone
         self._draw = draw
 
     def begin(self, session: Session) -> PendingSetUp:
@@ -129,15 +133,17 @@ class SetUp:
                 store.set_pending(connection, session.digest, sealed, now, instead_of=old)
                 before = store.pending(connection, session.digest)
             store.let_show(connection, session.digest)
-        if before is None:
-            raise SessionOver(f"a session of {session.account} is over")
-        return self._shown(session, before)
+            if before is None:
+                raise SessionOver(f"a session of {session.account} is over")
+            return self._shown(connection, session, before)
 
     def pending(self, session: Session) -> PendingSetUp | None:
         """Return what waits in the session for a code, or None."""
         with self._database.reading() as connection:
             found = store.pending(connection, session.digest)
-        return None if found is None or _is_over(found, self._clock()) else self._shown(session, found)
+            if found is None or _is_over(found, self._clock()):
+                return None
+            return self._shown(connection, session, found)
 
     def show(self, session: Session) -> PendingSetUp | ShownBefore | None:
         """Return what waits in the session for a code, for a page: with its secret once after each proof."""
@@ -146,8 +152,9 @@ class SetUp:
             found = store.pending(connection, session.digest)
             if found is None or _is_over(found, now):
                 return None
-            is_first = store.show(connection, session.digest, found.sealed, now)
-        return self._shown(session, found) if is_first else ShownBefore(found.begun_at + PENDING_LIFE)
+            if not store.show(connection, session.digest, found.sealed, now):
+                return ShownBefore(found.begun_at + PENDING_LIFE)
+            return self._shown(connection, session, found)
 
     def show_again(self, session: Session, sight: str) -> PendingSetUp | ShownBefore | None:
         """Return the same for a page that comes back with a mistake: with its secret if the page had it before."""
@@ -239,11 +246,13 @@ class SetUp:
         match = otp.match(seed, code, now, found.totp.last_step)
         return match is not None and not match.unspent
 
-    def _shown(self, session: Session, pending: Pending) -> PendingSetUp:
+    def _shown(self, connection: Connection, session: Session, pending: Pending) -> PendingSetUp:
         seed = self._keyring.unseal(Purpose.PENDING_SEED, _place(session), pending.sealed)
-        uri = otp.uri(seed, session.account, self._issuer)
+        in_force_since = factors.enrolled_at(connection, session.account_id)
+        label = otp.label(session.account, pending.begun_at, in_force_since, self._zone)
+        uri = otp.uri(seed, label, self._issuer)
         sight = self._keyring.mac(Purpose.CSRF, "sight", _place(session), pending.sealed.blob).hex()
-        return PendingSetUp(otp.base32(seed), uri, pending.begun_at + PENDING_LIFE, sight)
+        return PendingSetUp(otp.base32(seed), uri, pending.begun_at + PENDING_LIFE, sight, label)
 
 
 def _place(session: Session) -> str:

@@ -6,13 +6,14 @@ import re
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
 from mailauth.core.app_password import CAP_PER_ACCOUNT
 from mailauth.vocabulary.model import Attempt, Denied, Granted
 from mailauth.vocabulary.secret import Secret
-from tests.integration.portal.browsing import Browser, codes_on, form_to, read, words
+from tests.integration.portal.browsing import Browser, codes_on, form_to, read, seed_on, words
 from tests.integration.portal.conftest import BrowserMaker
 from tests.world import CUTOVER, Person, World
 
@@ -422,3 +423,35 @@ async def test_who_lost_the_phone_is_told_first_to_delete_its_app_password_at_on
             assert first < second < len(page) / 2
         primary = [attrs["href"] for _, attrs in read(inside).tags if "primary" in attrs.get("class", "").split()]
         assert primary == ["/account/app-passwords"]
+
+
+async def test_new_authenticator_has_a_label_of_its_own_and_the_page_says_which(
+    world: World, browser: Browser
+) -> None:
+    """Requirement FAC3: Microsoft Authenticator overwrites an entry of the same issuer and label, at once."""
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    labels = ["Mail-IT-Wize:alice@mailitwize.be"]
+    for days in (400, 0, 0):
+        world.clock.advance(days=days)
+        if days:
+            await browser.come_in(alice)
+        page = await browser.get("/account/authenticator")
+        page = await browser.submit(page, "/account/authenticator", **browser.proof(alice))
+        uri = next(link for link in read(page).links if link.startswith("otpauth:"))
+        label = unquote(urlsplit(uri).path.removeprefix("/"))
+        assert label.startswith("Mail-IT-Wize:alice@mailitwize.be ")
+        assert label.count(":") == 1
+        assert parse_qs(urlsplit(uri).query)["issuer"] == ["Mail-IT-Wize"]
+        assert label not in labels
+        labels.append(label)
+        name = label.partition(":")[2]
+        assert f"The new entry is called {name}, so that it does not replace the old one" in words(page)
+        assert f"Account name: {name}." in words(page)
+        alice.seed = seed_on(page)
+        done = await browser.submit(page, "/setup/scan", code=alice.code(world.clock()))
+        assert "The new authenticator app is connected" in words(done)
+        world.clock.advance(minutes=1)
+    assert labels[1] == "Mail-IT-Wize:alice@mailitwize.be 2026-07-09", "the day, as the provider's zone has it"
+    begun = world.installation.enrolment.begin(alice.name)
+    assert unquote(begun.uri).partition("?")[0].removeprefix("otpauth://totp/") not in labels
