@@ -19,7 +19,7 @@ SYSUSERSDIR ?= /usr/lib/sysusers.d
 DESTDIR     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz messages dev build install clean
+.PHONY: help demo test lint bench simulate fuzz messages dev build install clean
 
 help: ## explain these targets
 	@echo "mailauth: two-factor authentication for mail servers"
@@ -49,6 +49,10 @@ lint: ## check style, types, layers and the C sources' format
 bench: ## measure logins a second against bare Dovecot (BENCH_ARGS)
 	@deploy/bootstrap bench
 	$(PYTHON) -m tests.bench $(BENCH_ARGS)
+
+simulate: ## play a year of thieves and strangers against the limits, and print what each can do
+	@deploy/bootstrap test
+	$(PYTHON) -m tests.simulation
 
 fuzz: ## feed random input to the parsers (FUZZ_SECONDS each)
 	@deploy/bootstrap test

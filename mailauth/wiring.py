@@ -29,6 +29,7 @@ from mailauth.usecases.activity import Activity
 from mailauth.usecases.campaign import Campaign
 from mailauth.usecases.crowds import Crowds
 from mailauth.usecases.delivery import Delivery
+from mailauth.usecases.device_networks import DeviceNetworks
 from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.explain import Explainer
 from mailauth.usecases.housekeeping import Housekeeping
@@ -77,6 +78,7 @@ class Installation:
     own_account: OwnAccount
     activity: Activity
     login_notices: LoginNotices
+    device_networks: DeviceNetworks
     mails: Mails
     delivery: Delivery
     campaign: Campaign
@@ -85,7 +87,7 @@ class Installation:
         """Let what runs end, write down what was seen, and close the database."""
         self.password_source.close()
         self.lookups.close()
-        for write_down in (self.activity.flush, self.login_notices.flush):
+        for write_down in (self.activity.flush, self.login_notices.flush, self.device_networks.flush):
             try:
                 write_down()
             except StoreUnavailable as error:
@@ -136,6 +138,7 @@ def build(
     portal = configuration.portal
     activity = Activity(database, Crowds(trusted))
     login_notices = LoginNotices(database, notices)
+    device_networks = DeviceNetworks(database, trusted)
     languages, mail = Languages(provider.language), configuration.mail
     letterhead = Letterhead(provider.name, provider.support, mail.sender, portal.url, portal.colour, policy.cutover)
     mails = Mails(languages, letterhead)
@@ -166,7 +169,7 @@ def build(
         renaming=Renaming(database, ring, pam_users, domain),
         explainer=Explainer(database, policy, throttle, time_watch, domain, clock),
         throttle=throttle,
-        housekeeping=Housekeeping(database, clock),
+        housekeeping=Housekeeping(database, clock, steady),
         time_watch=time_watch,
         presence=Presence(database, __version__, digest.of(configuration), clock),
         verifier=Verifier(
@@ -184,6 +187,7 @@ def build(
             policy=policy,
             activity=activity,
             login_notices=login_notices,
+            device_networks=device_networks,
             default_domain=domain,
             clock=clock,
             deadline_s=configuration.server.deadline_s,
@@ -197,6 +201,7 @@ def build(
         own_account=OwnAccount(database, notices, links, clock),
         activity=activity,
         login_notices=login_notices,
+        device_networks=device_networks,
         mails=mails,
         delivery=Delivery(database, notices, mails, smtp, clock),
         campaign=Campaign(database, notices, mails, languages, policy.cutover, domain, clock),

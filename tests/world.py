@@ -3,6 +3,7 @@
 Holds no tests. Uses the same wiring as the command line; only the clock and the strength of hashes differ.
 """
 
+import base64
 import functools
 import tempfile
 from collections.abc import Callable
@@ -41,7 +42,8 @@ PROVIDER = {
 """What has no default, by its key."""
 
 UNLIMITED = tuple(
-    f"limits.{kind}_burst=1000000" for kind in ("source", "site", "account_and_source", "account", "code", "repeat")
+    f"limits.{kind}_burst=1000000"
+    for kind in ("source", "site", "account_and_source", "account", "code", "code_and_source", "repeat")
 )
 FORGETFUL = ("login_memory.life_s=0",)
 """Worlds neither throttle nor remember unless a test says so: limiter and login memory have tests of their own."""
@@ -62,12 +64,23 @@ class FakeClock:
 
     def __init__(self, now: datetime) -> None:
         self.now = now
+        self.up = timedelta(days=1)
 
     def __call__(self) -> datetime:
         return self.now
 
     def advance(self, **delta: float) -> None:
+        """Let time go by."""
         self.now += timedelta(**delta)
+        self.up += timedelta(**delta)
+
+    def jump(self, **delta: float) -> None:
+        """Set the clock, while no time goes by."""
+        self.now += timedelta(**delta)
+
+    def steady(self) -> float:
+        """Return the time since the machine's start, which nobody sets."""
+        return self.up.total_seconds()
 
 
 @dataclass
@@ -85,9 +98,14 @@ class Person:
 
 def enrol(installation: wiring.Installation, name: str, password: str = "correct horse", *, steps: int = -1) -> Person:
     """Add an account and enrol it, proving it by the code of `steps` steps from now; later steps are unspent."""
-    import base64
-
     account = installation.accounts.add(name, Secret(password.encode()))
+    return enrol_account(installation, account, password, steps=steps)
+
+
+def enrol_account(
+    installation: wiring.Installation, account: str, password: str = "correct horse", *, steps: int = -1
+) -> Person:
+    """Enrol an account that is there already."""
     begun = installation.enrolment.begin(account)
     person = Person(account, password, base64.b32decode(begun.secret))
     code = person.code(installation.clock(), steps)
@@ -149,7 +167,7 @@ class World:
         self.directory = directory
         self.clock = FakeClock(now)
         self.config_path = install(directory, *settings)
-        self.installation = wiring.build(loading.load(self.config_path), self.clock)
+        self.installation = wiring.build(loading.load(self.config_path), self.clock, self.clock.steady)
 
     def add(self, name: str, password: str = "correct horse") -> Person:
         """Add an account without a second factor."""

@@ -36,7 +36,12 @@ class RecoveryEvidence:
     row_id: int | None
 
 
-SecondFactor = NoSecondFactor | CodeEvidence | RecoveryEvidence
+@dataclass(frozen=True, slots=True)
+class RefusedCode:
+    """A verification code was presented in a string that was refused before; it is not judged again."""
+
+
+SecondFactor = NoSecondFactor | CodeEvidence | RecoveryEvidence | RefusedCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,9 @@ def _with_second_factor(account: Account, evidence: Evidence, now: datetime) -> 
             return _with_code(account, evidence, found, now)
         case RecoveryEvidence(row_id=row_id):
             return _with_recovery_code(account, evidence, row_id)
+        case RefusedCode():
+            reason = Reason.CODE_WRONG_AGAIN if evidence.password_is_right else Reason.PASSWORD_AND_CODE_WRONG
+            return Decision(_denied(account, reason, evidence))
         case factor:
             assert_never(factor)
 

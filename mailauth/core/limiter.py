@@ -1,19 +1,26 @@
-"""The limiter: which buckets an attempt draws from, and what it gets back. Pure; the store counts.
+"""The limiter: which buckets an attempt draws from, what a full one means, and what is given back. Pure.
 
 Each bucket is GCRA (the ITU-T I.371 leaky bucket as a meter): it admits `burst` at once and one more every
-`interval_s`. An attempt draws from its buckets *before* anything is verified, so that parallel guesses all
-count, and gets back afterwards what its outcome does not owe:
+`interval_s`. An attempt draws *before* anything is verified, so that parallel guesses all count, from two groups:
 
-    attempt ──draw──> refused ───────────────────────────────> throttled: try again later, nothing was verified
-               └────> admitted ──verify──> granted ──────────> all given back
-                                   ├─────> code wrong ───────> nothing given back
-                                   └─────> otherwise denied ─> the draw for the code given back
+    bounding   what an attempt costs, by where it comes from. Full: answered "throttled", and nothing is verified.
+    counting   guesses at this account. Full: verified all the same, but a login is let in only if both of its
+               factors are right, and everything else is answered "throttled", in the same words and time.
 
-What an attempt guesses at is told from its shape alone, so that the buckets do not tell who is enrolled. A source
-from which an account logged in within 30 days is familiar to it and does not draw from the account's
-common bucket, so that strangers cannot lock the owner out. A wrong password that was shown before, bare, is no new
-guess and draws from a wider bucket of its own: a telephone with an old password must not ban its owner. What no
-bucket limits is what cannot be guessed: app passwords.
+So whoever fills an account's buckets with nonsense learns nothing, keeps nobody out who has both factors, and the
+answer does not depend on the string (requirements LIM1, ENU1). A third group counts wrong codes with a right password:
+
+    codes      Full: whatever ends in a code is answered "throttled". Drawn from when the code turns out wrong; whoever
+               lacks the password cannot fill it, and no verdict on a code is told that was not drawn for.
+
+A string that was refused before, from the same network, is a *repetition*: a telephone with an old password must not
+ban its owner. It draws from no bucket of the account, only from a bounding one of its own; but it is answered like
+every other string while the account's buckets are full, since a different answer would tell what its owner's
+telephone sends. What no bucket limits is what cannot be guessed: app passwords.
+
+Networks are familiar to an account in two ways. One from which it logged in by whatever it accepts does not draw from
+the account's common bucket, so that strangers cannot lock its owner out at home. One from which both factors were
+given has a bucket for codes of its own. Both end after 30 days and with each change of password, factor or state.
 """
 
 from collections.abc import Sequence
@@ -23,11 +30,17 @@ from enum import StrEnum
 from ipaddress import IPv6Address, ip_network
 from typing import NamedTuple
 
-from mailauth.vocabulary.model import Address, Denied, Granted, Network, Reason, Unavailable, Verdict
+from mailauth.vocabulary.model import Address, Denied, Granted, Network, Reason, Verdict
 
 FAMILIAR_FOR = timedelta(days=30)
 FAMILIAR_REFRESH = timedelta(days=1)
-"""How old the note of a familiar source has to be before a login renews it: not every login needs a write."""
+"""How old the note of a familiar network has to be before a login renews it: not every login needs a write."""
+MAX_NETWORKS_BY_APP_PASSWORD = 16
+"""How many networks app passwords make familiar to one account at once; the oldest goes first."""
+MAX_NETWORKS = 256
+"""How many networks are noted of one account at all."""
+SITE_FACTOR = 10
+"""How many times what one /64 may repeat the /48 around it may: as many as for guesses, by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,15 @@ class Rate:
         """The interval as the store counts it."""
         return round(self.interval_s * 1000)
 
+    @property
+    def reach_ms(self) -> int:
+        """How far into the future the draws of a full bucket reach."""
+        return self.interval_ms * self.burst
+
+    def times(self, factor: int) -> "Rate":
+        """Return a rate that admits so many times as much."""
+        return Rate(self.burst * factor, self.interval_s / factor)
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -52,6 +74,7 @@ class Limits:
     account_and_source: Rate
     account: Rate
     code: Rate
+    code_and_source: Rate
     repeat: Rate
 
 
@@ -60,10 +83,12 @@ class Kind(StrEnum):
 
     SOURCE = "source"
     SITE = "site"
+    REPEAT = "repeat"
     ACCOUNT_AND_SOURCE = "account+source"
     ACCOUNT = "account"
     CODE = "code"
-    REPEAT = "repeat"
+    CODE_FAMILIAR = "code-familiar"
+    CODE_AND_SOURCE = "code+source"
 
 
 class Bucket(NamedTuple):
@@ -77,6 +102,41 @@ class Bucket(NamedTuple):
     def key(self) -> str:
         """The row that counts it."""
         return f"{self.kind} {self.subject}"
+
+
+class Level(NamedTuple):
+    """How full a bucket is: until when its draws reach, and when it was drawn from last, in ms since 1970.
+
+    The second says how full it is where the clock was set back since: what it had then, it has now.
+    """
+
+    arrival_ms: int
+    drawn_at_ms: int
+
+    def reaches_to(self, now_ms: int) -> int:
+        """Return until when the draws reach, by the clock as it is now; `now_ms` for an empty bucket."""
+        if self.drawn_at_ms > now_ms:
+            return now_ms + max(0, self.arrival_ms - self.drawn_at_ms)
+        return max(self.arrival_ms, now_ms)
+
+    def admits(self, rate: Rate, now_ms: int, draws: int = 1) -> bool:
+        """Tell whether so many draws more are within the burst."""
+        return self.reaches_to(now_ms) + draws * rate.interval_ms <= now_ms + rate.reach_ms
+
+    def drawn(self, rate: Rate, now_ms: int, draws: int = 1) -> "Level":
+        """Return the level after so many draws."""
+        return Level(self.reaches_to(now_ms) + draws * rate.interval_ms, now_ms)
+
+    def anchored(self, now_ms: int) -> "Level":
+        """Return the level as it stands now, for a clock that was set back: from now on it empties at its pace."""
+        return Level(self.reaches_to(now_ms), now_ms) if self.drawn_at_ms > now_ms else self
+
+    def given_back(self, rate: Rate, draws: int = 1) -> "Level":
+        """Return the level with so many draws undone."""
+        return Level(self.arrival_ms - draws * rate.interval_ms, self.drawn_at_ms)
+
+
+EMPTY = Level(0, 0)
 
 
 class Source(NamedTuple):
@@ -104,35 +164,80 @@ def source_of(client: Address | None, trusted: Sequence[Network]) -> Source:
     return Source(str(client), None, is_trusted)
 
 
-class Guess(StrEnum):
-    """What an attempt can guess at."""
+class Familiarity(NamedTuple):
+    """What is known of a network: when the account logged in from it last, by anything and by both factors.
 
-    PASSWORD = "password"
-    PASSWORD_AND_CODE = "password and code"
-    RECOVERY_CODE = "password and recovery code"
-    REPEAT = "nothing new"
+    `epoch` is the account's at that time; after a change the network is a stranger's again.
+    """
+
+    epoch: int
+    passed_at: datetime
+    both_at: datetime | None
+
+    def is_known(self, epoch: int, now: datetime) -> bool:
+        """Tell whether the account's common bucket is not drawn from."""
+        return self.epoch == epoch and now - self.passed_at < FAMILIAR_FOR
+
+    def is_known_for_codes(self, epoch: int, now: datetime) -> bool:
+        """Tell whether wrong codes are counted apart."""
+        return self.epoch == epoch and self.both_at is not None and now - self.both_at < FAMILIAR_FOR
+
+    def is_fresh(self, epoch: int, now: datetime, *, by_both: bool) -> bool:
+        """Tell whether a login need not be noted: one like it was noted not long ago."""
+        noted_at = self.both_at if by_both else self.passed_at
+        return self.epoch == epoch and noted_at is not None and now - noted_at < FAMILIAR_REFRESH
 
 
-def buckets(limits: Limits, account: str, source: Source, guess: Guess, *, is_familiar: bool) -> tuple[Bucket, ...]:
-    """Return the buckets that an attempt draws from, all of which have to admit it."""
+class Draws(NamedTuple):
+    """The buckets of one attempt, in the three groups; a repetition looks at `counting` and draws nothing there."""
+
+    bounding: tuple[Bucket, ...]
+    counting: tuple[Bucket, ...]
+    codes: tuple[Bucket, ...]
+    is_repeat: bool
+
+    @property
+    def taken(self) -> tuple[Bucket, ...]:
+        """What an attempt draws from that is verified while nothing is full."""
+        return self.bounding if self.is_repeat else self.bounding + self.counting
+
+
+def draws(
+    limits: Limits,
+    account: str,
+    source: Source,
+    *,
+    ends_in_code: bool,
+    is_repeat: bool,
+    is_familiar: bool,
+    is_familiar_for_codes: bool,
+) -> Draws:
+    """Return the buckets of an attempt. `ends_in_code` is told by its shape alone, whatever the account is."""
     both = f"{account} {source.network}"
-    if guess is Guess.REPEAT:
-        return (Bucket(Kind.REPEAT, both, limits.repeat),)
-    drawn: list[Bucket] = []
-    if not source.is_trusted:
-        drawn.append(Bucket(Kind.SOURCE, source.network, limits.source))
+    bounding: list[Bucket] = []
+    if source.is_trusted:
+        # No limit by address; what many people's host may cost is bounded for each account.
+        bounding.append(Bucket(Kind.REPEAT, both, limits.repeat))
+    elif is_repeat:
+        bounding.append(Bucket(Kind.REPEAT, source.network, limits.repeat))
         if source.site is not None:
-            drawn.append(Bucket(Kind.SITE, source.site, limits.site))
+            bounding.append(Bucket(Kind.REPEAT, source.site, limits.repeat.times(SITE_FACTOR)))
+    else:
+        bounding.append(Bucket(Kind.SOURCE, source.network, limits.source))
+        if source.site is not None:
+            bounding.append(Bucket(Kind.SITE, source.site, limits.site))
     # A trusted source speaks for many people, strangers among them: familiar or not, it is counted like one.
     rate = limits.account if source.is_trusted else limits.account_and_source
-    drawn.append(Bucket(Kind.ACCOUNT_AND_SOURCE, both, rate))
-    if guess is Guess.RECOVERY_CODE:
-        return tuple(drawn)  # 80 bits are not guessed; who needs one must not be locked out by strangers elsewhere
+    counting = [Bucket(Kind.ACCOUNT_AND_SOURCE, both, rate)]
     if not is_familiar:
-        drawn.append(Bucket(Kind.ACCOUNT, account, limits.account))
-    if guess is Guess.PASSWORD_AND_CODE:
-        drawn.append(Bucket(Kind.CODE, both if is_familiar else account, limits.code))
-    return tuple(drawn)
+        counting.append(Bucket(Kind.ACCOUNT, account, limits.account))
+    codes: list[Bucket] = []
+    if ends_in_code and is_familiar_for_codes and not source.is_trusted:
+        codes.append(Bucket(Kind.CODE_AND_SOURCE, both, limits.code_and_source))
+        codes.append(Bucket(Kind.CODE_FAMILIAR, account, limits.code))
+    elif ends_in_code:
+        codes.append(Bucket(Kind.CODE, account, limits.code))
+    return Draws(tuple(bounding), tuple(counting), tuple(codes), is_repeat)
 
 
 def bucket_of(key: str, limits: Limits, trusted: Sequence[Network]) -> Bucket:
@@ -142,14 +247,18 @@ def bucket_of(key: str, limits: Limits, trusted: Sequence[Network]) -> Bucket:
     rates = {
         Kind.SOURCE: limits.source,
         Kind.SITE: limits.site,
+        Kind.REPEAT: limits.repeat,
         Kind.ACCOUNT_AND_SOURCE: limits.account_and_source,
         Kind.ACCOUNT: limits.account,
         Kind.CODE: limits.code,
-        Kind.REPEAT: limits.repeat,
+        Kind.CODE_FAMILIAR: limits.code,
+        Kind.CODE_AND_SOURCE: limits.code_and_source,
     }
     network = subject.rpartition(" ")[2]
     if kind is Kind.ACCOUNT_AND_SOURCE and (network == NOWHERE or _is_of(network, trusted)):
         return Bucket(kind, subject, limits.account)
+    if kind is Kind.REPEAT and subject.endswith("/48"):
+        return Bucket(kind, subject, limits.repeat.times(SITE_FACTOR))
     return Bucket(kind, subject, rates[kind])
 
 
@@ -179,35 +288,35 @@ def filling(bucket: Bucket, reach: datetime, now: datetime) -> Filling:
     return Filling(bucket, min(bucket.rate.burst, spare_ms // step_ms + 1), None, reach)
 
 
-def owed_back(verdict: Verdict, drawn: Sequence[Bucket]) -> tuple[Bucket, ...]:
-    """Return the buckets that an attempt gets its draw back from."""
-    match verdict:
-        case Granted() | Denied(reason=Reason.CODE_REPLAYED_BY_SAME_CLIENT | Reason.CODE_SPENT_AHEAD):
-            return tuple(drawn)
-        case Denied(reason=Reason.CODE_WRONG) | Unavailable():
-            return ()
-        case Denied():
-            # The code was not guessed at with a right password, or it was no guess but a replay.
-            return tuple(bucket for bucket in drawn if bucket.kind is Kind.CODE)
+def may_be_told(verdict: Granted | Denied, *, has_both: bool, is_full: bool) -> bool:
+    """Tell whether a verdict may be told while a bucket that counts guesses at the account is full.
+
+    `has_both`: the password and the second factor were checked by us, and both were right.
+    """
+    return not is_full or (isinstance(verdict, Granted) and has_both)
 
 
-_NO_GUESS_AGAIN = frozenset(
-    {
-        Reason.PASSWORD_WRONG,
-        Reason.CODE_MISSING,
-        Reason.NOT_ENROLLED,
-        # Alike, so that the hour of throttling does not tell which accounts exist (requirement ENU1).
-        Reason.ACCOUNT_UNKNOWN,
-        Reason.ACCOUNT_DISABLED,
-    }
-)
+def owes_code(verdict: Verdict) -> bool:
+    """Tell whether a verdict draws from the buckets of codes: a right password with a code that was judged wrong."""
+    return isinstance(verdict, Denied) and verdict.reason is Reason.CODE_WRONG
+
+
+def is_given_back(verdict: Verdict) -> bool:
+    """Tell whether an attempt owes nothing: it was let in, is what its own client had accepted, or was right but late.
+
+    That last one is a right code of a step that is spent although it lies ahead: a clock was set.
+    """
+    return isinstance(verdict, Granted) or (isinstance(verdict, Denied) and verdict.reason in _NO_GUESS)
+
+
+_NO_GUESS = frozenset({Reason.CODE_REPLAYED_BY_SAME_CLIENT, Reason.CODE_SPENT_AHEAD})
+_MAY_YET_PASS = frozenset({Reason.ACCOUNT_CHANGED, Reason.CODE_NOT_JUDGED, Reason.CODE_SPENT_AHEAD})
 
 
 def is_settled(verdict: Verdict) -> bool:
-    """Tell whether the same bare password can only fail again while the account does not change.
+    """Tell whether the same string, from the same network, is no new guess while the account does not change.
 
-    To be asked about bare passwords alone. A right password with a wrong code is a new guess each time, since
-    that code comes true in some later step (requirement LIM7); were a wrong password with a code not one as well,
-    throttling would tell the two apart.
+    A wrong code comes true in some later step; that string is refused all the same from then on (`Reason.
+    CODE_WRONG_AGAIN`), so that sending it for ever is neither a guess nor what bans its owner.
     """
-    return isinstance(verdict, Denied) and verdict.reason in _NO_GUESS_AGAIN
+    return isinstance(verdict, Denied) and verdict.reason not in _MAY_YET_PASS

@@ -136,6 +136,7 @@ async def _write_down_for_ever(installation: Installation) -> None:
         try:
             await installation.database.run(installation.activity.flush)
             await installation.database.run(installation.login_notices.flush)
+            await installation.database.run(installation.device_networks.flush)
         except (StoreUnavailable, Overloaded) as error:
             _log.warning("login activity could not be written down yet: %s", error)
         except Exception:

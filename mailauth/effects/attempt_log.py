@@ -46,7 +46,8 @@ def _words(attempt: Attempt, verdict: Verdict, peer: str, milliseconds: float) -
     name = f" name_bytes={len(attempt.name.encode('utf-8', 'replace'))}" if account is None else ""
     source, manner = _circumstances(attempt.service, attempt.client, attempt.mechanism, attempt.secured, peer)
     session = f" {pair('session', attempt.session)}" if attempt.session else ""
-    return f"{decided}{name}{source}{session}{manner} ms={milliseconds:.1f}"
+    withheld = f" withheld={verdict.withheld.reason}" if isinstance(verdict, Unavailable) and verdict.withheld else ""
+    return f"{decided}{withheld}{name}{source}{session}{manner} ms={milliseconds:.1f}"
 
 
 # What is the same for many attempts is worded once.

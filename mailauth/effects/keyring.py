@@ -44,7 +44,7 @@ class Purpose(StrEnum):
     APP_PASSWORD = "app-password"
     LOGIN_MEMORY = "login-memory"
     ACCEPTED_STRING = "accepted-string"
-    KNOWN_WRONG = "known-wrong"
+    REFUSED_STRING = "refused-string"
     PORTAL_SESSION = "portal-session"
     PENDING_SEED = "pending-seed"
     CSRF = "csrf"

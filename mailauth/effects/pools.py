@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+NOT_BEGUN = ("not begun",)
+"""What the CancelledError carries of a job that no thread had begun."""
+
 
 async def outcome_of(future: asyncio.Future[T]) -> T:
     """Return what a future comes to. Unlike `await future`, being cancelled meanwhile leaves it alone.
@@ -40,15 +43,17 @@ class BoundedPool:
     async def run(self, job: Callable[[], T]) -> T:
         """Return what a job returns that one of the threads ran. Raises Overloaded at once.
 
-        Cancelled while the job waits, it is not begun; while it runs, it runs on, and what it does is done.
+        Cancelled while the job waits, it is not begun, and the CancelledError says so (`NOT_BEGUN`); while it runs, it
+        runs on, and what it does is done.
         """
-        is_wanted = [True]
+        is_wanted, is_begun = [True], threading.Event()
         self._count()
 
         def guarded() -> T:
             try:
                 if not is_wanted:
                     raise asyncio.CancelledError
+                is_begun.set()
                 return job()
             finally:
                 self._uncount()
@@ -59,7 +64,9 @@ class BoundedPool:
         except asyncio.CancelledError:
             is_wanted.clear()
             future.add_done_callback(self._ended_unheard)
-            raise
+            if is_begun.is_set():
+                raise
+            raise asyncio.CancelledError(*NOT_BEGUN) from None
 
     def _ended_unheard(self, future: asyncio.Future[Any]) -> None:
         """Say how a job failed whose waiter is gone. That it was not begun is no news: the waiter has said why."""

@@ -12,7 +12,7 @@ from mailauth.effects.passwords import PasswordHasher
 from mailauth.effects.store import accounts, app_passwords, limiter
 from mailauth.effects.store.accounts import AccountSummary
 from mailauth.effects.store.database import Database
-from mailauth.effects.store.limiter import Level
+from mailauth.effects.store.limiter import Reach
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.shutting_out import mail_new_link, replace_links
@@ -157,7 +157,7 @@ class Accounts:
         with self._database.reading() as connection:
             return find(connection, name, self._default_domain)
 
-    def levels(self, name: str) -> tuple[Level, ...]:
+    def levels(self, name: str) -> tuple[Reach, ...]:
         """Return what the limiter has counted against an account, or against a name that is none."""
         canonical = names.read(name, self._default_domain)
         with self._database.reading() as connection:
@@ -166,10 +166,10 @@ class Accounts:
 
     def clear_levels(self, name: str) -> int:
         """Forget what the limiter has counted against an account; return of how many buckets."""
-        levels = self.levels(name)
+        reached = self.levels(name)
         with self._database.writing() as connection:
-            limiter.clear(connection, [level.key for level in levels])
-        return len(levels)
+            limiter.clear(connection, [reach.key for reach in reached])
+        return len(reached)
 
     def exempt(self, name: str, until: datetime, reason: str) -> AccountName:
         """Let an account log in with its password alone until a moment.

@@ -164,22 +164,30 @@ def _blocked_sentence(filling: Filling, account: Account) -> str:
     kind, subject = filling.bucket.kind, filling.bucket.subject
     network = subject.rpartition(" ")[2]
     where = "without a client address" if network == NOWHERE else f"from {network}"
-    until = f"is throttled until {filling.blocked_until:%Y-%m-%d %H:%M:%S} UTC, whatever its secret"
+    throttled = f"is throttled until {filling.blocked_until:%Y-%m-%d %H:%M:%S} UTC"
+    until, until_both = f"{throttled}, whatever its secret", f"{throttled}, unless password and code are both right"
     end = f"`mailauth limits clear {account.name}` ends that. App passwords are accepted all the same."
     match kind:
-        case Kind.SOURCE | Kind.SITE:
+        case Kind.SOURCE | Kind.SITE | Kind.REPEAT:
             return (
                 f"Every login {where} {until}, after too many wrong ones to any account. No command ends that; a "
                 "network that speaks for many people belongs in limits.trusted_networks."
             )
-        case Kind.ACCOUNT_AND_SOURCE | Kind.REPEAT:
-            return f"A login {where} {until}, after too many wrong ones from there. {end}"
+        case Kind.ACCOUNT_AND_SOURCE:
+            return f"A login {where} {until_both}, after too many wrong ones from there. {end}"
         case Kind.ACCOUNT:
             stranger = "A login from an address that is not familiar to the account"
-            return f"{stranger} {until}, after too many wrong ones. {end}"
+            return f"{stranger} {until_both}, after too many wrong ones. {end}"
         case Kind.CODE:
-            source = f" {where}" if " " in subject else ""
-            return f"A login with a verification code{source} {until}, after too many wrong codes. {end}"
+            stranger = "A login with a verification code, from an address that is not familiar to the account,"
+            return f"{stranger} {until}, after too many wrong codes with the right password. {end}"
+        case Kind.CODE_FAMILIAR:
+            return (
+                f"A login with a verification code, from any familiar address, {until}, after too many wrong codes "
+                f"with the right password. {end}"
+            )
+        case Kind.CODE_AND_SOURCE:
+            return f"A login with a verification code {where} {until}, after too many wrong codes. {end}"
 
 
 def _ahead_sentence(account: Account, until: datetime) -> str:

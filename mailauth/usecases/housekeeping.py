@@ -1,9 +1,19 @@
 """What has to go now and then: empty buckets, old memories, old sessions and activity, mails given up long ago."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from mailauth.core.clock import Clock
-from mailauth.effects.store import limiter, login_activity, login_memory, mail_links, outbox, portal_sessions
+from mailauth.core.clock_watch import ClockWatch, Reading
+from mailauth.effects.store import (
+    familiar_networks,
+    limiter,
+    login_activity,
+    login_memory,
+    mail_links,
+    outbox,
+    portal_sessions,
+)
 from mailauth.effects.store.database import Database
 from mailauth.usecases.activity import KEPT_FOR
 from mailauth.usecases.delivery import CONTENT_KEPT_FOR
@@ -17,21 +27,33 @@ LINK_KEPT_FOR = timedelta(days=7)
 
 
 class Housekeeping:
-    """Deletes rows that say nothing any more. Nothing depends on when, or whether, it has run."""
+    """Deletes rows that say nothing any more. Nothing depends on when, or whether, it has run.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    What is over is told by moments that are surely over: a clock that runs ahead deletes nothing.
+    """
+
+    def __init__(self, database: Database, clock: Clock, steady: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
+        self._steady = steady
+        self._watch: ClockWatch | None = None
 
     def tidy(self) -> int:
         """Delete or wipe what is over; return how many rows that were. Raises StoreUnavailable."""
-        now = self._clock()
+        reading = Reading(self._clock(), self._steady())
+        if self._watch is None:
+            self._watch = ClockWatch.begun(reading)
+        self._watch.look(reading)
+        past = self._watch.certain()
+        if past is None:
+            return 0
         with self._database.writing(durable=False) as connection:
             return (
-                limiter.purge(connection, now)
-                + login_memory.purge(connection, now)
-                + portal_sessions.purge(connection, now - MAX_SESSION_LIFE, now - MAX_SESSION_LIFE)
-                + mail_links.purge(connection, now - LINK_KEPT_FOR)
-                + login_activity.purge(connection, now - KEPT_FOR)
-                + outbox.wipe_given_up(connection, now - CONTENT_KEPT_FOR)
+                limiter.purge(connection, past)
+                + familiar_networks.purge(connection, past)
+                + login_memory.purge(connection, past)
+                + portal_sessions.purge(connection, past - MAX_SESSION_LIFE, past - MAX_SESSION_LIFE)
+                + mail_links.purge(connection, past - LINK_KEPT_FOR)
+                + login_activity.purge(connection, past - KEPT_FOR)
+                + outbox.wipe_given_up(connection, past - CONTENT_KEPT_FOR)
             )

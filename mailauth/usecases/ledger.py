@@ -18,19 +18,20 @@ from typing import assert_never
 from sqlalchemy import Connection
 
 from mailauth.core import engine, limiter, login_memory, splitter
-from mailauth.core.limiter import Bucket, Guess, Kind, Limits, Source
+from mailauth.core.limiter import Bucket, Draws, Familiarity, Limits, Source
 from mailauth.core.login_memory import Profile, Profiles
 from mailauth.core.services import PORTAL
 from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.log_lines import FIELDS
 from mailauth.effects.store import accounts, factors
+from mailauth.effects.store import familiar_networks as networks
 from mailauth.effects.store import limiter as buckets
 from mailauth.effects.store import login_memory as memories
 from mailauth.effects.store.database import Database
 from mailauth.usecases import releases
-from mailauth.usecases.known_wrong import KnownWrong
 from mailauth.usecases.notices import Notices
+from mailauth.usecases.refused_strings import RefusedStrings
 from mailauth.usecases.releases import Release, Releases
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import (
@@ -68,9 +69,11 @@ class Memory:
 class Admitted:
     """A login that may be verified: the account, how its secret reads, and what was drawn for it.
 
-    `was_accepted`: this very string was, once, so that it never is again. `subject` is the account's name, or the
-    presented one in its canonical form where there is no such account. `wrong_digest` is that of a bare password,
-    `password_is_ours` whether it was we who checked it.
+    `was_accepted`: this very string was, once, so that it never is again. `was_refused`: it was, from the same
+    network, so that its code is not judged again. `is_full`: a bucket that counts guesses at the account is, so that
+    only a login by both factors is told. `subject` is the account's name, or the presented one in its canonical form
+    where there is no such account. `refused_digest` is that of the string in this network; `password_is_ours` whether
+    it was we who checked the password.
     """
 
     attempt: Attempt
@@ -79,12 +82,20 @@ class Admitted:
     presented: splitter.Presented
     recovery_row: int | None
     source: Source
-    is_fresh_source: bool
-    drawn: tuple[Bucket, ...]
+    familiarity: Familiarity | None
+    draws: Draws
+    is_full: bool
+    retry_after_s: float
     memory: Memory
     was_accepted: bool
-    wrong_digest: bytes | None
+    was_refused: bool
+    refused_digest: bytes
     password_is_ours: bool
+
+    @property
+    def taken(self) -> tuple[Bucket, ...]:
+        """What was drawn from: of a full group nothing was."""
+        return self.draws.bounding if self.is_full else self.draws.taken
 
 
 class Ledger:
@@ -105,7 +116,7 @@ class Ledger:
         self._trusted = trusted
         self._profiles = profiles
         self._notices = notices
-        self._known_wrong = KnownWrong()
+        self._refused = RefusedStrings()
         self._releases = Releases(os.urandom)
 
     def admit(self, attempt: Attempt, name: AccountName, now: datetime) -> Admitted | Granted | Unavailable:
@@ -123,20 +134,22 @@ class Ledger:
             is_enrolled = account is not None and account.totp is not None
             presented = splitter.split(secret, enrolled=is_enrolled and not attempt.password_only)
             if_enrolled = splitter.split(secret, enrolled=not attempt.password_only)
-            passed = buckets.last_passed(connection, 0 if account is None else account.id, source.network)
-            is_familiar = passed is not None and now - passed < limiter.FAMILIAR_FOR
-            is_bare = isinstance(if_enrolled, splitter.Password)
-            wrong_digest = self._wrong_digest(subject, account, secret) if is_bare else None
+            familiarity = networks.find(connection, 0 if account is None else account.id, source.network)
+            refused_digest = self._refused_digest(attempt, subject, account, source)
             was_accepted = memories.was_accepted(connection, memory.string_digest)
-            is_repeat = was_accepted or (wrong_digest is not None and self._known_wrong.has(wrong_digest, now))
-            guess = Guess.REPEAT if is_repeat else _guess(if_enrolled)
-            drawn = limiter.buckets(self._limits, subject, source, guess, is_familiar=is_familiar)
+            is_own_again = memories.is_known(connection, memory.digest)
+            was_refused = self._refused.has(refused_digest, now)
+            draws = self._draws(
+                subject, account, source, familiarity, if_enrolled, is_repeat=is_own_again or was_refused, now=now
+            )
             buckets.give_back(connection, self._releases.no_longer_held(now))
-            full = buckets.draw(connection, drawn, now)
-            retry_after_s = 0.0 if full is None else buckets.wait_s(connection, drawn, now)
+            refusing, is_full = self._draw(connection, attempt, draws, now)
+            looked_at = draws.bounding + draws.counting + draws.codes
+            is_throttled = refusing is not None or is_full
+            retry_after_s = buckets.wait_s(connection, looked_at, now) if is_throttled else 0.0
             recovery_row = self._recovery_row(connection, subject, account, if_enrolled)
-        if full is not None:
-            fields = {"account": subject, "bucket": full.kind, "client": attempt.client}
+        if refusing is not None:
+            fields = {"account": subject, "bucket": refusing.kind, "client": attempt.client}
             log.info("throttled", extra={FIELDS: fields})
             return Unavailable(Reason.THROTTLED, subject, retry_after_s)
         return Admitted(
@@ -146,19 +159,72 @@ class Ledger:
             presented=presented,
             recovery_row=recovery_row,
             source=source,
-            is_fresh_source=passed is not None and now - passed < limiter.FAMILIAR_REFRESH,
-            drawn=drawn,
+            familiarity=familiarity,
+            draws=draws,
+            is_full=is_full,
+            retry_after_s=retry_after_s,
             memory=memory,
             was_accepted=was_accepted,
-            wrong_digest=wrong_digest,
+            was_refused=was_refused,
+            refused_digest=refused_digest,
             password_is_ours=not attempt.second_factor_only,
         )
 
+    def _draws(
+        self,
+        subject: AccountName,
+        account: Account | None,
+        source: Source,
+        familiarity: Familiarity | None,
+        if_enrolled: splitter.Presented,
+        *,
+        is_repeat: bool,
+        now: datetime,
+    ) -> Draws:
+        epoch = -1 if account is None else account.epoch
+        return limiter.draws(
+            self._limits,
+            subject,
+            source,
+            ends_in_code=isinstance(if_enrolled, splitter.PasswordAndCode),
+            is_repeat=is_repeat,
+            is_familiar=familiarity is not None and familiarity.is_known(epoch, now),
+            is_familiar_for_codes=familiarity is not None and familiarity.is_known_for_codes(epoch, now),
+        )
+
+    def _draw(
+        self, connection: Connection, attempt: Attempt, draws: Draws, now: datetime
+    ) -> tuple[Bucket | None, bool]:
+        """Draw; return the bucket that keeps the attempt from being verified, and whether one that counts is full."""
+        refusing = buckets.draw(connection, draws.bounding, now)
+        if refusing is not None:
+            return refusing, False
+        if draws.is_repeat:
+            counting = buckets.full(connection, draws.counting, now)
+        else:
+            counting = buckets.draw(connection, draws.counting, now)
+        refusing = buckets.full(connection, draws.codes, now)
+        if counting is not None and attempt.second_factor_only:
+            refusing = counting  # who checks the password is not us: nothing would tell its owner from a guesser
+        if refusing is not None and counting is None and not draws.is_repeat:
+            buckets.give_back(connection, draws.counting)  # what is not verified is no guess
+        return refusing, counting is not None
+
+    def give_back_draws(self, admitted: Admitted, *, was_begun: bool) -> None:
+        """Give back what an attempt drew that could not be decided; what it cost to begin with it stays drawn."""
+        undone = [bucket for bucket in admitted.taken if not was_begun or bucket not in admitted.draws.bounding]
+        with self._database.writing(durable=False) as connection:
+            buckets.give_back(connection, undone)
+
     def settle(self, admitted: Admitted, decision: engine.Decision, now: datetime) -> Verdict:
         """Commit a decision, and return the verdict that holds: another login may have spent the code before."""
+        has_both = decision.effect is not None and admitted.password_is_ours
         match decision.verdict:
-            case Granted() as granted:
+            case Granted() as granted if limiter.may_be_told(granted, has_both=has_both, is_full=admitted.is_full):
                 return self._grant(admitted, granted, decision, now)
+            case Granted() as granted:
+                # The way of every refusal, so that its time tells nothing either.
+                return self._deny(admitted, Denied(Reason.NOT_TOLD, granted.account, password_was_right=True), now)
             case Denied() as denied:
                 return self._deny(admitted, denied, now)
             case verdict:
@@ -166,26 +232,55 @@ class Ledger:
 
     def _grant(self, admitted: Admitted, granted: Granted, decision: engine.Decision, now: datetime) -> Verdict:
         account, effect = admitted.account, decision.effect
+        lost = engine.lost_race(granted)
         with self._database.writing(durable=effect is not None) as connection:
             if effect is None and not _is_unchanged(connection, account):
                 return Denied(Reason.ACCOUNT_CHANGED, granted.account)
-            if effect is None or _spend(connection, effect, now):
+            # Looked at before, but others may have judged codes meanwhile: none is told of beyond the bucket.
+            codes = admitted.draws.codes if isinstance(effect, engine.SpendStep) else ()
+            if buckets.draw(connection, codes, now) is not None:
+                lost = replace(lost, reason=Reason.CODE_NOT_JUDGED)
+            elif effect is None or _spend(connection, effect, now):
                 held = _held(admitted, effect)
-                buckets.give_back(connection, [bucket for bucket in admitted.drawn if bucket not in held])
-                # Where nothing was asked for and the password is somebody else's to check, nobody has proved anything.
-                # A password alone, where more is asked for elsewhere, doesn't make a network the account's own.
-                has_proved = effect is not None or (
-                    admitted.password_is_ours and granted.reason not in _PASSWORD_ALONE_IN_PORTAL
-                )
-                if account is not None and has_proved and not admitted.is_fresh_source:
-                    buckets.set_passed(connection, account.id, admitted.source.network, now)
+                buckets.give_back(connection, [bucket for bucket in admitted.taken if bucket not in held])
+                buckets.give_back(connection, codes)
+                self._note_network(connection, admitted, granted, effect, now)
                 if account is not None and isinstance(effect, engine.SpendRecoveryCode):
                     self._tell_of_use(connection, admitted, account, effect, now)
                 if account is not None and isinstance(effect, engine.SpendStep):
                     memory = admitted.memory
                     memories.remember(connection, account.id, memory.digest, memory.string_digest, memory.profile, now)
                 return replace(granted, release=self._release_token(admitted, effect, now))
-        return self._deny(admitted, engine.lost_race(granted), now)
+            else:
+                buckets.give_back(connection, codes)
+        return self._deny(admitted, lost, now)
+
+    def _note_network(
+        self,
+        connection: Connection,
+        admitted: Admitted,
+        granted: Granted,
+        effect: engine.Effect | None,
+        now: datetime,
+    ) -> None:
+        """Note that the network is the account's own, as far as this login shows it."""
+        account = admitted.account
+        # Where nothing was asked for and the password is somebody else's to check, nobody has proved anything.
+        # A password alone, where more is asked for elsewhere, doesn't make a network the account's own.
+        has_proved = effect is not None or (
+            admitted.password_is_ours and granted.reason not in _PASSWORD_ALONE_IN_PORTAL
+        )
+        if account is None or not has_proved or self._is_fresh(admitted, effect, now):
+            return
+        network, by_both = admitted.source.network, effect is not None
+        networks.note(connection, account.id, account.epoch, network, now, by_both=by_both)
+
+    @staticmethod
+    def _is_fresh(admitted: Admitted, effect: engine.Effect | None, now: datetime) -> bool:
+        account, familiarity = admitted.account, admitted.familiarity
+        if account is None or familiarity is None:
+            return False
+        return familiarity.is_fresh(account.epoch, now, by_both=effect is not None)
 
     def _tell_of_use(
         self,
@@ -211,17 +306,17 @@ class Ledger:
     def _release_token(self, admitted: Admitted, effect: engine.Effect | None, now: datetime) -> str | None:
         if admitted.password_is_ours or admitted.account is None:
             return None
-        is_new_network = effect is not None and not admitted.is_fresh_source
-        wrong_password = tuple(bucket for bucket in admitted.drawn if bucket.kind is not Kind.CODE)
+        is_noted = effect is not None and not self._is_fresh(admitted, effect, now)
         release = Release(
             account=admitted.account.name,
             account_id=admitted.account.id,
             effect=effect,
             spent_at=now,
-            drawn=wrong_password,
+            drawn=admitted.taken,
             memory_digest=admitted.memory.digest,
-            familiar_network=admitted.source.network if is_new_network else None,
-            wrong_digest=admitted.wrong_digest,
+            noted_network=admitted.source.network if is_noted else None,
+            familiarity_before=admitted.familiarity,
+            refused_digest=admitted.refused_digest if effect is None else None,
             held=_held(admitted, effect),
         )
         return self._releases.issue(release)
@@ -242,38 +337,39 @@ class Ledger:
             if is_unspent and isinstance(effect, engine.SpendRecoveryCode):
                 self._notices.withdraw(connection, _use_of(effect, release.spent_at))
             memories.forget(connection, release.memory_digest)
-            if release.familiar_network is not None:
-                buckets.unset_passed(connection, release.account_id, release.familiar_network)
+            if release.noted_network is not None:
+                networks.restore(connection, release.account_id, release.noted_network, release.familiarity_before)
             for bucket in release.drawn:
                 buckets.draw(connection, [bucket], now)
-        if release.wrong_digest is not None:
-            self._known_wrong.add(release.wrong_digest, now)
+        if release.refused_digest is not None:
+            self._refused.add(release.refused_digest, now)
         return release.account
 
     def _deny(self, admitted: Admitted, denied: Denied, now: datetime) -> Verdict:
-        verdict: Verdict = denied if denied.account else replace(denied, account=admitted.subject)
+        verdict: Granted | Denied = denied if denied.account else replace(denied, account=admitted.subject)
         # What this client had accepted a moment ago, on another connection, is remembered by now.
         with self._database.writing(durable=False) as connection:
             is_remembered = self._use(connection, admitted.memory, admitted.account, now)
             is_known = memories.is_known(connection, admitted.memory.digest)
+            # The same work whatever was wrong; a draw that is refused here was told of nowhere.
+            buckets.draw(connection, admitted.draws.codes, now, draws=int(limiter.owes_code(verdict)))
         if is_remembered:
             epoch = None if admitted.account is None else admitted.account.epoch
             verdict = Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED, epoch=epoch)
         elif is_known and denied.reason is Reason.CODE_REPLAYED:
             verdict = replace(denied, reason=Reason.CODE_REPLAYED_BY_SAME_CLIENT)
-        if admitted.wrong_digest is not None and limiter.is_settled(verdict):
-            self._known_wrong.add(admitted.wrong_digest, now)
-        owed = limiter.owed_back(verdict, admitted.drawn)
-        # Also where nothing is owed: the thread that does it delays the reply by a trace, which would tell.
-        kept = tuple(bucket for bucket in admitted.drawn if bucket.kind is Kind.CODE and bucket not in owed)
-        if owed or kept:
-            self._database.later(lambda: self._give_back(owed, kept))
+        # What is not told is not known to be refused either: else it were a guess for nothing later on.
+        if limiter.is_settled(verdict) and not admitted.is_full:
+            self._refused.add(admitted.refused_digest, now)
+        if limiter.is_given_back(verdict):
+            self._database.later(lambda: self._give_back(admitted.taken))
+        if isinstance(verdict, Denied) and admitted.is_full:
+            return Unavailable(Reason.THROTTLED, admitted.subject, admitted.retry_after_s, withheld=verdict)
         return verdict
 
-    def _give_back(self, owed: tuple[Bucket, ...], kept: tuple[Bucket, ...]) -> None:
+    def _give_back(self, owed: tuple[Bucket, ...]) -> None:
         with self._database.writing(durable=False) as connection:
             buckets.give_back(connection, owed)
-            buckets.give_back(connection, kept, draws=0)
 
     def _use(self, connection: Connection, memory: Memory, account: Account | None, now: datetime) -> bool:
         epoch = None if account is None else account.epoch
@@ -281,9 +377,7 @@ class Ledger:
 
     def _memory(self, attempt: Attempt, subject: AccountName, account: Account | None) -> Memory:
         secret = attempt.secret.reveal()
-        # An accepted code says nothing of the password where that was not checked along.
-        scope = "second-factor-only" if attempt.second_factor_only else "password-only" * attempt.password_only
-        bound_to = (subject, _epoch(account), scope)
+        bound_to = (subject, _epoch(account), _scope(attempt))
         if attempt.client is None:
             network, profile = limiter.NOWHERE, login_memory.NONE
         else:
@@ -296,8 +390,11 @@ class Ledger:
             serves=attempt.proves_again or service_class != PORTAL,
         )
 
-    def _wrong_digest(self, subject: AccountName, account: Account | None, secret: bytes) -> bytes:
-        return self._keyring.mac(Purpose.KNOWN_WRONG, subject, _epoch(account), secret)
+    def _refused_digest(
+        self, attempt: Attempt, subject: AccountName, account: Account | None, source: Source
+    ) -> bytes:
+        bound_to = (subject, _epoch(account), _scope(attempt), source.network)
+        return self._keyring.mac(Purpose.REFUSED_STRING, *bound_to, attempt.secret.reveal())
 
     def _recovery_row(
         self,
@@ -319,7 +416,7 @@ def _held(admitted: Admitted, effect: engine.Effect | None) -> tuple[Bucket, ...
     """Return the account's draws of a login of which nothing was asked here: its password may yet be refused."""
     if admitted.password_is_ours or effect is not None:
         return ()
-    return tuple(bucket for bucket in admitted.drawn if bucket.kind in (Kind.ACCOUNT_AND_SOURCE, Kind.ACCOUNT))
+    return () if admitted.draws.is_repeat else admitted.draws.counting
 
 
 _PASSWORD_ALONE_IN_PORTAL = frozenset({Reason.TO_ENROL, Reason.PASSWORD_CONFIRMED})
@@ -350,16 +447,9 @@ def _use_of(spent: engine.SpendRecoveryCode, now: datetime) -> str:
     return f"recovery-code-used {spent.row_id} {now.isoformat()}"
 
 
-def _guess(if_enrolled: splitter.Presented) -> Guess:
-    match if_enrolled:
-        case splitter.Password():
-            return Guess.PASSWORD
-        case splitter.PasswordAndCode():
-            return Guess.PASSWORD_AND_CODE
-        case splitter.PasswordAndRecoveryCode():
-            return Guess.RECOVERY_CODE
-        case _:
-            assert_never(if_enrolled)
+def _scope(attempt: Attempt) -> str:
+    """Return what was asked for: an accepted code says nothing of the password where that was not checked along."""
+    return "second-factor-only" if attempt.second_factor_only else "password-only" * attempt.password_only
 
 
 def _is_unchanged(connection: Connection, account: Account | None) -> bool:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from mailauth.core.engine import Effect
-from mailauth.core.limiter import Bucket
+from mailauth.core.limiter import Bucket, Familiarity
 from mailauth.vocabulary.model import AccountName
 
 LIFE = timedelta(seconds=60)
@@ -29,8 +29,8 @@ class Release(NamedTuple):
 
     `drawn` is what a wrong password costs: it was given back with the grant, and is drawn again. All but `held`, which
     is given back when nobody has refused the password for a moment: else as many guesses at once as the mail server
-    has processes would find room in a bucket that has room for one. `wrong_digest` is that of a bare password, which
-    is no new guess when it is shown again.
+    has processes would find room in a bucket that has room for one. `refused_digest` is that of a string of which
+    nothing but the password was asked: it is no new guess when it is shown again.
     """
 
     account: AccountName
@@ -39,8 +39,9 @@ class Release(NamedTuple):
     spent_at: datetime
     drawn: tuple[Bucket, ...]
     memory_digest: bytes
-    familiar_network: str | None
-    wrong_digest: bytes | None
+    noted_network: str | None
+    familiarity_before: Familiarity | None
+    refused_digest: bytes | None
     held: tuple[Bucket, ...] = ()
 
 

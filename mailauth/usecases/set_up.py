@@ -18,7 +18,7 @@ from mailauth.core import alphabet, limiter, otp, recovery, typed
 from mailauth.core.clock import Clock
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.store import accounts, factors
-from mailauth.effects.store import limiter as buckets
+from mailauth.effects.store import familiar_networks as networks
 from mailauth.effects.store import portal_sessions as store
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.portal_sessions import Pending
@@ -217,7 +217,8 @@ class SetUp:
         if not accounts.raise_epoch_from(connection, account.id, session.epoch):
             raise SessionOver(f"{session.account} was changed while its set-up was confirmed")
         if origin.client is not None:  # both factors were right here: strangers elsewhere are not to lock it out
-            buckets.set_passed(connection, account.id, limiter.source_of(origin.client, ()).network, now)
+            network = limiter.source_of(origin.client, ()).network
+            networks.note(connection, account.id, session.epoch + 1, network, now, by_both=True)
         sealed = self._keyring.seal(Purpose.TOTP_SEED, account.name, seed)
         factors.put_in_force(connection, account.id, sealed, step, now)
         if is_replacement:

@@ -6,8 +6,9 @@ from sqlalchemy import Connection
 
 from mailauth.core import limiter, names
 from mailauth.core.clock import Clock
-from mailauth.core.limiter import Filling, Guess, Kind, Limits
+from mailauth.core.limiter import Filling, Limits
 from mailauth.effects.store import accounts
+from mailauth.effects.store import familiar_networks as networks
 from mailauth.effects.store import limiter as buckets
 from mailauth.effects.store.database import Database
 from mailauth.vocabulary.model import Account, Address, Network
@@ -38,17 +39,24 @@ class Throttle:
             found = self._fillings(connection, account.name)
         else:
             source, now = limiter.source_of(client, self._trusted), self._clock()
-            passed = buckets.last_passed(connection, account.id, source.network)
-            is_familiar = passed is not None and now - passed < limiter.FAMILIAR_FOR
-            guess = Guess.PASSWORD_AND_CODE  # draws from all that a right password could draw from
-            drawn = limiter.buckets(self._limits, account.name, source, guess, is_familiar=is_familiar)
-            reached = ((bucket, buckets.level(connection, bucket)) for bucket in drawn)
-            found = tuple(limiter.filling(bucket, level.until, now) for bucket, level in reached if level is not None)
-        return tuple(one for one in found if one.blocked_until is not None and one.bucket.kind is not Kind.REPEAT)
+            familiarity = networks.find(connection, account.id, source.network)
+            draws = limiter.draws(
+                self._limits,
+                account.name,
+                source,
+                ends_in_code=True,  # draws from all that a right password could draw from
+                is_repeat=False,
+                is_familiar=familiarity is not None and familiarity.is_known(account.epoch, now),
+                is_familiar_for_codes=familiarity is not None and familiarity.is_known_for_codes(account.epoch, now),
+            )
+            looked_at = draws.bounding + draws.counting + draws.codes
+            reached = ((bucket, buckets.level(connection, bucket, now)) for bucket in looked_at)
+            found = tuple(limiter.filling(bucket, reach.until, now) for bucket, reach in reached if reach is not None)
+        return tuple(one for one in found if one.blocked_until is not None)
 
     def _fillings(self, connection: Connection, account: str) -> tuple[Filling, ...]:
         now = self._clock()
         return tuple(
-            limiter.filling(limiter.bucket_of(level.key, self._limits, self._trusted), level.until, now)
-            for level in buckets.levels(connection, account, now)
+            limiter.filling(limiter.bucket_of(reach.key, self._limits, self._trusted), reach.until, now)
+            for reach in buckets.levels(connection, account, now)
         )

@@ -12,6 +12,7 @@ import asyncio
 import hmac
 import logging
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -25,9 +26,11 @@ from mailauth.core.services import PORTAL
 from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.password_sources import PasswordSource
+from mailauth.effects.pools import NOT_BEGUN
 from mailauth.effects.store.database import Database
 from mailauth.usecases.activity import Activity
 from mailauth.usecases.app_password_cache import AppPasswordCache
+from mailauth.usecases.device_networks import DeviceNetworks
 from mailauth.usecases.ledger import Admitted, Ledger
 from mailauth.usecases.login_notices import LoginNotices
 from mailauth.vocabulary.errors import (
@@ -77,6 +80,7 @@ class Verifier:
         policy: Policy,
         activity: Activity,
         login_notices: LoginNotices,
+        device_networks: DeviceNetworks,
         default_domain: str,
         clock: Clock,
         deadline_s: float,
@@ -89,6 +93,7 @@ class Verifier:
         self._policy = policy
         self._activity = activity
         self._login_notices = login_notices
+        self._device_networks = device_networks
         self._default_domain = default_domain
         self._clock = clock
         self._deadline_s = deadline_s
@@ -110,7 +115,8 @@ class Verifier:
             verdict = await self._in_time(attempt)
             now = self._clock()
             self._activity.note(attempt, verdict, now)
-            self._login_notices.note(attempt, verdict, now)
+            refused = verdict.withheld if isinstance(verdict, Unavailable) else None
+            self._login_notices.note(attempt, refused or verdict, now)
         return verdict
 
     def _at_once(self, attempt: Attempt) -> Verdict | None:
@@ -176,15 +182,39 @@ class Verifier:
         admitted = await self._database.run(lambda: self._ledger.admit(attempt, name, now))
         if not isinstance(admitted, Admitted):
             return admitted
-        # Where others check the password, they refuse a wrong one; here it must not be in the way.
-        is_right = attempt.second_factor_only or await self._password_source.is_right(
-            name, admitted.account, admitted.presented.password
-        )
-        factor = self._second_factor(admitted, now)
-        evidence = engine.Evidence(admitted.account, is_right, factor, attempt.service, attempt.password_only)
-        decision = engine.decide(evidence, self._policy, now)
-        verdict = await self._database.run(lambda: self._ledger.settle(admitted, decision, now))
+        is_abandoned = threading.Event()
+        is_settling = False
+        try:
+            # Where others check the password, they refuse a wrong one; here it must not be in the way.
+            is_right = attempt.second_factor_only or await self._password_source.is_right(
+                name, admitted.account, admitted.presented.password
+            )
+            factor = self._second_factor(admitted, now)
+            evidence = engine.Evidence(admitted.account, is_right, factor, attempt.service, attempt.password_only)
+            decision = engine.decide(evidence, self._policy, now)
+            is_settling = True
+            verdict = await self._database.run(lambda: self._settle(admitted, decision, now, is_abandoned))
+        except BaseException as error:
+            # Nothing was told, so nothing was guessed: an outage must not count against whoever logs in meanwhile.
+            was_begun = isinstance(error, asyncio.CancelledError) and error.args != NOT_BEGUN
+            if is_settling and was_begun:
+                is_abandoned.set()  # it is carried out all the same, and gives back then what it owes
+            else:
+                self._give_back_later(admitted, was_begun=was_begun or is_settling)
+            raise
         return _with_hint(verdict, factor, admitted.presented.password)
+
+    def _settle(
+        self, admitted: Admitted, decision: engine.Decision, now: datetime, is_abandoned: threading.Event
+    ) -> Verdict:
+        """Commit a decision; on a thread, where it goes on also when nobody waits for it any more."""
+        verdict = self._ledger.settle(admitted, decision, now)
+        if is_abandoned.is_set() and not isinstance(verdict, Granted):
+            self._ledger.give_back_draws(admitted, was_begun=True)
+        return verdict
+
+    def _give_back_later(self, admitted: Admitted, *, was_begun: bool) -> None:
+        self._database.later(lambda: self._ledger.give_back_draws(admitted, was_begun=was_begun))
 
     def _by_app_password(
         self, attempt: Attempt, name: AccountName, token: app_password.Token, found: AppPassword | None
@@ -198,6 +228,7 @@ class Verifier:
         refused = app_password.refusal(found, attempt.service, attempt.client, self._clock())
         if refused is not None:
             return Denied(refused, found.account)
+        self._device_networks.note(found.account_id, attempt.client, self._clock())
         return _granted(found.account, found.id)
 
     def _was_made_before(self, found: AppPassword, token: app_password.Token) -> bool:
@@ -224,7 +255,9 @@ class Verifier:
             case splitter.Password():
                 return engine.NoSecondFactor()
             case splitter.PasswordAndCode():
-                # Accepted once, a string is never a guess again: its code may come true, and is not asked.
+                # Accepted or refused once, a string is never a guess again: its code may come true, and is not asked.
+                if admitted.was_refused and not admitted.was_accepted:
+                    return engine.RefusedCode()
                 return engine.CodeEvidence(_SPENT if admitted.was_accepted else found)
             case splitter.PasswordAndRecoveryCode():
                 return engine.RecoveryEvidence(admitted.recovery_row)
@@ -265,7 +298,7 @@ def _with_hint(verdict: Verdict, factor: engine.SecondFactor, password: bytes) -
             is_code = found is not None
         case engine.RecoveryEvidence(row_id=row_id):
             is_code = row_id is not None
-        case engine.NoSecondFactor():
+        case engine.NoSecondFactor() | engine.RefusedCode():
             is_code = False
         case _:
             assert_never(factor)

@@ -73,6 +73,9 @@ class Reason(StrEnum):
     PASSWORD_WRONG = "password-wrong"
     PASSWORD_REFUSED_ELSEWHERE = "password-refused-elsewhere"
     CODE_WRONG = "code-wrong"
+    CODE_WRONG_AGAIN = "code-wrong-again"
+    CODE_NOT_JUDGED = "code-not-judged"
+    NOT_TOLD = "not-told"
     CODE_MISSING = "code-missing"
     CODE_REPLAYED = "code-replayed"
     CODE_REPLAYED_BY_SAME_CLIENT = "code-replayed-by-same-client"
@@ -142,11 +145,13 @@ class Unavailable:
     """Nothing can be said now: the client is told to try again later.
 
     `retry_after_s`: where too much was tried, after how many seconds the next attempt is looked at.
+    `withheld`: what was found and is not told, for the owner's notice and the log.
     """
 
     reason: Reason
     account: AccountName | None = None
     retry_after_s: float | None = field(default=None, compare=False)
+    withheld: Denied | None = field(default=None, compare=False)
 
 
 Verdict = Granted | Denied | Unavailable

@@ -20,8 +20,10 @@ _COUNTED = {
     Kind.SITE: "wrong logins from there",
     Kind.ACCOUNT_AND_SOURCE: "wrong logins from there to the account",
     Kind.ACCOUNT: "wrong logins from addresses that are not familiar to the account",
-    Kind.CODE: "wrong codes with the right password",
-    Kind.REPEAT: "the same wrong secret again, from there",
+    Kind.CODE: "wrong codes with the right password, from addresses that are not familiar to the account",
+    Kind.CODE_FAMILIAR: "wrong codes with the right password, from all familiar addresses",
+    Kind.CODE_AND_SOURCE: "wrong codes with the right password, from there",
+    Kind.REPEAT: "secrets that were refused before, again from there",
 }
 
 

@@ -33,8 +33,16 @@ class LimitsSection(Section):
         gt=0,
         description="Seconds for one more; 50 in 30 days, for a guesser's chance under 4 in 1,000 a year.",
     )
+    code_and_source_burst: int = Field(
+        20, ge=1, description="Wrong codes with the right password to one account from one familiar address at once."
+    )
+    code_and_source_interval_s: float = Field(
+        86400, gt=0, description="Seconds for one more; all familiar addresses together have what code_burst says."
+    )
     repeat_burst: int = Field(
-        60, ge=1, description="The same wrong secret for one account from one address again, at once."
+        60,
+        ge=1,
+        description="Secrets that were refused before, again from the same address (a /48: ten times), at once.",
     )
     repeat_interval_s: float = Field(10, gt=0, description="Seconds for one more.")
     trusted_networks: list[Line] = Field(
@@ -55,6 +63,7 @@ class LimitsSection(Section):
             account_and_source=Rate(self.account_and_source_burst, self.account_and_source_interval_s),
             account=Rate(self.account_burst, self.account_interval_s),
             code=Rate(self.code_burst, self.code_interval_s),
+            code_and_source=Rate(self.code_and_source_burst, self.code_and_source_interval_s),
             repeat=Rate(self.repeat_burst, self.repeat_interval_s),
         )
 

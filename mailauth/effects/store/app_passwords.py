@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, exists, func, insert, literal, or_, select, update
 
 from mailauth.core.addresses import parse_network
+from mailauth.effects.store import familiar_networks
 from mailauth.effects.store.tables import account, alias, app_password
 from mailauth.vocabulary.model import AccountName, AppPassword, Network
 
@@ -87,7 +88,10 @@ def revoke(
     *,
     made_since: datetime | None = None,
 ) -> tuple[str, ...]:
-    """Revoke one app password of an account, or (None) all, or all since a moment; return their names."""
+    """Revoke one app password of an account, or (None) all, or all since a moment; return their names.
+
+    The networks that only app passwords made familiar are forgotten: one of them may be a thief's.
+    """
     which = (app_password.c.account_id == account_id) & app_password.c.revoked_at.is_(None)
     if app_password_id is not None:
         which &= app_password.c.id == app_password_id
@@ -96,6 +100,7 @@ def revoke(
     rows = connection.execute(select(app_password.c.id, app_password.c.name).where(which).order_by(app_password.c.id))
     live = rows.all()
     connection.execute(update(app_password).where(which).values(revoked_at=now))
+    familiar_networks.forget_by_app_password(connection, account_id)
     return tuple(row.name for row in live)
 
 

@@ -149,6 +149,8 @@ limiter = Table(
     # What is counted, and of whom: `account+source alice@example.org 192.0.2.7`.
     Column("bucket", String(400), primary_key=True),
     Column("arrival_ms", BigInteger, nullable=False, index=True),
+    # When it was drawn from last: after the clock was set back it is as full as it was then.
+    Column("drawn_at_ms", BigInteger, nullable=False, server_default="0"),
 )
 
 familiar_source = Table(
@@ -157,6 +159,12 @@ familiar_source = Table(
     Column("account_id", _Id, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
     Column("network", String(64), primary_key=True),
     Column("last_passed_at", Moment, nullable=False),
+    # The account's epoch then: what was noted in another one is void.
+    Column("epoch", BigInteger, nullable=False, server_default="-1"),
+    # When both factors were given there last.
+    Column("both_at", Moment),
+    # 1 where only app passwords were used.
+    Column("by_app_password", BigInteger, nullable=False, server_default="0"),
 )
 
 login_memory = Table(

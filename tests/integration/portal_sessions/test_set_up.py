@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from mailauth.core import otp
-from mailauth.effects.store import accounts, factors, limiter, tables
+from mailauth.effects.store import accounts, factors, familiar_networks, tables
 from mailauth.usecases import set_up as set_ups
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.portal_sessions import PortalSessions, Session
@@ -332,5 +332,7 @@ def test_network_of_the_set_up_is_familiar_from_then_on(world: World) -> None:
     set_up(world, world.add("alice"))
     alice = world.installation.accounts.get("alice")
     with world.installation.database.reading() as connection:
-        assert limiter.last_passed(connection, alice.id, "192.0.2.7") == world.clock()
-        assert limiter.last_passed(connection, alice.id, "192.0.2.8") is None
+        here = familiar_networks.find(connection, alice.id, "192.0.2.7")
+        assert here is not None
+        assert here.is_known_for_codes(alice.epoch, world.clock())
+        assert familiar_networks.find(connection, alice.id, "192.0.2.8") is None

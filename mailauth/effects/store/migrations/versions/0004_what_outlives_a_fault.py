@@ -21,11 +21,15 @@ def upgrade() -> None:
     _keep_mails_through_a_relays_faults()
     _add_showings()
     _add_former_names()
+    _limiter_outlives_jumps_of_the_clock()
+    _networks_are_familiar_for_an_epoch()
 
 
 def downgrade() -> None:
     """Undo each part, the last one first."""
     op.drop_column("account", "former_names")
+    _drop("familiar_source", "by_app_password", "both_at", "epoch")
+    _drop("limiter", "drawn_at_ms")
     op.drop_column("portal_session", "pending_shown_at")
     _give_mails_up_at_once()
     op.drop_table("running_part")
@@ -98,3 +102,20 @@ def _add_showings() -> None:
 def _add_former_names() -> None:
     """What an account was called: digests that were bound to a name are checked under it."""
     op.add_column("account", sa.Column("former_names", sa.Text(), nullable=False, server_default=""))
+
+
+def _limiter_outlives_jumps_of_the_clock() -> None:
+    op.add_column("limiter", sa.Column("drawn_at_ms", sa.BigInteger(), server_default="0", nullable=False))
+
+
+def _networks_are_familiar_for_an_epoch() -> None:
+    # -1 is no account's epoch: what was noted before does not say by what, and counts no more.
+    op.add_column("familiar_source", sa.Column("epoch", sa.BigInteger(), server_default="-1", nullable=False))
+    op.add_column("familiar_source", sa.Column("both_at", sa.BigInteger(), nullable=True))
+    op.add_column("familiar_source", sa.Column("by_app_password", sa.BigInteger(), server_default="0", nullable=False))
+
+
+def _drop(table: str, *columns: str) -> None:
+    with op.batch_alter_table(table) as batch:
+        for column in columns:
+            batch.drop_column(column)

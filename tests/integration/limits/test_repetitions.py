@@ -1,0 +1,171 @@
+"""A string that was refused before is no new guess, and tells nobody anything (requirements LIM9, ENU1)."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event
+
+from mailauth.effects.password_sources import OwnTable
+from mailauth.usecases.refused_strings import RefusedStrings
+from mailauth.vocabulary.model import Denied, Granted, Reason, Unavailable
+from tests.integration.limits.conftest import DEFAULTS, HOME, THIEF, THIRD, fill_the_accounts_bucket, throttled
+from tests.world import CUTOVER, World, WorldMaker
+
+
+@pytest.mark.parametrize("is_enrolled", [True, False])
+async def test_full_account_answers_every_string_alike_from_everywhere(limited: World, is_enrolled: bool) -> None:
+    """Else whoever fills the bucket finds the very string that the owner's telephone keeps sending."""
+    alice = limited.enrol("alice") if is_enrolled else limited.add("alice")
+    strings = (alice.password, "the password before", "nonsense", alice.password + "000000", "nonsense000000")
+    for string in strings:
+        for _ in range(3):
+            assert isinstance(await limited.login("alice", string, client=THIRD), Denied), "what the telephone sends"
+    await fill_the_accounts_bucket(limited)
+    for client in (THIRD, THIEF):
+        answers = [await limited.login("alice", string, client=client) for string in strings]
+        assert [(answer, answer.reason) for answer in answers] == [
+            (Unavailable(Reason.THROTTLED, alice.name), Reason.THROTTLED)
+        ] * len(strings)
+
+
+async def test_full_account_does_the_same_work_for_every_string(make_world: WorldMaker) -> None:
+    """The right password, an old one and nonsense, known from there or not: one hash, and the same statements."""
+    world = make_world(*DEFAULTS, now=CUTOVER - timedelta(days=9))
+    world.add("alice")
+    await world.login("alice", "old password", client=HOME)
+    await fill_the_accounts_bucket(world)
+    work: list[str] = []
+    source = world.installation.verifier._password_source
+    assert isinstance(source, OwnTable)
+    verify = source.hasher.verify
+
+    def counted(stored: str | None, password: bytes) -> bool:
+        work.append("hash")
+        return verify(stored, password)
+
+    source.hasher.verify = counted  # type: ignore[method-assign]
+
+    def seen(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        work.append(statement)
+
+    event.listen(world.installation.database.engine, "before_cursor_execute", seen)
+    strings = ("correct horse", "old password", "some nonsense")
+    for last in ("first time", "again"):
+        done = []
+        for number, string in enumerate(strings):
+            work.clear()
+            assert throttled(await world.login("alice", string, client=f"203.0.113.{number}"))
+            done.append(list(work))
+        assert done[0].count("hash") == 1
+        assert done[0] == done[1] == done[2], last
+
+
+async def test_repetitions_are_told_by_network(limited: World) -> None:
+    """What the owner's telephone sends from home is a guess like any other from elsewhere."""
+    limited.enrol("alice")
+    for _ in range(40):
+        assert isinstance(await limited.login("alice", "old", client=HOME), Denied)
+    for n in range(49):
+        assert isinstance(await limited.login("alice", "old", client=f"198.51.100.{n}"), Denied)
+    assert throttled(await limited.login("alice", "old", client="198.51.100.99")), "fifty guesses, one of them at home"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "Mustermann010180",  # a bare password that reads as one with a code
+        "an old password",
+        "correct horse",
+        "correct horse000000",
+        "an old password000000",
+        "correct horsek7qm-2xvp-9hfd-c3wn",
+        "an old password 010 180",
+    ],
+)
+async def test_device_that_sends_the_same_for_days_never_bans_its_owner(limited: World, secret: str) -> None:
+    """Whatever the shape of what it stored; every 15 minutes for two days, three connections each."""
+    alice = limited.enrol("alice")
+    for _ in range(2 * 24):
+        limited.clock.advance(hours=1)
+        for _ in range(4 * 3):
+            verdict = await limited.login("alice", secret, client=HOME)
+            assert isinstance(verdict, Denied), verdict
+    for client in (HOME, THIRD):
+        limited.clock.advance(seconds=30)
+        right = alice.password + alice.code(limited.clock())
+        assert isinstance(await limited.login("alice", right, client=client), Granted)
+    limited.clock.advance(seconds=30)
+    for n in range(40):
+        assert isinstance(await limited.login("alice", f"guess{n}", client=f"198.51.100.{n}"), Denied)
+
+
+async def test_wrong_code_is_judged_once_however_often_its_string_is_sent(limited: World) -> None:
+    """A code that is wrong now comes true in some later step: the string that it was part of does not pass then."""
+    alice = limited.enrol("alice")
+    coming = alice.password + alice.code(limited.clock(), 10)
+    assert (await limited.login("alice", coming, client=HOME)).reason is Reason.CODE_WRONG
+    for _ in range(12):
+        limited.clock.advance(seconds=30)
+        assert (await limited.login("alice", coming, client=HOME)).reason is Reason.CODE_WRONG_AGAIN
+    other = alice.password + alice.code(limited.clock())
+    assert isinstance(await limited.login("alice", other, client=HOME), Granted)
+
+
+async def test_repetitions_are_bounded_by_address_and_by_48(make_world: WorldMaker) -> None:
+    """They are free of guilt, not of cost."""
+    world = make_world(*DEFAULTS, "limits.repeat_burst=6", "limits.repeat_interval_s=10")
+    for name in ("alice", "bob"):
+        world.add(name)
+        await world.login(name, "old", client=THIEF)
+    answers = [await world.login(("alice", "bob")[n % 2], "old", client=THIEF) for n in range(20)]
+    assert sum(not throttled(answer) for answer in answers) == 6
+    hashed = 0
+    for n in range(20):
+        client = f"2001:db8:0:{n:x}::1"
+        assert not throttled(await world.login("alice", f"old{n}", client=client))
+        hashed += sum([not throttled(await world.login("alice", f"old{n}", client=client)) for _ in range(6)])
+    assert hashed == 60, "ten times what one /64 may repeat"
+
+
+async def test_address_that_may_not_repeat_any_more_may_still_log_in(limited: World) -> None:
+    """A telephone that tries every second costs its household nothing but itself."""
+    alice = limited.enrol("alice")
+    answers = [await limited.login("alice", "old", client=HOME) for _ in range(200)]
+    assert throttled(answers[-1])
+    right = alice.password + alice.code(limited.clock())
+    assert isinstance(await limited.login("alice", right, client=HOME), Granted)
+
+
+async def test_string_that_was_never_told_of_is_no_repetition_later(make_world: WorldMaker) -> None:
+    """Else a guesser would show thousands while the bucket is full, and learn all of them once it is not."""
+    world = make_world(*DEFAULTS, now=CUTOVER - timedelta(days=9))
+    world.add("alice")
+    await fill_the_accounts_bucket(world, guesses=50)
+    guesses = [f"dictionary {n}" for n in range(30)]
+    for guess in guesses:
+        assert throttled(await world.login("alice", guess, client=THIEF))
+    world.clock.advance(days=1)
+    told = [not throttled(await world.login("alice", guess, client=THIEF)) for guess in guesses]
+    assert sum(told) == 1
+
+
+def test_refused_strings_are_kept_while_they_are_sent() -> None:
+    refused, now = RefusedStrings(max_entries=2), CUTOVER
+    refused.add(b"phone", now)
+    for day in range(30):
+        assert refused.has(b"phone", now + timedelta(days=day))
+        refused.add(b"a guess %d" % day, now + timedelta(days=day))
+    assert not refused.has(b"phone", now + timedelta(days=37))
+
+
+async def test_wrong_code_is_told_to_the_owner_also_while_the_account_is_full(limited: World) -> None:
+    """FAC2: a thief must not be able to guess unseen by filling the bucket first."""
+    alice = limited.enrol("alice")
+    await fill_the_accounts_bucket(limited)
+    for n in range(3):
+        verdict = await limited.login("alice", f"{alice.password}00000{n}", client=THIEF)
+        assert throttled(verdict)
+        assert isinstance(verdict, Unavailable)
+        assert verdict.withheld is not None
+        assert verdict.withheld.reason is Reason.CODE_WRONG
+    assert limited.installation.login_notices.flush() == 1

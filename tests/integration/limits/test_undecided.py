@@ -1,0 +1,63 @@
+"""What was never decided is no guess: outages and overload do not count against anybody (requirement LIM11)."""
+
+import asyncio
+import time
+
+import pytest
+
+from mailauth.effects.passwords import HashPool
+from mailauth.vocabulary.errors import HashUnreadable, Overloaded, SourceUnavailable
+from mailauth.vocabulary.model import Granted, Reason
+from tests.integration.limits.conftest import DEFAULTS, HOME, throttled
+from tests.world import World, WorldMaker
+
+
+@pytest.mark.parametrize("error", [Overloaded, SourceUnavailable, HashUnreadable])
+async def test_login_that_could_not_be_decided_draws_nothing(
+    limited: World, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    alice = limited.enrol("alice")
+    source = limited.installation.verifier._password_source
+
+    async def fails(*_: object) -> bool:
+        raise error("for a test")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(source, "is_right", fails)
+        for n in range(100):
+            verdict = await limited.login("alice", f"{alice.password}{n:06}", client=HOME)
+            assert not throttled(verdict), n
+    assert await nothing_is_counted(limited)
+    for n in range(20):
+        assert not throttled(await limited.login("alice", f"guess{n}", client=HOME)), "the address draws as usual"
+
+
+async def test_login_whose_deadline_ended_it_in_the_queue_draws_nothing(make_world: WorldMaker) -> None:
+    world = make_world(*DEFAULTS, "server.deadline_s=1")
+    alice = world.enrol("alice")
+    go_on = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    pool = world.installation.verifier._password_source.pool
+    assert isinstance(pool, HashPool)
+    # All of its threads are busy for as long as this test wants.
+    busy = [
+        asyncio.create_task(pool.run(lambda: asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()))
+        for _ in range(8)
+    ]
+    verdicts = await asyncio.gather(*(world.login("alice", f"old{n}", client=HOME) for n in range(80)))
+    assert {verdict.reason for verdict in verdicts} <= {Reason.DEADLINE, Reason.THROTTLED}
+    go_on.set()
+    await asyncio.gather(*busy)
+    assert await nothing_is_counted(world)
+    right = alice.password + alice.code(world.clock())
+    assert isinstance(await world.login("alice", right, client=HOME), Granted)
+
+
+async def nothing_is_counted(world: World) -> bool:
+    """Wait until the database's threads have given back what nobody waits for."""
+    ends_at = time.monotonic() + 20
+    while time.monotonic() < ends_at:
+        if world.installation.accounts.levels("alice") == ():
+            return True
+        await world.installation.database.run(lambda: None)
+    return False

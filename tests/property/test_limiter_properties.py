@@ -1,0 +1,90 @@
+"""The limiter's statements do what its pure part says, whatever the clock does (LIM2, LIM10)."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+
+from mailauth.core.limiter import EMPTY, Bucket, Kind, Level, Rate
+from mailauth.effects.store import limiter
+from mailauth.effects.store.database import Database, create_file
+from mailauth.effects.store.tables import metadata
+
+EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
+RATES = st.builds(Rate, st.integers(1, 5), st.sampled_from([0.5, 1, 60]))
+ACTS = st.lists(
+    st.tuples(st.sampled_from(["draw", "draw nothing", "give back", "look"]), st.integers(-300, 300)), max_size=25
+)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('limiter')}/limiter.db"
+    create_file(url)
+    database = Database(url)
+    metadata.create_all(database.engine)
+    yield database
+    database.close()
+
+
+class Undo(Exception):
+    """Ends a transaction so that nothing of it stays."""
+
+
+@given(RATES, ACTS)
+def test_statements_do_what_levels_say(database: Database, rate: Rate, acts: list[tuple[str, int]]) -> None:
+    bucket = Bucket(Kind.ACCOUNT, "alice@example.org", rate)
+    try:
+        with database.writing() as connection:
+            _play(connection, bucket, acts)
+            raise Undo
+    except Undo:
+        pass
+
+
+def _play(connection: Connection, bucket: Bucket, acts: list[tuple[str, int]]) -> None:
+    now, level, drawn = EPOCH, EMPTY, 0
+    for act, seconds in acts:
+        now += timedelta(seconds=seconds)
+        now_ms = int(now.timestamp() * 1000)
+        if act == "look":
+            is_full = limiter.full(connection, [bucket], now) is not None
+            assert is_full != level.admits(bucket.rate, now_ms)
+            level = level.anchored(now_ms) if is_full else level
+            continue
+        if act == "give back":
+            if drawn:
+                limiter.give_back(connection, [bucket])
+                level, drawn = level.given_back(bucket.rate), drawn - 1
+            continue
+        draws = int(act == "draw")
+        is_admitted = limiter.draw(connection, [bucket], now, draws) is None
+        assert is_admitted == level.admits(bucket.rate, now_ms, draws)
+        if is_admitted:
+            level, drawn = level.drawn(bucket.rate, now_ms, draws), drawn + draws
+        else:
+            level = level.anchored(now_ms)
+        reach = limiter.level(connection, bucket, now)
+        reaches_to = now_ms if reach is None else round(reach.until.timestamp() * 1000)
+        assert reaches_to == level.reaches_to(now_ms)
+        assert reaches_to <= now_ms + bucket.rate.reach_ms, "never fuller than full"
+
+
+@given(RATES, st.lists(st.integers(-10_000, 10_000), min_size=1, max_size=40))
+def test_clock_that_is_set_admits_at_most_one_burst_more_each_time_it_goes_ahead(rate: Rate, jumps: list[int]) -> None:
+    """Counting by the longest way that the clock can have gone."""
+    level, now_ms, admitted, ahead_ms = EMPTY, 10**9, 0, 0
+    for jump in jumps:
+        now_ms += jump
+        ahead_ms += max(0, jump)
+        for _ in range(rate.burst + 1):
+            if level.admits(rate, now_ms):
+                level, admitted = level.drawn(rate, now_ms), admitted + 1
+    assert admitted <= rate.burst + ahead_ms // rate.interval_ms
+
+
+def test_level_of_a_row_from_before_counts_as_it_did() -> None:
+    assert Level(5_000, 0).reaches_to(2_000) == 5_000

@@ -1,0 +1,152 @@
+"""The limiter under a virtual clock, without a database: what `usecases.ledger` does, with a dictionary for its rows.
+
+Holds no rules of its own: buckets, levels and what may be told are `core.limiter`'s. A test plays the same logins
+here and on a real installation, and finds the same answers.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Literal
+
+from mailauth.core import limiter
+from mailauth.core.limiter import EMPTY, Bucket, Draws, Familiarity, Level, Source
+from mailauth.effects.configuration.limit_sections import LimitsSection
+from mailauth.vocabulary.model import AccountName, Credential, Denied, Granted, Reason
+
+LIMITS = LimitsSection().limits()
+"""What an installation has by default."""
+
+Answer = Literal["granted", "refused", "throttled"]
+
+
+class Tail(StrEnum):
+    """What a string ends in."""
+
+    NOTHING = "nothing"
+    RIGHT_CODE = "right code"
+    WRONG_CODE = "wrong code"
+
+
+@dataclass(frozen=True)
+class String:
+    """One presented string: which one it is, and how it reads."""
+
+    text: str
+    password_is_right: bool = False
+    tail: Tail = Tail.NOTHING
+
+
+@dataclass
+class Site:
+    """One account, what is counted against it, and how much everything cost so far."""
+
+    is_enrolled: bool = True
+    now: datetime = datetime(2030, 1, 1, tzinfo=UTC)
+    epoch: int = 0
+    levels: dict[str, Level] = field(default_factory=dict)
+    refused: set[tuple[int, str, str]] = field(default_factory=set)
+    accepted: set[tuple[int, str, str]] = field(default_factory=set)
+    networks: dict[str, Familiarity] = field(default_factory=dict)
+    hashes: int = 0
+    codes_judged: int = 0
+    guesses_told: int = 0
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time go by."""
+        self.now += timedelta(seconds=seconds)
+
+    def change_account(self) -> None:
+        """Enrol, or change the password."""
+        self.epoch += 1
+
+    def login_by_app_password(self, client: str) -> Answer:
+        """Log in by an app password: from anywhere, whatever is counted."""
+        self._note(limiter.source_of(ip_address(client), ()), by_both=False)
+        return "granted"
+
+    def login(self, client: str, string: String) -> Answer:
+        """Log in with a password; the account needs a code if it is enrolled, and before the cut-over only then."""
+        source = limiter.source_of(ip_address(client), ())
+        shown = (self.epoch, source.network, string.text)
+        was_refused, was_accepted = shown in self.refused, shown in self.accepted
+        draws = self._draws(source, string, is_repeat=was_refused or was_accepted)
+        if self._refuses(draws.bounding):
+            return "throttled"
+        self._draw(draws.bounding)
+        is_full = self._refuses(draws.counting)
+        if not is_full and not draws.is_repeat:
+            self._draw(draws.counting)
+        if self._refuses(draws.codes):
+            if not is_full and not draws.is_repeat:
+                self._give_back(draws.counting)
+            return "throttled"
+        self.hashes += 1
+        taken = draws.bounding if is_full else draws.taken
+        verdict, has_both = self._decide(string, was_refused=was_refused, accepted_here=was_accepted)
+        if string.password_is_right and string.tail is Tail.WRONG_CODE and not draws.is_repeat:
+            self.codes_judged += self.is_enrolled  # had it been the right one, it would have opened the account
+        if limiter.owes_code(verdict):
+            self._draw(draws.codes)
+        if limiter.is_settled(verdict) and not is_full:
+            self.refused.add(shown)
+        if limiter.is_given_back(verdict) and limiter.may_be_told(verdict, has_both=has_both, is_full=is_full):
+            self._give_back(taken)
+        if not limiter.may_be_told(verdict, has_both=has_both, is_full=is_full):
+            return "throttled"
+        if isinstance(verdict, Denied):
+            self.guesses_told += not draws.is_repeat
+            return "refused"
+        if has_both:
+            self.accepted.add(shown)
+        self._note(source, by_both=has_both)
+        return "granted"
+
+    def _decide(self, string: String, *, was_refused: bool, accepted_here: bool) -> tuple[Granted | Denied, bool]:
+        account = AccountName("alice@example.org")
+        if not string.password_is_right:
+            return Denied(Reason.PASSWORD_WRONG, account), False
+        if not self.is_enrolled:
+            return Granted(account, Credential.PASSWORD, Reason.BEFORE_CUTOVER), False
+        if any(epoch == self.epoch and text == string.text for epoch, _, text in self.accepted):
+            reason = Reason.CODE_REPLAYED_BY_SAME_CLIENT if accepted_here else Reason.CODE_REPLAYED
+            return Denied(reason, account, password_was_right=True), False
+        if was_refused and string.tail is not Tail.NOTHING:
+            return Denied(Reason.CODE_WRONG_AGAIN, account, password_was_right=True), False
+        if string.tail is Tail.RIGHT_CODE:
+            return Granted(account, Credential.PASSWORD_AND_CODE, Reason.SECOND_FACTOR_GIVEN), True
+        reason = Reason.CODE_WRONG if string.tail is Tail.WRONG_CODE else Reason.CODE_MISSING
+        return Denied(reason, account, password_was_right=True), False
+
+    def _draws(self, source: Source, string: String, *, is_repeat: bool) -> Draws:
+        known = self.networks.get(source.network)
+        return limiter.draws(
+            LIMITS,
+            "alice@example.org",
+            source,
+            ends_in_code=string.tail is not Tail.NOTHING,
+            is_repeat=is_repeat,
+            is_familiar=known is not None and known.is_known(self.epoch, self.now),
+            is_familiar_for_codes=known is not None and known.is_known_for_codes(self.epoch, self.now),
+        )
+
+    @property
+    def _now_ms(self) -> int:
+        return int(self.now.timestamp() * 1000)
+
+    def _refuses(self, buckets: tuple[Bucket, ...]) -> bool:
+        return not all(self.levels.get(one.key, EMPTY).admits(one.rate, self._now_ms) for one in buckets)
+
+    def _draw(self, buckets: tuple[Bucket, ...]) -> None:
+        for one in buckets:
+            self.levels[one.key] = self.levels.get(one.key, EMPTY).drawn(one.rate, self._now_ms)
+
+    def _give_back(self, buckets: tuple[Bucket, ...]) -> None:
+        for one in buckets:
+            self.levels[one.key] = self.levels[one.key].given_back(one.rate)
+
+    def _note(self, source: Source, *, by_both: bool) -> None:
+        before = self.networks.get(source.network)
+        both_at = before.both_at if before is not None and before.epoch == self.epoch else None
+        self.networks[source.network] = Familiarity(self.epoch, self.now, self.now if by_both else both_at)
