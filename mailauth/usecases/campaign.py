@@ -134,7 +134,7 @@ class Campaign:
         self, folder_fd: int, only: tuple[int, ...] | None, done: Announced, advanced: Callable[[int], object]
     ) -> None:
         for batch in self._batches(only):
-            for account in self._due(batch, done):
+            for account in self._reachable(self._due(batch, done), done):
                 language = self._languages.negotiate(None, account.language)
                 message_id = f"<{_digest(account.name)}@dry-run>"
                 mail = self._mails.write(self._notice(account), language, account.name, message_id)
@@ -151,15 +151,20 @@ class Campaign:
         done.waiting += sum(state == WAITING for state in known.values())
         return [account for key, account in keys.items() if known.get(key, GIVEN_UP) == GIVEN_UP]
 
+    def _reachable(self, due: list[Unenrolled], done: Announced) -> Iterator[Unenrolled]:
+        """Give those whose name is an address: one odd name must not keep everybody else from being told."""
+        for account in due:
+            try:
+                mail_address.checked(mail_address.in_ascii(account.name))
+            except InvalidValue:
+                done.unreachable.append(account.name)
+            else:
+                yield account
+
     def _written(self, due: list[Unenrolled], done: Announced) -> list[NewMail]:
         """Return the mails to be queued, sealed; that is done before the write lock is taken."""
         mails = []
-        for account in due:
-            try:
-                mail_address.checked(account.name)
-            except InvalidValue:  # one odd name must not keep everybody else from being told
-                done.unreachable.append(account.name)
-                continue
+        for account in self._reachable(due, done):
             to = Addressee(account.name, account.language, None)
             mails.append(self._notices.announcement(to, ADMINISTRATOR, self._clock(), self._once_key(account)))
             done.by_language[self._languages.negotiate(None, account.language)] += 1

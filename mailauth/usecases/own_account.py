@@ -132,7 +132,7 @@ class OwnAccount:
 
 def checked_address(address: str, account: AccountName) -> str:
     """Return an address for recovery mails. Raises InvalidValue for what is none, or is the account's own."""
-    found = mail_address.checked(typed.address(address.strip()))
+    found = mail_address.checked(mail_address.in_ascii(typed.address(address.strip())))
     if found.lower() == account:
         raise InvalidValue("this is the account itself; take an address of another mailbox")
     return found

@@ -193,7 +193,7 @@ class AddressForm(ProofForm):
     def validate_address(self, field: Any) -> None:
         """Refuse what mail cannot be sent to."""
         try:
-            mail_address.checked(typed.address(field.data.strip()))
+            mail_address.checked(mail_address.in_ascii(typed.address(field.data.strip())))
         except InvalidValue:
             strange = mail_address.strange_in(typed.address(field.data.strip()))
             if strange:

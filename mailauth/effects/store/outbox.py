@@ -116,8 +116,14 @@ def enqueue_all(connection: Connection, mails: Collection[NewMail]) -> int:
     known = states(connection, rows)
     _make_room(connection, [key for key, state in known.items() if state == GIVEN_UP])
     new = [row for key, row in rows.items() if known.get(key, GIVEN_UP) == GIVEN_UP]
-    if new:
-        connection.execute(insert(outbox), new)
+    if not new:
+        return 0
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(outbox), new)
+    except IntegrityError:
+        # Another process is at it as well, on a database with several writers.
+        return sum(enqueue(connection, mail) for mail in mails)
     return len(new)
 
 

@@ -111,6 +111,19 @@ def test_account_whose_announcement_was_given_up_counts_as_not_told_and_is_writt
     assert mailauth.run("outbox", "retry", "--given-up").stdout == "0 mails due now\n", "nobody gets two"
 
 
+def test_name_that_is_no_address_keeps_nobody_else_from_being_told(mailauth: CommandLine, tmp_path: Path) -> None:
+    """Nor an account whose domain somebody wrote into the database as people write it."""
+    names = ["a@mailitwize.be", "b@b\u00fccher.example", "c c@mailitwize.be", "d@\u0301.example", "e@mailitwize.be"]
+    rows = [{"name": name, "epoch": 0, "created_at": NOW} for name in names]
+    with closing(installation(mailauth)) as ours, ours.database.writing() as connection:
+        connection.execute(insert(account), rows)
+    for words in (("--dry-run", str(tmp_path / "mails")), ()):
+        result = mailauth.json("campaign", "announce", *words)
+        assert result["written" if words else "queued"] == 3
+        assert result["unreachable"] == [names[2], names[3]]
+    assert set(recipients(mailauth)) == {names[0], "b@xn--bcher-kva.example", names[4]}
+
+
 def test_run_gives_way_after_each_batch(mailauth: CommandLine, crowd: Callable[[int], None]) -> None:
     """MAIL11: for longer than it held the database."""
     crowd(250)

@@ -57,6 +57,14 @@ async def test_another_address_counts_once_its_link_was_followed(
     assert "None yet" in words(await browser.get("/account"))
 
 
+async def test_another_address_may_have_a_domain_beyond_ascii(world: World, browser: Browser) -> None:
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    page = await browser.get("/account/address")
+    page = await browser.submit(page, "/account/address", address="alice@b\u00fccher.example", **browser.proof(alice))
+    assert "We have sent a link to that address" in words(page)
+
+
 @pytest.mark.parametrize("token", ["canary", "A" * 43, "%2e%2e%2fadmin", "A" * 2000])
 async def test_a_link_that_never_was_is_as_dead_as_a_used_one(browser: Browser, token: str) -> None:
     page = await browser.get(f"/link/{token}")

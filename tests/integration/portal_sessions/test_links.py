@@ -53,6 +53,14 @@ def test_link_confirms_an_address_when_it_is_followed_and_not_when_it_is_opened(
     assert log_in(world, world.add("bob")).recovery_address is None
 
 
+def test_domain_of_an_address_is_kept_as_it_travels(world: World) -> None:
+    """MAIL9."""
+    token = ask(world, "alice@b\u00fccher.example")
+    assert mails(world)[0][0] == "alice@xn--bcher-kva.example"
+    world.installation.own_account.follow_link(token, FIREFOX)
+    assert address_of(world) == "alice@xn--bcher-kva.example"
+
+
 def test_link_serves_once(world: World) -> None:
     token = ask(world)
     assert world.installation.own_account.follow_link(token, FIREFOX) is not None
