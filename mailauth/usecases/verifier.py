@@ -30,6 +30,7 @@ from mailauth.effects.pools import NOT_BEGUN
 from mailauth.effects.store.database import Database
 from mailauth.usecases.activity import Activity
 from mailauth.usecases.app_password_cache import AppPasswordCache
+from mailauth.usecases.codelike_passwords import CodelikePasswords
 from mailauth.usecases.device_networks import DeviceNetworks
 from mailauth.usecases.ledger import Admitted, Ledger
 from mailauth.usecases.login_notices import LoginNotices
@@ -94,6 +95,7 @@ class Verifier:
         self._activity = activity
         self._login_notices = login_notices
         self._device_networks = device_networks
+        self.codelike_passwords = CodelikePasswords(password_source, login_notices)
         self._default_domain = default_domain
         self._clock = clock
         self._deadline_s = deadline_s
@@ -202,6 +204,7 @@ class Verifier:
             else:
                 self._give_back_later(admitted, was_begun=was_begun or is_settling)
             raise
+        self.codelike_passwords.consider(admitted, verdict, now)
         return _with_hint(verdict, factor, admitted.presented.password)
 
     def _settle(

@@ -169,3 +169,17 @@ async def test_wrong_code_is_told_to_the_owner_also_while_the_account_is_full(li
         assert verdict.withheld is not None
         assert verdict.withheld.reason is Reason.CODE_WRONG
     assert limited.installation.login_notices.flush() == 1
+
+
+async def test_owner_is_told_of_a_device_whose_bare_password_ends_like_a_code(limited: World) -> None:
+    """It reads as another password with a code, and is refused as such; the mail says what it is, once."""
+    limited.enrol("alice", "Mustermann010180")
+    limited.enrol("bob")
+    for name, secret in (("alice", "Mustermann010180"), ("bob", "Mustermann010180"), ("nobody", "Mustermann010180")):
+        for _ in range(4):
+            assert isinstance(await limited.login(name, secret, client=HOME), Denied)
+            await limited.installation.verifier.codelike_passwords.looked()
+    assert limited.installation.login_notices.flush() == 1
+    mails = [(mail.kind, mail.recipient) for mail in limited.installation.delivery.all()]
+    assert ("password-alone-refused", "alice@mailitwize.be") in mails
+    assert not any(kind == "password-alone-refused" and "bob" in recipient for kind, recipient in mails)

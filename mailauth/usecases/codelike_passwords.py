@@ -1,0 +1,65 @@
+"""Passwords that end in six digits: a device that sends one alone looks as if it sent another password with a code.
+
+A string is read in one way, and so it is refused as a wrong password; nothing would ever tell its owner why the device
+fails. When such a string comes again from the same network, the whole of it is compared once, after the reply and
+beside the logins: only its owner hears what came of it, by the mail about a device that sends the password alone.
+Nothing is granted by it, and every account's strings are looked at alike. On the event loop; one at a time.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from datetime import datetime, timedelta
+
+from mailauth.effects.password_sources import PasswordSource
+from mailauth.usecases.ledger import Admitted
+from mailauth.usecases.login_notices import LoginNotices
+from mailauth.vocabulary.errors import MailauthError
+from mailauth.vocabulary.model import Denied, Reason, Verdict
+
+log = logging.getLogger(__name__)
+
+ONCE_IN = timedelta(days=1)
+MAX_ENTRIES = 10_000
+
+
+class CodelikePasswords:
+    """Finds out, now and then, that a device sends a right password which reads as one with a code."""
+
+    def __init__(self, password_source: PasswordSource, login_notices: LoginNotices) -> None:
+        self._password_source = password_source
+        self._login_notices = login_notices
+        self._looked_at: OrderedDict[bytes, datetime] = OrderedDict()
+        self._looking: asyncio.Task[None] | None = None
+
+    def consider(self, admitted: Admitted, verdict: Verdict, now: datetime) -> None:
+        """Look at a login that was refused, if it is such a repetition. Cheap; returns at once."""
+        is_wanted = isinstance(verdict, Denied) and not verdict.password_was_right and admitted.was_refused
+        if not is_wanted or not admitted.draws.codes or admitted.attempt.second_factor_only:
+            return
+        if self._looking is not None and not self._looking.done():
+            return  # it comes again
+        looked_at = self._looked_at.get(admitted.refused_digest)
+        if looked_at is not None and timedelta(0) <= now - looked_at < ONCE_IN:
+            return
+        self._looked_at[admitted.refused_digest] = now
+        self._looked_at.move_to_end(admitted.refused_digest)
+        if len(self._looked_at) > MAX_ENTRIES:
+            self._looked_at.popitem(last=False)
+        self._looking = asyncio.get_running_loop().create_task(self._look(admitted, now))
+
+    async def looked(self) -> None:
+        """Wait until what is being looked at is known."""
+        if self._looking is not None:
+            await self._looking
+
+    async def _look(self, admitted: Admitted, now: datetime) -> None:
+        attempt, account = admitted.attempt, admitted.account
+        try:
+            is_right = await self._password_source.is_right(admitted.subject, account, attempt.secret.reveal())
+        except MailauthError as error:
+            log.debug("a repeated string was not looked at: %s", error)
+            return
+        if is_right and account is not None and account.totp is not None and not account.disabled:
+            alone = Denied(Reason.CODE_MISSING, account.name, password_was_right=True)
+            self._login_notices.note(attempt, alone, now)
