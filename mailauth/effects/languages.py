@@ -89,6 +89,14 @@ class Languages:
             return _("%(date)s, %(time)s (%(city)s time)") % words
         return _("%(date)s, %(time)s (%(city)s time; %(utc)s UTC)") % words
 
+    def format_hour(self, moment: datetime, language: str | None, zone: tzinfo = UTC) -> str:
+        """Return the time of day in a zone, with the zone: `00:00, Brussels time`; for the small print of a date."""
+        local = moment.astimezone(zone)
+        if not _has_name(zone):
+            return f"{local:%H:%M} {local.tzname()}"
+        words = {"time": f"{local:%H:%M}", "city": self._city(zone, language)}
+        return self.translations(language).gettext("%(time)s, %(city)s time") % words
+
     def _city(self, zone: tzinfo, language: str | None) -> str:
         from babel.dates import get_timezone_location
 

@@ -46,8 +46,9 @@ class Pages:
             has_logo="logo" in files,
             token_field=TOKEN_FIELD,
             cutover=cutover.moment,
-            moment=_moment_maker(languages, self.zone, with_utc=False),
-            moment_and_utc=_moment_maker(languages, self.zone, with_utc=True),
+            moment=_moment_maker(languages, self.zone),
+            day=_day_maker(languages, self.zone),
+            hour=_hour_maker(languages, self.zone),
             date=_date_maker(languages, self.zone),
             picture=lambda language, step: assets.picture(files, language, step),
         )
@@ -100,17 +101,35 @@ def _ngettext(context: Context, singular: str, plural: str, count: int) -> str:
     return str(context["translations"].ngettext(singular, plural, count))
 
 
-def _moment_maker(languages: Languages, zone: tzinfo, *, with_utc: bool) -> Callable[[Context, datetime], Markup]:
+def _moment_maker(languages: Languages, zone: tzinfo) -> Callable[[Context, datetime], Markup]:
     @lru_cache(maxsize=1024)
     def spoken(moment: datetime, language: str) -> str:
-        return languages.format_moment(moment, language, zone, with_utc=with_utc)
+        return languages.format_moment(moment, language, zone, with_utc=False)
 
     @pass_context
     def moment_(context: Context, moment: datetime) -> Markup:
-        """Draw a moment in the provider's zone. For the cut-over, the page's script adds the visitor's own."""
+        """Draw a moment in the provider's zone."""
         return _time(moment, zone, spoken(moment, context["language"]))
 
     return moment_
+
+
+def _day_maker(languages: Languages, zone: tzinfo) -> Callable[[Context, datetime], Markup]:
+    @pass_context
+    def day_(context: Context, moment: datetime) -> Markup:
+        """Draw the day of a moment, as it is in the provider's zone; the page's script adds the visitor's own."""
+        return _time(moment, zone, languages.format_date(moment, context["language"], zone))
+
+    return day_
+
+
+def _hour_maker(languages: Languages, zone: tzinfo) -> Callable[[Context, datetime], str]:
+    @pass_context
+    def hour_(context: Context, moment: datetime) -> str:
+        """Say at which hour of its day a moment is, and in which zone."""
+        return languages.format_hour(moment, context["language"], zone)
+
+    return hour_
 
 
 def _date_maker(languages: Languages, zone: tzinfo) -> Callable[[Context, datetime], Markup]:

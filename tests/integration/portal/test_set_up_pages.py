@@ -1,5 +1,6 @@
 """The set-up, page by page: what each says, what a mistake says, and that nothing changes until a code is right."""
 
+import html
 import re
 from datetime import timedelta
 
@@ -36,9 +37,34 @@ async def test_before_the_date_the_page_says_from_when(make_world: WorldMaker) -
     browser = Browser(app.build(world.installation), world)
     page = await browser.log_in(world.add("alice@mailitwize.be"))
     assert "Two-factor authentication will be required" in words(page)
-    assert "From 5 May 2025, 00:00 (Brussels time) your mail opens with two things" in words(page)
-    banner = re.sub(r"<[^>]*>", "", page.text.partition("<main")[0])
-    assert "From 5 May 2025, 00:00 (Brussels time; 4 May 2025, 22:00 UTC) the password alone" in banner
+    assert "From that day on, your mail opens with two things" in words(page)
+    banner = " ".join(re.sub(r"<[^>]*>", "", page.text.partition("<main")[0]).split())
+    assert "From 5 May 2025 the password alone does not open your mail any more. (00:00, Brussels time)" in banner
+
+
+async def test_the_date_stands_on_a_page_once_in_the_providers_zone(make_world: WorldMaker) -> None:
+    """Its hour and zone in small print, and no UTC: near midnight that made two dates of one."""
+    from mailauth.edges.portal import app
+
+    for month in (4, 6):
+        world = make_world(now=CUTOVER.replace(month=month))
+        installation = app.build(world.installation)
+        alice, exempt = world.add("alice@mailitwize.be"), world.add("exempt@mailitwize.be")
+        world.installation.accounts.exempt(exempt.name, world.clock() + timedelta(days=9), "a scanner")
+        for person in (alice, exempt):
+            browser, other = Browser(installation, world), Browser(installation, world)
+            pages = [await browser.get("/login"), await browser.get("/help"), await browser.log_in(person)]
+            pages += [await browser.get("/setup/confirm"), await browser.get("/help/lost-phone")]
+            pages.append(await other.begin_set_up(person) if person is alice else pages[0])
+            for page in pages:
+                said = html.unescape(re.sub(r"<[^>]*>", " ", page.text.partition("<body")[2]))
+                assert said.count("5 May 2025") == 1, (page.url, said)
+                assert said.count("(00:00, Brussels time)") == 1, page.url
+                assert "UTC" not in said
+                assert "4 May" not in said
+                times = [attrs for tag, attrs in read(page).tags if tag == "time" and "data-offset" in attrs]
+                assert times[0]["datetime"] == "2025-05-05T00:00:00+02:00"
+                assert page.text.count("data-own-zone") == 1
 
 
 @pytest.mark.parametrize("exempt", [False, True])
