@@ -38,7 +38,7 @@ async def test_before_the_date_the_page_says_from_when(make_world: WorldMaker) -
     page = await browser.log_in(world.add("alice@mailitwize.be"))
     assert "Two-factor authentication will be required" in words(page)
     assert "From that day on, your mail opens with two things" in words(page)
-    banner = " ".join(re.sub(r"<[^>]*>", "", page.text.partition("<main")[0]).split())
+    banner = " ".join(html.unescape(re.sub(r"<[^>]*>", "", page.text.partition("<main")[0])).split())
     assert "From 5 May 2025 the password alone does not open your mail any more. (00:00, Brussels time)" in banner
 
 
