@@ -1,4 +1,4 @@
-"""Addresses and networks in the one form in which they are compared, whoever wrote them."""
+"""LIM12: addresses and networks in the one form in which they are compared, whoever wrote them."""
 
 from ipaddress import ip_address, ip_network
 

@@ -58,7 +58,7 @@ def test_only_what_has_no_default_is_required() -> None:
 
 
 def test_no_default_names_a_provider() -> None:
-    """A stranger's customers would be shown somebody else's name and link."""
+    """TXT4: a stranger's customers would be shown somebody else's name and link."""
     for key in describe():
         with case(key):
             assert "mailitwize" not in f"{key.default} {key.description}".lower()

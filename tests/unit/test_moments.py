@@ -1,4 +1,4 @@
-"""Moments that people write: a day means its end in the provider's zone, whoever reads it."""
+"""POL3: moments that people write: a day means its end in the provider's zone, whoever reads it."""
 
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo

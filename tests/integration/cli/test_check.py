@@ -207,6 +207,7 @@ def test_policy_shows_the_cutover_and_who_is_exempt(mailauth: CommandLine) -> No
 
 
 def test_exempting_an_enrolled_account_is_refused_since_it_would_change_nothing(mailauth: CommandLine) -> None:
+    """POL4."""
     alice = mailauth.enrol("alice")
     refused = mailauth.run("policy", "exempt", "alice", "--until", "30d", "--reason", "a printer", code=1)
     assert "is enrolled, and an exemption does not change that" in refused.stderr

@@ -422,6 +422,17 @@ def test_config_set_repairs_a_file_with_mistakes(mailauth: CommandLine) -> None:
     mailauth.run("config", "check")
 
 
+def test_file_that_relied_on_another_providers_defaults_is_mended_by_what_it_is_told(mailauth: CommandLine) -> None:
+    """TXT4."""
+    own = {place: value for place, value in PROVIDER.items() if place != "cutover.date"}
+    key = mailauth.config.parent / "mailauth.key"
+    mailauth.config.write_text(f'[cutover]\ndate = "2025-05-05T00:00Z"\n[keys]\nfile = "{key}"\n')
+    said = mailauth.run("account", "list", code=1).stderr
+    assert all(f"mailauth config set '{place}=" in said for place in own)
+    mailauth.run("config", "set", *(f"{place}={value}" for place, value in own.items()))
+    assert loading.load(mailauth.config).mail.sender == "support@mailitwize.be"
+
+
 def test_config_set_needs_something_to_set(mailauth: CommandLine) -> None:
     mailauth.run("config", "set", code=2)
 

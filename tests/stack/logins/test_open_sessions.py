@@ -1,4 +1,4 @@
-"""What a revocation does to a session that is open: nothing, until the line that it prints is run."""
+"""APP4: what a revocation does to a session that is open: nothing, until the line that it prints is run."""
 
 from __future__ import annotations
 
