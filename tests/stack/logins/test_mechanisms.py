@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import smtplib
+
+import pytest
+
+from mailauth.core.limiter import Kind
 from tests.stack import clients
-from tests.stack.people import Site
+from tests.stack.people import Site, on_the_first
+
+OF_THE_ACCOUNT = {Kind.ACCOUNT, Kind.ACCOUNT_AND_SOURCE}
 
 
 def test_who_knows_login_alone_can_send_by_postfix(site: Site) -> None:
@@ -14,3 +21,15 @@ def test_who_knows_login_alone_can_send_by_postfix(site: Site) -> None:
         assert login, (mechanism, login.words)
     offered = clients.smtp_offer(site.sandbox.postfix_submission)
     assert sorted(offered) == ["LOGIN", "PLAIN"]
+
+
+@on_the_first
+def test_a_wrong_login_that_a_program_tries_by_both_counts_once_against_the_account(site: Site) -> None:
+    owner = site.enrolled()
+    for number, wrong in enumerate(("wrong horse", "wrong horse123456"), start=1):
+        refused = pytest.raises(smtplib.SMTPAuthenticationError)
+        with smtplib.SMTP(*site.sandbox.postfix_submission) as program, refused:
+            program.login(owner.name, wrong)
+        assert len(site.reasons(owner.name, 2 * number)) == 2 * number, "PLAIN first, and then LOGIN"
+        found = [one for one in site.installation.throttle.fillings(owner.name) if one.bucket.kind in OF_THE_ACCOUNT]
+        assert {one.bucket.rate.burst - one.left for one in found} == {number}, found
