@@ -54,11 +54,14 @@ class OwnAccount:
     def ask_for_address(self, session: Session, address: str, origin: Origin) -> None:
         """Mail a link to a new recovery address; it counts when the link was followed.
 
-        Raises InvalidValue for what is no address or is the mailbox itself, TooMany after five in a day, SessionOver.
+        Raises InvalidValue for what is no address or leads to the mailbox itself, TooMany after five in a day,
+        SessionOver.
         """
-        wanted, now = checked_address(address, session.account), self._clock()
+        wanted, now = checked_address(address), self._clock()
         with self._database.writing() as connection:
             account_of(connection, session)
+            if recovery_address.is_own(connection, session.account_id, wanted):
+                raise InvalidValue("this leads to the account's own mailbox; take an address of another one")
             purpose = LinkPurpose.CONFIRM_ADDRESS
             asked = mail_links.count_since(connection, session.account_id, purpose, now - timedelta(days=1))
             if asked >= MAX_ASKED_A_DAY:
@@ -99,6 +102,8 @@ class OwnAccount:
             if found is None or not mail_links.use(connection, found.id, now):
                 return None
             link = _link(found)
+            if link.address and recovery_address.is_own(connection, found.account_id, link.address):
+                return None  # an alias by now
             match link.purpose:
                 case LinkPurpose.CONFIRM_ADDRESS:
                     self._confirm_address(connection, found, origin, now)
@@ -130,12 +135,9 @@ class OwnAccount:
         self._notices.tell(connection, link.account_id, NoticeKind.ENROLMENT_UNDONE, origin, now)
 
 
-def checked_address(address: str, account: AccountName) -> str:
-    """Return an address for recovery mails. Raises InvalidValue for what is none, or is the account's own."""
-    found = mail_address.checked(mail_address.in_ascii(typed.address(address.strip())))
-    if found.lower() == account:
-        raise InvalidValue("this is the account itself; take an address of another mailbox")
-    return found
+def checked_address(address: str) -> str:
+    """Return an address for recovery mails, out of what somebody pasted. Raises InvalidValue for what is none."""
+    return mail_address.checked(mail_address.in_ascii(typed.address(address.strip())))
 
 
 def _link(stored: StoredLink) -> MailLink:

@@ -278,3 +278,43 @@ def test_language_of_the_page_is_that_of_the_mails_until_one_is_chosen(world: Wo
     assert log_in_on_a_page("de").language == "fr"
     own_account.set_language(log_in_on_a_page("de"), "nl")
     assert log_in_on_a_page("de").language == "nl"
+
+
+OWN = (
+    "alice@bücher.example",
+    "ALICE@BÜCHER.example",
+    "Alice@xn--bcher-kva.example",
+    "alice+shop@bücher.example",
+    "Alice+a+b@XN--BCHER-KVA.example",
+    "alice-shop@bücher.example",
+    "alice+50%@bücher.example",
+    "sales@mailitwize.be",
+    "Sales+x@MailITWize.be",
+    "anna-maria@bücher.example",
+    "anna-maria-x@bücher.example",
+    "mailto:alice@bücher.example",
+    "\u200balice+shop@bücher.example",
+)
+
+
+def test_address_that_leads_to_the_mailbox_itself_is_refused(world: World) -> None:
+    """REC4: who cannot read the mailbox would not read it there either."""
+    accounts = world.installation.accounts
+    alice, bob = world.add("alice@bücher.example"), world.add("alice+bob@bücher.example")
+    for alias in ("sales@mailitwize.be", "anna-maria@bücher.example"):
+        accounts.add_alias(alice.name, alias)
+    session = log_in(world, alice)
+    for address in OWN:
+        with case(address), pytest.raises(InvalidValue):
+            world.installation.own_account.ask_for_address(session, address, FIREFOX)
+    assert mails(world) == []
+    for address in ("alice@mailitwize.be", "alicia@bücher.example", bob.name, "x+alice@bücher.example"):
+        with case(address):
+            world.installation.own_account.ask_for_address(session, address, FIREFOX)
+
+
+def test_address_that_became_an_alias_before_it_was_confirmed_is_not_taken(world: World) -> None:
+    token = ask(world, "sales@mailitwize.be")
+    world.installation.accounts.add_alias("alice", "sales")
+    assert world.installation.own_account.follow_link(token, FIREFOX) is None
+    assert address_of(world) is None
