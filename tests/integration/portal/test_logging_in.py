@@ -106,7 +106,7 @@ async def test_a_code_behind_the_password_works_here_too(world: World, browser: 
 async def test_password_that_is_changed_while_a_login_is_under_way_opens_nothing(
     world: World, open_browser: BrowserMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Requirement WEB2: neither a session, nor a change of what guards the account."""
+    """Requirement WEB7: neither a session, nor a change of what guards the account."""
     alice, bob = world.enrol("alice@mailitwize.be"), world.add("bob@mailitwize.be")
     inside = open_browser()
     await inside.come_in(alice)

@@ -43,7 +43,7 @@ async def test_before_the_date_the_page_says_from_when(make_world: WorldMaker) -
 
 
 async def test_the_date_stands_on_a_page_once_in_the_providers_zone(make_world: WorldMaker) -> None:
-    """Its hour and zone in small print, and no UTC: near midnight that made two dates of one."""
+    """WEB9: its hour and zone in small print, and no UTC: near midnight that made two dates of one."""
     from mailauth.edges.portal import app
 
     for month in (4, 6):
@@ -198,7 +198,7 @@ async def test_an_error_never_makes_a_new_qr_code_nor_does_another_tab(world: Wo
 async def test_set_up_left_half_way_shows_its_secret_to_nobody_without_a_new_proof(
     world: World, browser: Browser, is_replacement: bool
 ) -> None:
-    """Requirement FAC1: whoever sits at the same browser next neither sees the QR code nor can finish with it."""
+    """Requirement WEB8: whoever sits at the same browser next neither sees the QR code nor can finish with it."""
     if is_replacement:
         alice, proof = world.enrol("alice@mailitwize.be"), "/account/authenticator"
         await browser.come_in(alice)

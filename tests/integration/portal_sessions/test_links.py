@@ -298,7 +298,7 @@ OWN = (
 
 
 def test_address_that_leads_to_the_mailbox_itself_is_refused(world: World) -> None:
-    """REC4: who cannot read the mailbox would not read it there either."""
+    """REC5: who cannot read the mailbox would not read it there either."""
     accounts = world.installation.accounts
     alice, bob = world.add("alice@bücher.example"), world.add("alice+bob@bücher.example")
     for alias in ("sales@mailitwize.be", "anna-maria@bücher.example"):

@@ -165,7 +165,7 @@ def test_change_of_the_account_ends_its_sessions_and_no_others(
 def test_verdict_that_a_change_has_voided_opens_and_renews_no_session(
     world: World, change: Callable[[World, str], None]
 ) -> None:
-    """Requirement WEB2: it would be good for twelve hours by a password that is no more."""
+    """Requirement WEB7: it would be good for twelve hours by a password that is no more."""
     sessions = world.installation.sessions
     alice, bob = world.enrol("alice"), world.add("bob")
     verdicts = [granted(world, alice.name), granted(world, bob.name, Credential.PASSWORD)]

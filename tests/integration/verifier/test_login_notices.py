@@ -258,7 +258,7 @@ def reopened(world: World) -> World:
 
 @pytest.mark.parametrize("between", [" ", "-", "\u00a0", "+"])
 async def test_code_that_was_set_apart_is_said_to_be_in_log_explanation_and_mail(world: World, between: str) -> None:
-    """It cannot be taken: a password may end so. But nobody finds it who reads "password-wrong"."""
+    """OTP8: it cannot be taken, a password may end so. But nobody finds it who reads "password-wrong"."""
     alice = world.enrol("alice")
     typed = alice.password + between + alice.code(world.clock())
     attempt = Attempt("alice", Secret(typed.encode()), "imap", ip_address("192.0.2.7"))
