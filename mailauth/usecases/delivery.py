@@ -59,6 +59,8 @@ LONGEST_PAUSE = timedelta(minutes=15)
 """How long a server is left alone that refuses everybody alike, before it is asked about one mail again."""
 CONTENT_KEPT_FOR = timedelta(days=14)
 """How long a mail that was given up can be tried again."""
+FEWEST_TRIES = 10
+"""Of a mail before it is given up for its age: the clock may have jumped, or the server have been left alone."""
 KEPT_FOR = timedelta(days=30)
 REMEMBERED_FOR = timedelta(days=3 * 366)
 """How long it is remembered that something was mailed which may be mailed once only."""
@@ -289,7 +291,8 @@ class Delivery:
     async def _note(self, mail: LeasedMail, outcome: Outcome) -> Outcome:
         """Write down what became of a mail; return it, or Refused where it has been tried for too long."""
         now = self._clock()
-        if isinstance(outcome, Later) and now - mail.tried_since >= TRIED_FOR:
+        is_old = now - mail.tried_since >= TRIED_FOR and mail.tries >= FEWEST_TRIES
+        if isinstance(outcome, Later) and is_old:
             outcome = Refused(f"tried for {TRIED_FOR.days} days: {outcome.error}", outcome.reason)
         await self._database.run(lambda: self._write_down(mail, outcome, now))
         fields = {"recipient": mail.recipient, "message_id": mail.message_id, "kind": mail.kind, "tries": mail.tries}

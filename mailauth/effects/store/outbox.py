@@ -271,10 +271,11 @@ def was_told(connection: Connection, about: str, since: datetime, until: datetim
 
 
 def purge(connection: Connection, before: datetime, once_before: datetime) -> int:
-    """Delete mails that ended before a moment; those that may happen once only are remembered longer."""
+    """Delete wiped mails that ended before a moment; those that may happen once only are remembered longer."""
     gone = connection.execute(
         delete(outbox).where(
             outbox.c.state != WAITING,
+            outbox.c.content.is_(None),
             or_(
                 (outbox.c.once_key.is_(None)) & (outbox.c.ended_at < before),
                 outbox.c.ended_at < once_before,
