@@ -4,10 +4,11 @@ No engine here: see `__main__.py`. A target that only survives says little, so e
 """
 
 import base64
+import re
 from collections.abc import Callable
 from contextlib import suppress
 
-from mailauth.core import alphabet, app_password, names, policy, protocol, recovery, splitter
+from mailauth.core import alphabet, app_password, names, policy, protocol, recovery, splitter, typed
 from mailauth.effects.passwords import SCHEME, PasswordHasher
 from mailauth.vocabulary.errors import HashUnreadable, InvalidName, InvalidValue, ProtocolViolation
 
@@ -61,10 +62,21 @@ def split(data: bytes) -> None:
         case splitter.PasswordAndCode(code=code):
             assert len(code) == 6
             assert set(code) <= set(b"0123456789")
-            assert tail.replace(b" ", b"") == code
+            assert re.sub(recovery.BLANK, b"", tail) == code
         case splitter.PasswordAndRecoveryCode(recovery_code=code):
             assert alphabet.is_spelled(code, recovery.CHARACTERS)
-            assert alphabet.fold(tail) == code
+            assert recovery.folded(tail) == code
+
+
+def pasted(data: bytes) -> None:
+    """What is read out of it is a name in its one form, and a code without anything around it."""
+    text = data.decode("utf-8", "surrogateescape")
+    assert typed.code(typed.code(text)) == typed.code(text)
+    typed.strange_in_code(typed.code(text), takes_recovery=True)
+    app_password.read(data)
+    with suppress(InvalidName):
+        name = names.read(text, "example.org")
+        assert names.canonicalise(name, "example.org") == name == names.read(name, "example.org")
 
 
 def app_passwords(data: bytes) -> None:
@@ -111,6 +123,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         sasl_response,
         escapes,
         split,
+        pasted,
         app_passwords,
         account_names,
         cutover_dates,
@@ -125,6 +138,12 @@ SEEDS: dict[str, list[bytes]] = {
     ],
     "sasl_response": [b"\0alice\0secret", b"alice\0alice\0secret"],
     "escapes": [b"\x01t\x01n\x010", b"a\tb\n"],
+    "pasted": [
+        b"mailto:alice@example.org",
+        "\u200b\u201calice@example.org\u201d,".encode(),
+        b"A <a@b>",
+        "\uff11\uff12\uff13 456".encode(),
+    ],
     "split": [b"correct horse123456", b"pw123 456", b"pwk7qm-2xvp-9hfd-c3wn"],
     "app_passwords": [b"aaasea2eawdaqcajbifs25eq", b"AAAS-EA2E AWDA-QCAJ-BIFS-25EQ"],
     "account_names": [b"alice@mailitwize.be", "zoë@bücher.example".encode(), b"a@xn--bcher-kva.example"],
