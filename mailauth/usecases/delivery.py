@@ -34,9 +34,10 @@ from mailauth.effects.smtp import (
     ServerAway,
     SmtpServer,
 )
-from mailauth.effects.store import outbox, outbox_pause
+from mailauth.effects.store import outbox, outbox_leases, outbox_pause
 from mailauth.effects.store.database import Database
-from mailauth.effects.store.outbox import GIVEN_UP, WAITING, LeasedMail, MailSummary
+from mailauth.effects.store.outbox import GIVEN_UP, WAITING, MailSummary
+from mailauth.effects.store.outbox_leases import LeasedMail
 from mailauth.effects.store.outbox_pause import Pause
 from mailauth.usecases.notices import Notices
 from mailauth.vocabulary.errors import InvalidValue, MailauthError
@@ -242,16 +243,16 @@ class Delivery:
 
     def _look(self, now: datetime) -> tuple[bool, Pause | None]:
         with self._database.reading() as connection:
-            return outbox.is_due(connection, now), outbox_pause.load(connection)
+            return outbox_leases.is_due(connection, now), outbox_pause.load(connection)
 
     def _lease(self, now: datetime, limit: int = LANES * PER_LANE) -> tuple[LeasedMail, ...]:
         with self._database.writing() as connection:
-            return outbox.lease(connection, now, now + LEASE, limit)
+            return outbox_leases.lease(connection, now, now + LEASE, limit)
 
     def _release(self, mails: list[LeasedMail]) -> None:
         with self._database.writing() as connection:
             for mail in mails:
-                outbox.release(connection, mail)
+                outbox_leases.release(connection, mail)
 
     def _save_pause(self, pause: Pause) -> None:
         with self._database.writing() as connection:
@@ -311,11 +312,11 @@ class Delivery:
         with self._database.writing() as connection:
             match outcome:
                 case Accepted():
-                    outbox.accept(connection, mail, now)
+                    outbox_leases.accept(connection, mail, now)
                 case Later(error=error):
-                    outbox.postpone(connection, mail, now + self._wait(mail.tries), error)
+                    outbox_leases.postpone(connection, mail, now + self._wait(mail.tries), error)
                 case Refused(error=error):
-                    outbox.give_up(connection, mail, now, error)
+                    outbox_leases.give_up(connection, mail, now, error)
                 case _:
                     assert_never(outcome)
 

@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 from mailauth.core import mail_address
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.store import outbox
-from mailauth.effects.store.outbox import Addressee, LeasedMail, NewMail
+from mailauth.effects.store.outbox import Addressee, NewMail
+from mailauth.effects.store.outbox_leases import LeasedMail
 from mailauth.vocabulary.notices import Notice, NoticeKind, Origin
 
 _TO_MAILBOX_ONLY = frozenset(

@@ -213,7 +213,7 @@ async def test_replay_of_a_code_that_was_accepted_is_a_replay_though_the_clock_i
 
 
 def waiting(world: World):  # type: ignore[no-untyped-def]
-    from mailauth.effects.store import outbox
+    from mailauth.effects.store import outbox_leases
 
     with world.installation.database.writing() as connection:
-        return outbox.lease(connection, world.clock.now + DAY, world.clock.now + 2 * DAY, 100)
+        return outbox_leases.lease(connection, world.clock.now + DAY, world.clock.now + 2 * DAY, 100)

@@ -2,8 +2,7 @@
 
 A row is `waiting` until a server has accepted the mail or it is given up. Its content, which is sealed, goes in the
 statement that notes the acceptance; of a mail that was given up it is kept for a while, for it may be tried again.
-Who delivers a row leases it first, by compare-and-set, so that two workers never send one at once; a lease that ran
-out (its worker was killed) is anybody's again.
+What a worker does with them is in `outbox_leases.py`.
 """
 
 from collections.abc import Collection
@@ -17,15 +16,10 @@ from mailauth.core import mail_address
 from mailauth.effects.keyring import Sealed
 from mailauth.effects.store.tables import account, outbox
 from mailauth.vocabulary.model import AccountName
-from mailauth.vocabulary.notices import NoticeKind
 
 WAITING = "waiting"
 ACCEPTED = "accepted"
 GIVEN_UP = "given-up"
-
-_BULK = NoticeKind.ANNOUNCEMENT
-
-_MAX_ERROR_CHARACTERS = 300
 
 
 class Addressee(NamedTuple):
@@ -47,20 +41,6 @@ class NewMail(NamedTuple):
     created_at: datetime
     once_key: str | None = None
     due_at: datetime | None = None
-
-
-class LeasedMail(NamedTuple):
-    """A mail that is ours to deliver until the lease runs out. `tries` counts this one as well."""
-
-    id: int
-    message_id: str
-    recipient: str
-    language: str
-    kind: str
-    content: Sealed
-    created_at: datetime
-    tries: int
-    tried_since: datetime
 
 
 class MailSummary(NamedTuple):
@@ -145,87 +125,10 @@ def withdraw(connection: Connection, once_keys: Collection[str]) -> None:
     connection.execute(delete(outbox).where(outbox.c.once_key.in_(once_keys), is_untouched))
 
 
-def is_due(connection: Connection, now: datetime) -> bool:
-    """Tell whether there is anything to lease, without taking the write lock."""
-    return connection.execute(select(outbox.c.id).where(*_due(now)).limit(1)).first() is not None
-
-
-def lease(connection: Connection, now: datetime, until: datetime, limit: int) -> tuple[LeasedMail, ...]:
-    """Take up to `limit` mails that are due, until a moment; the ones that were due first in front.
-
-    Announcements come after all others: they come in thousands, and nobody waits for them.
-    """
-    is_bulk = outbox.c.kind == _BULK
-    rows = _first_due(connection, now, limit, ~is_bulk)
-    if len(rows) < limit:
-        rows += _first_due(connection, now, limit - len(rows), is_bulk)
-    leased = []
-    for row in rows:
-        taken = connection.execute(
-            update(outbox)
-            .where(outbox.c.id == row.id, outbox.c.tries == row.tries, *_due(now))
-            .values(leased_until=until, tries=row.tries + 1)
-        )
-        if taken.rowcount == 1:
-            leased.append(
-                LeasedMail(
-                    id=row.id,
-                    message_id=row.message_id,
-                    recipient=row.recipient,
-                    language=row.language,
-                    kind=row.kind,
-                    content=Sealed(row.key_id, row.content or b""),
-                    created_at=row.created_at,
-                    tries=row.tries + 1,
-                    tried_since=row.tried_since or row.created_at,
-                )
-            )
-    return tuple(leased)
-
-
-def accept(connection: Connection, mail: LeasedMail, now: datetime) -> None:
-    """Note that a server has accepted a mail, and wipe its content.
-
-    Whoever holds the lease by now: accepted is accepted.
-    """
-    connection.execute(
-        update(outbox)
-        .where(outbox.c.id == mail.id)
-        .values(state=ACCEPTED, content=None, leased_until=None, ended_at=now, last_error="")
-    )
-
-
-def give_up(connection: Connection, mail: LeasedMail, now: datetime, error: str) -> None:
-    """Note that a mail will not be tried again, unless somebody says so: its content is kept."""
-    connection.execute(
-        update(outbox)
-        .where(outbox.c.id == mail.id, outbox.c.state == WAITING)
-        .values(state=GIVEN_UP, leased_until=None, ended_at=now, last_error=_shortened(error))
-    )
-
-
 def wipe_given_up(connection: Connection, before: datetime) -> int:
     """Wipe the content of mails that were given up before a moment; return of how many."""
     is_over = (outbox.c.state == GIVEN_UP) & (outbox.c.ended_at < before) & outbox.c.content.is_not(None)
     return connection.execute(update(outbox).where(is_over).values(content=None)).rowcount
-
-
-def postpone(connection: Connection, mail: LeasedMail, next_at: datetime, error: str) -> None:
-    """Note that a mail was not accepted, and when it is tried again. Nothing where the lease is lost to another."""
-    connection.execute(
-        update(outbox)
-        .where(outbox.c.id == mail.id, outbox.c.state == WAITING, outbox.c.tries == mail.tries)
-        .values(next_at=next_at, leased_until=None, last_error=_shortened(error))
-    )
-
-
-def release(connection: Connection, mail: LeasedMail) -> None:
-    """Give back a mail that was leased and not tried: it is due as before."""
-    connection.execute(
-        update(outbox)
-        .where(outbox.c.id == mail.id, outbox.c.state == WAITING, outbox.c.tries == mail.tries)
-        .values(leased_until=None, tries=mail.tries - 1)
-    )
 
 
 def retry(connection: Connection, mail_id: int, now: datetime) -> bool:
@@ -313,38 +216,5 @@ def _retry(connection: Connection, which: ColumnElement[bool], now: datetime) ->
     return connection.execute(update(outbox).where(which, is_there).values(values)).rowcount
 
 
-def _first_due(connection: Connection, now: datetime, limit: int, which: ColumnElement[bool]) -> list[Any]:
-    rows = connection.execute(
-        select(
-            outbox.c.id,
-            outbox.c.message_id,
-            outbox.c.recipient,
-            outbox.c.language,
-            outbox.c.kind,
-            outbox.c.key_id,
-            outbox.c.content,
-            outbox.c.created_at,
-            outbox.c.tries,
-            outbox.c.tried_since,
-        )
-        .where(which, *_due(now))
-        .order_by(outbox.c.next_at, outbox.c.id)
-        .limit(limit)
-    )
-    return list(rows.all())
-
-
-def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    return (
-        outbox.c.state == WAITING,
-        outbox.c.next_at <= now,
-        or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now),
-    )
-
-
 def _summary(row: Any) -> MailSummary:
     return MailSummary(*row)._replace(next_at=row.next_at if row.state == WAITING else None)
-
-
-def _shortened(error: str) -> str:
-    return error[:_MAX_ERROR_CHARACTERS]

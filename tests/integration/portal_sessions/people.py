@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from mailauth.effects.keyring import Sealed
 from mailauth.effects.store import tables
-from mailauth.effects.store.outbox import LeasedMail
+from mailauth.effects.store.outbox_leases import LeasedMail
 from mailauth.usecases.portal_sessions import Session
 from mailauth.usecases.set_up import PendingSetUp, SetUpDone
 from mailauth.vocabulary.model import Credential, Granted, Reason
