@@ -44,9 +44,12 @@ ROWS = (
     Row("\u0438\u043d\u0444\u043e.\u4e2d\u6587", "\u0418\u043d\u0444\u043e.\u4e2d\u6587@names.example"),
     Row("before", " before@names.example"),
     Row("behind", "behind@names.example "),
+    Row("angled", "Angled <angled@names.example>"),
+    Row("quoted", '"quoted@names.example",'),
+    Row("pasted", "\ufeffmailto:pasted@names.example\u00a0"),
 )
 NO_NAMES = ("a/../b@names.example", "a%ub@names.example", 'a"b@names.example', "a b@names.example", "..@names.example")
-_BRIEF = {"o'neill", "zo\u00eb2", "behind"}
+_BRIEF = {"o'neill", "zo\u00eb2", "quoted"}
 """For the doors that share Dovecot's auth process with IMAP, and differ in how a name reaches it."""
 
 

@@ -64,9 +64,9 @@ def test_dovecot_hands_on_each_character_that_a_name_may_have_and_none_that_open
     for setting in settings:
         assert setting == settings[0]
         [characters] = setting
-        listed = set(characters.encode())
+        listed = set(characters.replace(r"\"", '"').encode())
         assert {character for character in allowed if not set(character.encode()) <= listed} == set()
-        assert not listed & set(b'/\\%"`:;,<>()[]\x7f' + bytes(range(32)) + b"\xc0\xc1\xfe\xff")
+        assert not listed & set(b"/\\%`()[]\x7f" + bytes(range(32)) + b"\xc0\xc1\xfe\xff")
 
 
 def test_one_lua_file_serves_both_versions() -> None:
