@@ -16,7 +16,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -80,8 +80,6 @@ async def _run(installation: Installation, parts: Mapping[str, Part], source: Pa
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, stop.set if _ends_with_a_terminal() else _say_that_hangup_is_ignored)
-    await _note(installation, installation.time_watch.look)
-    await _note(installation, lambda: installation.presence.enter(parts, source))
     not_ready = set(parts)
 
     async def alone(name: str, part: Part) -> None:
@@ -104,6 +102,7 @@ async def _run(installation: Installation, parts: Mapping[str, Part], source: Pa
 
     running = [loop.create_task(alone(name, part), name=name) for name, part in parts.items()]
     keeping = [loop.create_task(job(installation)) for job in KEEPERS]
+    keeping.append(loop.create_task(_be_there_for_ever(installation, parts, source)))
     stopping = loop.create_task(stop.wait())
     await asyncio.wait([stopping, *running], return_when=asyncio.FIRST_COMPLETED)
     failed = [task for task in running if task.done()]
@@ -145,11 +144,12 @@ async def _write_down_for_ever(installation: Installation) -> None:
 
 async def _watch_the_clock_for_ever(installation: Installation) -> None:
     while True:
-        await asyncio.sleep(time_watch.EVERY_S)
         await _note(installation, installation.time_watch.look)
+        await asyncio.sleep(time_watch.EVERY_S)
 
 
-async def _be_there_for_ever(installation: Installation) -> None:
+async def _be_there_for_ever(installation: Installation, parts: Iterable[str], source: Path) -> None:
+    await _note(installation, lambda: installation.presence.enter(parts, source))
     while True:
         await asyncio.sleep(presence.EVERY_S)
         await _note(installation, installation.presence.confirm)
@@ -170,7 +170,7 @@ def _say_that_hangup_is_ignored() -> None:
     _log.warning("SIGHUP is ignored: mailauth keeps the configuration that it started with; restart it to change that")
 
 
-KEEPERS = (_keep_house_for_ever, _write_down_for_ever, _watch_the_clock_for_ever, _be_there_for_ever)
+KEEPERS = (_keep_house_for_ever, _write_down_for_ever, _watch_the_clock_for_ever)
 """What has to be done now and then wherever mailauth runs."""
 
 

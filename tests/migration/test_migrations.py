@@ -1,5 +1,6 @@
 """The migrations make the tables of tables.py, from nothing and from every revision, and take them away again."""
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -210,3 +211,21 @@ def test_upgrade_waits_for_the_lock_and_then_says_that_it_could_not(
     holder.close()
     assert schema.upgrade(database) == (None, schema.HEAD)
     database.close()
+
+
+def test_damaged_database_is_not_upgraded(database: Database, tmp_path: Path) -> None:
+    """BAK1: the migration would be written into what is left."""
+    migrate(database, REVISIONS[-2])
+    with database.writing() as connection:
+        page = connection.exec_driver_sql("SELECT rootpage FROM sqlite_master WHERE name = 'outbox'").scalar_one()
+    database.close()
+    file = tmp_path / "mailauth.db"
+    with file.open("r+b") as raw:
+        raw.seek(4096 * (page - 1))
+        raw.write(os.urandom(4096))
+    before = file.read_bytes()
+    again = Database(f"sqlite:///{file}")
+    with pytest.raises(StoreUnavailable, match="is damaged"):
+        schema.upgrade(again)
+    again.close()
+    assert file.read_bytes() == before

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, MetaData, Table, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from mailauth.effects.store import database as databases
+from mailauth.effects.store import soundness
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.tables import metadata
 from mailauth.vocabulary.errors import SchemaMismatch, StoreUnavailable
@@ -52,6 +54,8 @@ def upgrade(database: Database) -> tuple[str | None, str]:
 
     before = current(database)
     _refuse_newer(before)
+    if before not in (None, HEAD):
+        _require_sound(database)
     try:
         with database.engine.begin() as connection:
             command.upgrade(_config(connection), "head")
@@ -68,6 +72,13 @@ def differences(database: Database) -> list[str]:
     with database.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return [str(difference) for difference in compare_metadata(context, metadata)]
+
+
+def _require_sound(database: Database) -> None:
+    file = databases.file_of(database.url)
+    damage = () if file is None else soundness.findings(file)
+    if damage:
+        raise StoreUnavailable(f"the database {databases.damage_words(damage)}")
 
 
 def _refuse_newer(found: str | None) -> None:
