@@ -271,5 +271,5 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _cause(error: Exception) -> str:
     # SQLAlchemy's own text repeats the statement and its parameters; those are nobody's business in a log.
-    original = getattr(error, "orig", None)
+    original = error if isinstance(error, sqlite3.Error) else getattr(error, "orig", None)
     return f"{type(original or error).__name__}: {original or type(error).__name__}"

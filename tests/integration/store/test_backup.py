@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,7 +60,7 @@ def names(file: Path) -> list[str]:
 def crashed(database: Database, file: Path, to: Path) -> Path:
     """Copy a database and its log as a power cut leaves them, and return where the copy is."""
     to.mkdir()
-    for name in (file.name, f"{file.name}-wal"):
+    for name in (f"{file.name}-wal", file.name):
         shutil.copyfile(file.with_name(name), to / name)
     return to / file.name
 
@@ -240,6 +241,44 @@ def test_log_that_was_left_behind_is_noticed_and_nothing_is_changed(
     last.close()
 
 
+def test_log_is_noticed_though_it_began_where_the_copy_ends(file: Path, tmp_path: Path) -> None:
+    """The commonest restore: stopped, copied, started, killed, and copied back, the log forgotten."""
+    database = Database(f"sqlite:///{file}")
+    add(database, 1)
+    database.close()
+    nightly = tmp_path / "nightly.db"
+    shutil.copyfile(file, nightly)
+    database = Database(f"sqlite:///{file}")
+    add(database, 2)
+    assert names(crashed(database, file, tmp_path / "copied")) == ["a00001@mailitwize.be", "a00002@mailitwize.be"]
+    shutil.copyfile(nightly, tmp_path / "new.db")
+    shutil.copy2(nightly, tmp_path / "newer.db")
+    for put in (
+        lambda: shutil.copyfile(nightly, file),
+        lambda: (tmp_path / "new.db").rename(file),
+        lambda: (tmp_path / "newer.db").rename(file),
+    ):
+        put()
+        with pytest.raises(StoreUnavailable, match="left there"):
+            write_ahead_log.require_own(file)
+    assert not (tmp_path / "new.db").exists()
+    database.close()
+
+
+def test_log_is_taken_though_the_clock_was_set_back_before_it_began(database: Database, file: Path) -> None:
+    """CLK1: no lock-out by a clock. The file is from later than its log then, and as it was all the same."""
+    add(database, 1)
+    database.close()
+    ahead_ns = time.time_ns() + 7200 * 10**9
+    os.utime(file, ns=(ahead_ns, ahead_ns))
+    again = Database(f"sqlite:///{file}")
+    add(again, 2)
+    file.chmod(0o640)  # a change of the file that is none of its content
+    write_ahead_log.require_own(file)
+    assert len(names(file)) == 2
+    again.close()
+
+
 def test_log_of_ones_own_is_taken_after_every_crash(database: Database, file: Path, tmp_path: Path) -> None:
     """Also where part of it is in the file already, a new log has begun, or others write meanwhile."""
     other = Database(f"sqlite:///{file}")
@@ -266,6 +305,14 @@ def test_log_that_a_power_cut_tore_is_taken_as_far_as_it_goes(database: Database
         for rest in (b"", bytes(len(whole) - kept)):
             log.write_bytes(whole[:kept] + rest)
             write_ahead_log.require_own(place)
+
+
+def test_log_that_is_taken_away_while_it_is_used_ends_writing_to_it(database: Database, file: Path) -> None:
+    """What is written to it after that would be gone with the process."""
+    add(database, 1)
+    write_ahead_log.log_of(file).unlink()
+    with pytest.raises(StoreUnavailable, match="the log of the database is gone"):
+        add(database, 2)
 
 
 def test_damage_is_found_and_told_in_time(database: Database, file: Path) -> None:
