@@ -48,17 +48,18 @@ def check(context: Context, account_name: str, service: str, client: str | None,
     attempt = Attempt(account_name, read_secret("Secret, as a mail client would send it"), service, address)
     with context.installation() as installation:
         verdict = asyncio.run(installation.verifier.verify(attempt))
-    credential = None
+    credential = hint = None
     if isinstance(verdict, Granted):
         word, code, credential = "granted", 0, verdict.credential.value
     elif isinstance(verdict, Denied):
-        word, code = "denied", 1
+        word, code, hint = "denied", 1, verdict.hint
     else:
         word, code = "unavailable", EX_TEMPFAIL
     if as_json:
         print_json({"verdict": word, "reason": verdict.reason.value, "credential": credential})
     else:
-        click.echo(f"{word}: {verdict.reason.value}" + (f" ({credential})" if credential else ""))
+        besides = credential or hint
+        click.echo(f"{word}: {verdict.reason.value}" + (f" ({besides})" if besides else ""))
     raise SystemExit(code)
 
 

@@ -32,6 +32,8 @@ def test_check_says_it_in_words_too(mailauth: CommandLine) -> None:
     secret = alice.password + alice.code(mailauth.clock())
     assert mailauth.run("check", "alice", stdin=secret).stdout == "granted: second-factor-given (password+code)\n"
     assert mailauth.run("check", "alice", stdin="x", code=1).stdout == "denied: password-wrong\n"
+    apart = f"{alice.password} {alice.code(mailauth.clock(), 1)}"
+    assert mailauth.run("check", "alice", stdin=apart, code=1).stdout == "denied: password-wrong (code-set-apart)\n"
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
