@@ -17,6 +17,7 @@ from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.store import outbox
 from mailauth.effects.store.outbox import Addressee, NewMail
 from mailauth.effects.store.outbox_leases import LeasedMail
+from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.notices import Notice, NoticeKind, Origin
 
 _TO_MAILBOX_ONLY = frozenset(
@@ -124,17 +125,23 @@ class Notices:
         outbox.withdraw(connection, [once_key + place for place in (_AT_MAILBOX, _AT_RECOVERY_ADDRESS)])
 
     def opened(self, mail: LeasedMail) -> Notice:
-        """Return what a queued mail says. Raises SealBroken, KeyUnusable."""
-        notice = json.loads(self._keyring.unseal(Purpose.OUTBOX, mail.message_id, mail.content))
-        return Notice(
-            kind=NoticeKind(mail.kind),
-            account=notice["account"],
-            moment=mail.created_at,
-            service=notice["service"],
-            client=notice["client"],
-            agent=notice["agent"],
-            facts=notice["facts"],
-        )
+        """Return what a queued mail says. Raises SealBroken, KeyUnusable; InvalidValue for another version's."""
+        content = self._keyring.unseal(Purpose.OUTBOX, mail.message_id, mail.content)
+        try:
+            notice = json.loads(content)
+            return Notice(
+                kind=NoticeKind(mail.kind),
+                account=notice["account"],
+                moment=mail.created_at,
+                service=notice["service"],
+                client=notice["client"],
+                agent=notice["agent"],
+                facts=notice["facts"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            # Not `from error`: what it is about may be a secret.
+            what = f"kind {mail.kind!a}, {type(error).__name__}"
+            raise InvalidValue(f"not a mail that this version of mailauth can read ({what})") from None
 
 
 def _short(domain: str) -> str:
