@@ -12,6 +12,9 @@ from mailauth.effects.configuration import pam_service
 from mailauth.effects.configuration.schema import Configuration, Socket
 from mailauth.vocabulary.errors import InvalidConfiguration, KeyUnusable, Mistake
 
+DOVECOT = "dovecot"
+"""The user and group that Dovecot's packages make."""
+
 
 def key_file(configuration: Configuration) -> Path:
     """Return where the key file is; a relative path is a systemd credential."""
@@ -24,8 +27,12 @@ def mistakes(configuration: Configuration) -> tuple[Mistake, ...]:
 
 
 def warnings(configuration: Configuration) -> tuple[Mistake, ...]:
-    """Return what is there and probably does not serve: sockets beside those that exist, PAM's service."""
-    return (*_missing_sockets(configuration), *pam_service.warnings(configuration))
+    """Return what is there and probably does not serve: sockets, PAM's service."""
+    return (
+        *_missing_sockets(configuration),
+        *_without_lookups(configuration),
+        *pam_service.warnings(configuration),
+    )
 
 
 def _missing_sockets(configuration: Configuration) -> tuple[Mistake, ...]:
@@ -39,6 +46,15 @@ def _missing_sockets(configuration: Configuration) -> tuple[Mistake, ...]:
         Mistake(f"server.socket[{number}].path", f"{socket.path} {problem.format(systemd_units.advice(socket.path))}")
         for number, socket in missing
     )
+
+
+def _without_lookups(configuration: Configuration) -> Iterator[Mistake]:
+    """Yield the sockets that are Dovecot's, to all appearance, and do not tell it who exists."""
+    sockets = enumerate(configuration.server.socket, start=1)
+    for number, socket in sockets:
+        if DOVECOT in (socket.group, *socket.allow_users) and not socket.lookups:
+            problem = "Dovecot is not told here who exists: mail (LMTP) waits, unless its userdb knows; set it to true"
+            yield Mistake(f"server.socket[{number}].lookups", problem)
 
 
 def _is_there(socket: Socket) -> bool:

@@ -280,6 +280,15 @@ def test_config_check_names_the_sockets_that_are_missing_beside_others(mailauth:
         assert warning["place"] == "server.socket[2].path"
 
 
+def test_config_check_names_a_socket_of_dovecots_that_does_not_tell_who_exists(mailauth: CommandLine) -> None:
+    """DOOR1: with a userdb that knows nobody, mail would wait for ever."""
+    for lookups, expected in (("false", ["server.socket[1].lookups"]), ("true", [])):
+        ours = f'{{path="/x", group="dovecot", lookups={lookups}}}'
+        mailauth.run("config", "set", f'server.socket=[{ours}, {{path="/y"}}]')
+        found = mailauth.json("config", "check")["warnings"]
+        assert [warning["place"] for warning in found] == expected
+
+
 def test_config_check_names_users_and_groups_that_the_server_would_not_start_with(mailauth: CommandLine) -> None:
     mailauth.run("config", "set", 'server.socket=[{path="/x", group="no-group", allow_users=["root", "no-user"]}]')
     said = mailauth.run("config", "check", code=1).stderr
