@@ -42,6 +42,8 @@ def head_of(mail: Any, *, ascii_only: bool = True) -> dict[str, str]:
 
 def test_every_mail_has_headers_that_a_strict_reader_takes() -> None:
     for language, kind, facts, moment in EVERY_MAIL:
+        if moment is BEFORE and kind is not NoticeKind.ANNOUNCEMENT:
+            continue  # no other says anything of the date in its headers
         mail = write(kind, language, facts, moment)
         head = head_of(mail)
         assert strict_headers.text(head["Subject"]) == str(mail["Subject"])

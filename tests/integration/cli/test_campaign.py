@@ -139,7 +139,7 @@ def test_run_gives_way_after_each_batch(mailauth: CommandLine, crowd: Callable[[
 def test_announcement_that_was_killed_half_way_is_finished_by_the_next(
     mailauth: CommandLine, crowd: Callable[[int], None]
 ) -> None:
-    total = 3000
+    total = 1000
     crowd(total)
     words = [sys.executable, "-m", "mailauth", "--config", str(mailauth.config), "campaign", "announce"]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
