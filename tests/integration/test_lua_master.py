@@ -12,7 +12,7 @@ from tests.integration.test_c_dovecot import DENY, WHY_NOT, answering, running
 
 LUA = Path(__file__).resolve().parents[2] / "deploy" / "dovecot-2.3" / "mailauth.lua"
 MASTERS = """
-auth_master_user_separator = *
+auth_master_user_separator = /
 passdb {{
   driver = passwd-file
   args = {dir}/masters
@@ -48,6 +48,9 @@ def test_a_user_for_whom_a_master_has_vouched_is_looked_up_and_not_tried() -> No
         assert [(each.user, each.secret, each.parameters["mailauth"]) for each in server.asked] == [
             ("anna@example.org", "", "lookup")
         ]
+        with answering(dovecot, ok("anna@example.org")) as server:
+            assert dovecot.imap("anna@example.org/admin", "of the master").startswith("a OK ")
+        assert [(each.user, each.secret) for each in server.asked] == [("anna@example.org", "")]
         with answering(dovecot, ok("anna@example.org")) as server:
             assert log_in("wrong").startswith("a NO ")
         assert server.raw == [], "a wrong password of the master's is not tried on the user"
