@@ -61,6 +61,7 @@ class Marks:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._log = str(log_of(file))
         self._marked = b""
 
     def begin(self, connection: Connection) -> bytes:
@@ -68,8 +69,9 @@ class Marks:
 
         Raises sqlite3.OperationalError where somebody took the log away: what is written to it would be lost.
         """
-        log = _salts(self._file)
+        log = _salts(self._log)
         if not log or log != self._marked:
+            self._marked = b""
             before = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             connection.exec_driver_sql(f"PRAGMA user_version = {_next(before)}")
             try:
@@ -81,7 +83,8 @@ class Marks:
 
     def committed(self, log: bytes) -> None:
         """Note that what `begin` returned is marked, unless the transaction began another log."""
-        self._marked = log if _salts(self._file) == log else b""
+        if not self._marked and _salts(self._log) == log:
+            self._marked = log
 
 
 def require_own(file: Path) -> None:
@@ -120,7 +123,7 @@ def _goes_on(file: Path) -> bool:
 def _seen(file: Path) -> _Seen:
     """Return what changes with every write to a database or its log. Raises FileNotFoundError where there is none."""
     now, log = file.stat(), log_of(file).stat()
-    return _Seen(_salts(file), (now.st_ino, now.st_mtime_ns), (log.st_size, log.st_mtime_ns))
+    return _Seen(_salts(str(log_of(file))), (now.st_ino, now.st_mtime_ns), (log.st_size, log.st_mtime_ns))
 
 
 def log_of(file: Path) -> Path:
@@ -152,10 +155,10 @@ def _drawn() -> int:
     return 1 + int.from_bytes(os.urandom(4)) % _LIMIT
 
 
-def _salts(file: Path) -> bytes:
-    """Return what tells a log from the one before it; nothing where there is no log."""
+def _salts(log: str) -> bytes:
+    """Return what tells a log from the one before it; nothing where there is no log. Done for each transaction."""
     try:
-        descriptor = os.open(log_of(file), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return b""
     try:
