@@ -7,6 +7,7 @@ sent.  Must not be used by anything but tests and measurements.  Privileges: non
 from __future__ import annotations
 
 import base64
+import re
 import selectors
 import socket
 import threading
@@ -57,7 +58,8 @@ class Asked:
         assert version == "VERSION\t1\t1"
         assert cpid.split("\t")[0] == "CPID"
         keyword, request_id, mechanism, *fields = auth.split("\t")
-        assert (keyword, request_id) == ("AUTH", "1")
+        assert keyword == "AUTH"
+        assert request_id.isdigit()
         assert fields[-1].startswith("resp="), "resp is the last parameter"
         parameters = {}
         for item in fields[:-1]:
@@ -93,6 +95,12 @@ def fail(reason: str | None = None, user: str = "u@example.org", code: str | Non
     if code is not None:
         line += f"\tcode={code}"
     return Say.bytes(line.encode() + b"\n")
+
+
+def _to(raw: bytes, chunk: bytes) -> bytes:
+    """What is said to request 1, as it is said to the request that was made."""
+    request_id = raw.partition(b"\nAUTH\t")[2].partition(b"\t")[0]
+    return chunk if request_id == b"1" else re.sub(rb"^(OK|FAIL)\t1\b", rb"\1\t" + request_id, chunk)
 
 
 Answer = Say | Callable[[Asked], Say]
@@ -168,7 +176,7 @@ class FakeServer:
                     connection.sendall(self.greeting)
                 say = self.answer if isinstance(self.answer, Say) else self.answer(Asked.parse(raw))
                 for chunk in say.chunks:
-                    connection.sendall(chunk)
+                    connection.sendall(_to(raw, chunk))
                     if say.pause_s:
                         time.sleep(say.pause_s)
                 if say.then_hang:
