@@ -14,9 +14,9 @@ answer does not depend on the string (requirements LIM1, ENU1). A third group co
                lacks the password cannot fill it, and no verdict on a code is told that was not drawn for.
 
 A string that was refused before, from the same network, is a *repetition*: a telephone with an old password must not
-ban its owner. It draws from no bucket of the account, only from a bounding one of its own; but it is answered like
-every other string while the account's buckets are full, since a different answer would tell what its owner's
-telephone sends. What no bucket limits is what cannot be guessed: app passwords.
+ban its owner. It draws from a bucket of its own instead of all of these, and as a guess when that one is full; but it
+is answered like every other string while one of these is full, since a different answer would tell whoever shares the
+network what the telephone sends. What no bucket limits is what cannot be guessed: app passwords.
 
 Networks are familiar to an account in two ways. One from which it logged in by whatever it accepts does not draw from
 the account's common bucket, so that strangers cannot lock its owner out at home. One from which both factors were
@@ -189,17 +189,21 @@ class Familiarity(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """The buckets of one attempt, in the three groups; a repetition looks at `counting` and draws nothing there."""
+    """The buckets of one attempt, in the three groups, and what a repetition draws from instead of the first two."""
 
     bounding: tuple[Bucket, ...]
     counting: tuple[Bucket, ...]
     codes: tuple[Bucket, ...]
-    is_repeat: bool
+    repeating: tuple[Bucket, ...]
 
     @property
-    def taken(self) -> tuple[Bucket, ...]:
-        """What an attempt draws from that is verified while nothing is full."""
-        return self.bounding if self.is_repeat else self.bounding + self.counting
+    def looked_at(self) -> tuple[Bucket, ...]:
+        """All that may keep an attempt from being answered."""
+        return self.bounding + self.counting + self.codes
+
+    def is_cost(self, bucket: Bucket) -> bool:
+        """Tell whether a bucket counts what an attempt costs, whatever comes of it."""
+        return bucket in self.bounding or bucket in self.repeating
 
 
 def draws(
@@ -208,24 +212,18 @@ def draws(
     source: Source,
     *,
     ends_in_code: bool,
-    is_repeat: bool,
     is_familiar: bool,
     is_familiar_for_codes: bool,
 ) -> Draws:
     """Return the buckets of an attempt. `ends_in_code` is told by its shape alone, whatever the account is."""
     both = f"{account} {source.network}"
-    bounding: list[Bucket] = []
-    if source.is_trusted:
-        # No limit by address; what many people's host may cost is bounded for each account.
-        bounding.append(Bucket(Kind.REPEAT, both, limits.repeat))
-    elif is_repeat:
-        bounding.append(Bucket(Kind.REPEAT, source.network, limits.repeat))
-        if source.site is not None:
-            bounding.append(Bucket(Kind.REPEAT, source.site, limits.repeat.times(SITE_FACTOR)))
-    else:
-        bounding.append(Bucket(Kind.SOURCE, source.network, limits.source))
-        if source.site is not None:
-            bounding.append(Bucket(Kind.SITE, source.site, limits.site))
+    # A trusted network has no limit by address; what many people's host may cost is bounded for each account.
+    whose, source_rate = (both, limits.repeat) if source.is_trusted else (source.network, limits.source)
+    bounding = [Bucket(Kind.SOURCE, whose, source_rate)]
+    repeating = [Bucket(Kind.REPEAT, whose, limits.repeat)]
+    if source.site is not None and not source.is_trusted:
+        bounding.append(Bucket(Kind.SITE, source.site, limits.site))
+        repeating.append(Bucket(Kind.REPEAT, source.site, limits.repeat.times(SITE_FACTOR)))
     # A trusted source speaks for many people, strangers among them: familiar or not, it is counted like one.
     rate = limits.account if source.is_trusted else limits.account_and_source
     counting = [Bucket(Kind.ACCOUNT_AND_SOURCE, both, rate)]
@@ -237,7 +235,7 @@ def draws(
         codes.append(Bucket(Kind.CODE_FAMILIAR, account, limits.code))
     elif ends_in_code:
         codes.append(Bucket(Kind.CODE, account, limits.code))
-    return Draws(tuple(bounding), tuple(counting), tuple(codes), is_repeat)
+    return Draws(tuple(bounding), tuple(counting), tuple(codes), tuple(repeating))
 
 
 def bucket_of(key: str, limits: Limits, trusted: Sequence[Network]) -> Bucket:
@@ -257,6 +255,8 @@ def bucket_of(key: str, limits: Limits, trusted: Sequence[Network]) -> Bucket:
     network = subject.rpartition(" ")[2]
     if kind is Kind.ACCOUNT_AND_SOURCE and (network == NOWHERE or _is_of(network, trusted)):
         return Bucket(kind, subject, limits.account)
+    if kind is Kind.SOURCE and " " in subject:
+        return Bucket(kind, subject, limits.repeat)
     if kind is Kind.REPEAT and subject.endswith("/48"):
         return Bucket(kind, subject, limits.repeat.times(SITE_FACTOR))
     return Bucket(kind, subject, rates[kind])

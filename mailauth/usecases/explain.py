@@ -168,6 +168,8 @@ def _blocked_sentence(filling: Filling, account: Account) -> str:
     until, until_both = f"{throttled}, whatever its secret", f"{throttled}, unless password and code are both right"
     end = f"`mailauth limits clear {account.name}` ends that. App passwords are accepted all the same."
     match kind:
+        case Kind.SOURCE if " " in subject:
+            return f"Every login to the account {where} {until}, after too many wrong ones. {end}"
         case Kind.SOURCE | Kind.SITE | Kind.REPEAT:
             return (
                 f"Every login {where} {until}, after too many wrong ones to any account. No command ends that; a "

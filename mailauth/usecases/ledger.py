@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from sqlalchemy import Connection
 
@@ -84,6 +84,7 @@ class Admitted:
     source: Source
     familiarity: Familiarity | None
     draws: Draws
+    taken: tuple[Bucket, ...]
     is_full: bool
     retry_after_s: float
     memory: Memory
@@ -92,10 +93,13 @@ class Admitted:
     refused_digest: bytes
     password_is_ours: bool
 
-    @property
-    def taken(self) -> tuple[Bucket, ...]:
-        """What was drawn from: of a full group nothing was."""
-        return self.draws.bounding if self.is_full else self.draws.taken
+
+class _Drawn(NamedTuple):
+    """What an attempt drew from; the bucket for which it is not verified; whether one that counts guesses is full."""
+
+    taken: tuple[Bucket, ...]
+    refusing: Bucket | None
+    is_full: bool
 
 
 class Ledger:
@@ -139,17 +143,14 @@ class Ledger:
             was_accepted = memories.was_accepted(connection, memory.string_digest)
             is_own_again = memories.is_known(connection, memory.digest)
             was_refused = self._refused.has(refused_digest, now)
-            draws = self._draws(
-                subject, account, source, familiarity, if_enrolled, is_repeat=is_own_again or was_refused, now=now
-            )
+            draws = self._draws(subject, account, source, familiarity, if_enrolled, now)
             buckets.give_back(connection, self._releases.no_longer_held(now))
-            refusing, is_full = self._draw(connection, attempt, draws, now)
-            looked_at = draws.bounding + draws.counting + draws.codes
-            is_throttled = refusing is not None or is_full
-            retry_after_s = buckets.wait_s(connection, looked_at, now) if is_throttled else 0.0
+            drawn = self._draw(connection, attempt, draws, now, is_repeat=is_own_again or was_refused)
+            is_throttled = drawn.refusing is not None or drawn.is_full
+            retry_after_s = buckets.wait_s(connection, draws.looked_at, now) if is_throttled else 0.0
             recovery_row = self._recovery_row(connection, subject, account, if_enrolled)
-        if refusing is not None:
-            fields = {"account": subject, "bucket": refusing.kind, "client": attempt.client}
+        if drawn.refusing is not None:
+            fields = {"account": subject, "bucket": drawn.refusing.kind, "client": attempt.client}
             log.info("throttled", extra={FIELDS: fields})
             return Unavailable(Reason.THROTTLED, subject, retry_after_s)
         return Admitted(
@@ -161,7 +162,8 @@ class Ledger:
             source=source,
             familiarity=familiarity,
             draws=draws,
-            is_full=is_full,
+            taken=drawn.taken,
+            is_full=drawn.is_full,
             retry_after_s=retry_after_s,
             memory=memory,
             was_accepted=was_accepted,
@@ -177,8 +179,6 @@ class Ledger:
         source: Source,
         familiarity: Familiarity | None,
         if_enrolled: splitter.Presented,
-        *,
-        is_repeat: bool,
         now: datetime,
     ) -> Draws:
         epoch = -1 if account is None else account.epoch
@@ -187,32 +187,36 @@ class Ledger:
             subject,
             source,
             ends_in_code=isinstance(if_enrolled, splitter.PasswordAndCode),
-            is_repeat=is_repeat,
             is_familiar=familiarity is not None and familiarity.is_known(epoch, now),
             is_familiar_for_codes=familiarity is not None and familiarity.is_known_for_codes(epoch, now),
         )
 
     def _draw(
-        self, connection: Connection, attempt: Attempt, draws: Draws, now: datetime
-    ) -> tuple[Bucket | None, bool]:
-        """Draw; return the bucket that keeps the attempt from being verified, and whether one that counts is full."""
-        refusing = buckets.draw(connection, draws.bounding, now)
+        self, connection: Connection, attempt: Attempt, draws: Draws, now: datetime, *, is_repeat: bool
+    ) -> "_Drawn":
+        """Draw; the same statements for a repetition and for a guess, so that the time tells nothing."""
+        refusing = buckets.full(connection, draws.bounding, now)
         if refusing is not None:
-            return refusing, False
-        if draws.is_repeat:
-            counting = buckets.full(connection, draws.counting, now)
-        else:
-            counting = buckets.draw(connection, draws.counting, now)
+            return _Drawn((), refusing, is_full=False)
+        is_free = buckets.draw(connection, draws.repeating, now, draws=int(is_repeat)) is None and is_repeat
+        refusing = buckets.draw(connection, draws.bounding, now, draws=int(not is_free))
+        if refusing is not None:
+            return _Drawn((), refusing, is_full=False)
+        full = buckets.full(connection, draws.counting, now)
+        refused = buckets.draw(connection, draws.counting, now, draws=int(not is_free))
+        full = full or refused
+        taken = draws.repeating if is_free else draws.bounding if full else draws.bounding + draws.counting
         refusing = buckets.full(connection, draws.codes, now)
-        if counting is not None and attempt.second_factor_only:
-            refusing = counting  # who checks the password is not us: nothing would tell its owner from a guesser
-        if refusing is not None and counting is None and not draws.is_repeat:
-            buckets.give_back(connection, draws.counting)  # what is not verified is no guess
-        return refusing, counting is not None
+        if full is not None and attempt.second_factor_only:
+            refusing = full  # who checks the password is not us: nothing would tell its owner from a guesser
+        if refusing is not None:
+            # What is not verified is no guess, but it was an attempt.
+            buckets.give_back(connection, [bucket for bucket in taken if not draws.is_cost(bucket)])
+        return _Drawn(taken, refusing, is_full=full is not None)
 
     def give_back_draws(self, admitted: Admitted, *, was_begun: bool) -> None:
         """Give back what an attempt drew that could not be decided; what it cost to begin with it stays drawn."""
-        undone = [bucket for bucket in admitted.taken if not was_begun or bucket not in admitted.draws.bounding]
+        undone = [bucket for bucket in admitted.taken if not was_begun or not admitted.draws.is_cost(bucket)]
         with self._database.writing(durable=False) as connection:
             buckets.give_back(connection, undone)
 
@@ -416,7 +420,7 @@ def _held(admitted: Admitted, effect: engine.Effect | None) -> tuple[Bucket, ...
     """Return the account's draws of a login of which nothing was asked here: its password may yet be refused."""
     if admitted.password_is_ours or effect is not None:
         return ()
-    return () if admitted.draws.is_repeat else admitted.draws.counting
+    return tuple(bucket for bucket in admitted.taken if not admitted.draws.is_cost(bucket))
 
 
 _PASSWORD_ALONE_IN_PORTAL = frozenset({Reason.TO_ENROL, Reason.PASSWORD_CONFIRMED})

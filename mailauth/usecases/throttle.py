@@ -45,12 +45,10 @@ class Throttle:
                 account.name,
                 source,
                 ends_in_code=True,  # draws from all that a right password could draw from
-                is_repeat=False,
                 is_familiar=familiarity is not None and familiarity.is_known(account.epoch, now),
                 is_familiar_for_codes=familiarity is not None and familiarity.is_known_for_codes(account.epoch, now),
             )
-            looked_at = draws.bounding + draws.counting + draws.codes
-            reached = ((bucket, buckets.level(connection, bucket, now)) for bucket in looked_at)
+            reached = ((bucket, buckets.level(connection, bucket, now)) for bucket in draws.looked_at)
             found = tuple(limiter.filling(bucket, reach.until, now) for bucket, reach in reached if reach is not None)
         return tuple(one for one in found if one.blocked_until is not None)
 

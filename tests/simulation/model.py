@@ -71,21 +71,20 @@ class Site:
         source = limiter.source_of(ip_address(client), ())
         shown = (self.epoch, source.network, string.text)
         was_refused, was_accepted = shown in self.refused, shown in self.accepted
-        draws = self._draws(source, string, is_repeat=was_refused or was_accepted)
+        draws = self._draws(source, string)
         if self._refuses(draws.bounding):
             return "throttled"
-        self._draw(draws.bounding)
+        is_repeat = was_refused or was_accepted
+        is_free = is_repeat and not self._refuses(draws.repeating)
         is_full = self._refuses(draws.counting)
-        if not is_full and not draws.is_repeat:
-            self._draw(draws.counting)
+        taken = draws.repeating if is_free else draws.bounding if is_full else draws.bounding + draws.counting
+        self._draw(taken)
         if self._refuses(draws.codes):
-            if not is_full and not draws.is_repeat:
-                self._give_back(draws.counting)
+            self._give_back(tuple(bucket for bucket in taken if not draws.is_cost(bucket)))
             return "throttled"
         self.hashes += 1
-        taken = draws.bounding if is_full else draws.taken
         verdict, has_both = self._decide(string, was_refused=was_refused, accepted_here=was_accepted)
-        if string.password_is_right and string.tail is Tail.WRONG_CODE and not draws.is_repeat:
+        if string.password_is_right and string.tail is Tail.WRONG_CODE and not is_repeat:
             self.codes_judged += self.is_enrolled  # had it been the right one, it would have opened the account
         if limiter.owes_code(verdict):
             self._draw(draws.codes)
@@ -96,7 +95,7 @@ class Site:
         if not limiter.may_be_told(verdict, has_both=has_both, is_full=is_full):
             return "throttled"
         if isinstance(verdict, Denied):
-            self.guesses_told += not draws.is_repeat
+            self.guesses_told += not is_repeat
             return "refused"
         if has_both:
             self.accepted.add(shown)
@@ -119,14 +118,13 @@ class Site:
         reason = Reason.CODE_WRONG if string.tail is Tail.WRONG_CODE else Reason.CODE_MISSING
         return Denied(reason, account, password_was_right=True), False
 
-    def _draws(self, source: Source, string: String, *, is_repeat: bool) -> Draws:
+    def _draws(self, source: Source, string: String) -> Draws:
         known = self.networks.get(source.network)
         return limiter.draws(
             LIMITS,
             "alice@example.org",
             source,
             ends_in_code=string.tail is not Tail.NOTHING,
-            is_repeat=is_repeat,
             is_familiar=known is not None and known.is_known(self.epoch, self.now),
             is_familiar_for_codes=known is not None and known.is_known_for_codes(self.epoch, self.now),
         )

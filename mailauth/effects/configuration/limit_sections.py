@@ -44,7 +44,9 @@ class LimitsSection(Section):
         ge=1,
         description="Secrets that were refused before, again from the same address (a /48: ten times), at once.",
     )
-    repeat_interval_s: float = Field(10, gt=0, description="Seconds for one more.")
+    repeat_interval_s: float = Field(
+        2, gt=0, description="Seconds for one more; what comes faster counts as guesses, as if it were new."
+    )
     trusted_networks: list[Line] = Field(
         default_factory=lambda: ["127.0.0.0/8", "::1/128"],
         description="Networks that speak for many people, such as a web mail host: no limit by address for them.",

@@ -111,29 +111,43 @@ async def test_wrong_code_is_judged_once_however_often_its_string_is_sent(limite
     assert isinstance(await limited.login("alice", other, client=HOME), Granted)
 
 
+async def test_full_address_answers_every_string_alike(limited: World) -> None:
+    """Else whoever shares the network finds what a telephone there sends, by filling the bucket first."""
+    alice = limited.enrol("alice")
+    for _ in range(5):
+        assert isinstance(await limited.login("alice", alice.password, client=HOME), Denied)
+    for n in range(100):
+        await limited.login(f"somebody{n}", "guess", client=HOME)
+    for string in (alice.password, "nonsense", alice.password + "000000"):
+        assert throttled(await limited.login("alice", string, client=HOME)), string
+
+
+async def test_repetitions_beyond_their_bucket_count_as_guesses(limited: World) -> None:
+    """Else whoever shares the network fills that bucket, and tells the telephone's string by its being throttled."""
+    alice = limited.enrol("alice")
+    await limited.login("alice", alice.password, client=HOME)
+    for n in range(61):
+        assert isinstance(await limited.login("bob", "old", client=HOME), Denied), n
+    for string in (alice.password, "nonsense", alice.password + "000000"):
+        assert isinstance(await limited.login("alice", string, client=HOME), Denied), string
+
+
 async def test_repetitions_are_bounded_by_address_and_by_48(make_world: WorldMaker) -> None:
-    """They are free of guilt, not of cost."""
-    world = make_world(*DEFAULTS, "limits.repeat_burst=6", "limits.repeat_interval_s=10")
+    """They are free of guilt, not of cost: beyond a bucket of their own they draw like everything else."""
+    world = make_world(*DEFAULTS, "limits.repeat_burst=6", "limits.source_burst=10", "limits.site_burst=30")
     for name in ("alice", "bob"):
         world.add(name)
         await world.login(name, "old", client=THIEF)
-    answers = [await world.login(("alice", "bob")[n % 2], "old", client=THIEF) for n in range(20)]
-    assert sum(not throttled(answer) for answer in answers) == 6
-    hashed = 0
+    answers = [await world.login(("alice", "bob")[n % 2], "old", client=THIEF) for n in range(40)]
+    assert sum(not throttled(answer) for answer in answers) == 6 + 8
+    again = 0
     for n in range(20):
         client = f"2001:db8:0:{n:x}::1"
         assert not throttled(await world.login("alice", f"old{n}", client=client))
-        hashed += sum([not throttled(await world.login("alice", f"old{n}", client=client)) for _ in range(6)])
-    assert hashed == 60, "ten times what one /64 may repeat"
-
-
-async def test_address_that_may_not_repeat_any_more_may_still_log_in(limited: World) -> None:
-    """A telephone that tries every second costs its household nothing but itself."""
-    alice = limited.enrol("alice")
-    answers = [await limited.login("alice", "old", client=HOME) for _ in range(200)]
-    assert throttled(answers[-1])
-    right = alice.password + alice.code(limited.clock())
-    assert isinstance(await limited.login("alice", right, client=HOME), Granted)
+    for n in range(20):
+        client = f"2001:db8:0:{n:x}::1"
+        again += sum([not throttled(await world.login("alice", f"old{n}", client=client)) for _ in range(6)])
+    assert again == 60 + 10, "ten times what one /64 may repeat, and what the /48 has left"
 
 
 async def test_string_that_was_never_told_of_is_no_repetition_later(make_world: WorldMaker) -> None:
