@@ -137,6 +137,8 @@ class Database:
         while self._all_held:
             self._all_held.pop().close()
         self.engine.dispose()
+        if self._marks is not None:
+            self._marks.close()
 
     @contextmanager
     def _transaction(self, *, writes: bool, durable: bool = True) -> Iterator[Connection]:

@@ -63,13 +63,14 @@ class Marks:
         self._file = file
         self._log = str(log_of(file))
         self._marked = b""
+        self._open: tuple[int, tuple[int, int]] | None = None
 
     def begin(self, connection: Connection) -> bytes:
         """Mark the log, at the beginning of a transaction that writes, unless this process did; return which it is.
 
         Raises sqlite3.OperationalError where somebody took the log away: what is written to it would be lost.
         """
-        log = _salts(self._log)
+        log = self._salts()
         if not log or log != self._marked:
             self._marked = b""
             before = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
@@ -83,8 +84,29 @@ class Marks:
 
     def committed(self, log: bytes) -> None:
         """Note that what `begin` returned is marked, unless the transaction began another log."""
-        if not self._marked and _salts(self._log) == log:
+        if not self._marked and self._salts() == log:
             self._marked = log
+
+    def close(self) -> None:
+        """Close the log, which is kept open: a process that has run out of descriptors goes on deciding logins."""
+        if self._open is not None:
+            os.close(self._open[0])
+            self._open = None
+
+    def _salts(self) -> bytes:
+        """Return what tells the log that is there now from the one before it; nothing where there is none."""
+        try:
+            now = os.stat(self._log)
+            if self._open is None or self._open[1] != (now.st_dev, now.st_ino):
+                self.close()
+                descriptor = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+                opened = os.fstat(descriptor)
+                self._open = descriptor, (opened.st_dev, opened.st_ino)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise sqlite3.OperationalError(f"the log of the database cannot be read: {error.strerror}") from error
+        return os.pread(self._open[0], _HEADER_BYTES, 0)[_SALTS]
 
 
 def require_own(file: Path) -> None:

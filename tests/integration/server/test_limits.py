@@ -167,6 +167,9 @@ def test_running_out_of_descriptors_is_survived(make_site: SiteMaker) -> None:
     alice = site.person()
     with site.talk() as early:
         assert granted(early.login(alice.name, site.installation.enrolment.add_app_password(alice.name, "x").password))
+        # Each of the database's threads opens its files when it is first needed.
+        early.send(b"".join(auth(number, f"nobody{number}", "x") for number in range(100, 140)))
+        early.lines(40)
         before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (60, before[1]))
         talks = []
