@@ -34,7 +34,7 @@ EDGE = 16
 NAME, PASSWORD = "alice@example.org", "correct horse"
 
 VEIL = """
-for (const element of document.querySelectorAll("main time, main .names-provider")) {
+for (const element of document.querySelectorAll("main time, main .names-provider, main .names-date")) {
   element.closest("p").style.display = "none";
 }
 for (const qr of document.querySelectorAll(".qr")) {
