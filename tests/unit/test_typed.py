@@ -1,9 +1,6 @@
 # ruff: noqa: RUF001  (look-alikes are what these tests are about)
 """What people paste into a field: read where there is one reading of it, named where there is none."""
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from mailauth.core import app_password, mail_address, names, recovery, typed
 from mailauth.core.alphabet import grouped
 from mailauth.vocabulary.errors import InvalidName
@@ -128,12 +125,3 @@ def test_secret_that_we_made_is_known_through_what_copying_puts_into_it() -> Non
         with case(other):
             assert app_password.read(other.encode()) is None
     assert app_password.read(b"\xff" + token.encode()) is None
-
-
-@given(st.text(max_size=60) | st.text("ab'\"<>@:mailto\u200b\u00a0., ", max_size=40))
-def test_what_was_folded_stays_as_it_is(text: str) -> None:
-    for fold in (typed.code, typed.address, typed.line):
-        once = fold(text)
-        if fold is typed.address and ("<" in once or ":" in once or "%" in text):
-            continue  # no address at all, or spelled as one in a link
-        assert fold(once) == once or fold is typed.address
