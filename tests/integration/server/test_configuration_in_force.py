@@ -32,17 +32,21 @@ def test_server_at_a_terminal_ends_with_it(make_site: SiteMaker) -> None:
     """It would go on unseen, with the socket in its hands."""
     site = make_site()
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mailauth", "--config", str(site.config), "serve", "auth"],
-        stdin=theirs,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    log = site.directory / "log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mailauth", "--config", str(site.config), "serve", "auth"],
+            stdin=theirs,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
     os.close(theirs)
     try:
-        until(site.socket.exists, "the socket")
+        until(lambda: "listening" in log.read_text(), "the socket")
         process.send_signal(signal.SIGHUP)
-        assert process.wait(PATIENCE_S) == 0
+        until(lambda: process.poll() is not None, "its end", 3 * PATIENCE_S)
+        assert process.returncode == 0, log.read_text()
+        assert "stopped" in log.read_text()
     finally:
         process.kill()
         process.wait()
