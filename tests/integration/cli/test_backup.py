@@ -2,16 +2,20 @@
 
 import os
 import shutil
+import sqlite3
 import stat
 from pathlib import Path
 
 import pytest
+from alembic import command
 
 from mailauth.edges.cli.context import Context
 from mailauth.effects import keyring
+from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
 from tests.integration.cli.conftest import CommandLine
-from tests.integration.serving import Site
+from tests.integration.serving import Site, secret_of
+from tests.integration.talking import Closed, granted
 from tests.world import FakeClock
 
 
@@ -159,5 +163,50 @@ def test_server_does_not_start_on_a_damaged_database_and_is_backed_up_and_kept_f
         refusing = site.serve(wait=False)
         assert refusing.ended() == 75
         assert "Traceback" not in refusing.log
+    finally:
+        site.close()
+
+
+def test_backup_of_an_older_revision_is_migrated_and_one_of_a_newer_is_refused(
+    mailauth: CommandLine, tmp_path: Path
+) -> None:
+    alice = mailauth.enrol("alice@mailitwize.be")
+    copy = tmp_path / "backup.db"
+    mailauth.run("db", "backup", str(copy))
+    database = Database(f"sqlite:///{copy}")
+    with database.engine.begin() as connection:
+        command.downgrade(schema._config(connection), "0003")
+    database.close()
+    assert f"migrated from revision 0003 to {schema.HEAD}" in mailauth.run("db", "restore", str(copy)).stdout
+    mailauth.run("db", "check")
+    mailauth.clock.advance(seconds=90)
+    assert mailauth.check(alice.name, alice.password + alice.code(mailauth.clock()))["verdict"] == "granted"
+    database = Database(f"sqlite:///{copy}")
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    assert "newer than this mailauth" in mailauth.run("db", "restore", str(copy), code=1).stderr
+    assert len(mailauth.json("account", "list")) == 1
+
+
+def test_damage_to_a_database_that_is_served_makes_logins_unavailable(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    try:
+        people = [site.person() for _ in range(20)]
+        server = site.serve()
+        with site.talk() as talk:
+            assert granted(talk.login(people[0].name, secret_of(people[0])))
+        site.installation.database.close()
+        with sqlite3.connect(site.database, isolation_level=None) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        damage(site.database)
+        for person in people[1:]:
+            # By hanging up; mail servers say "temporary failure" then.
+            with site.talk() as talk, pytest.raises(Closed):
+                talk.login(person.name, secret_of(person))
+        server.wait_for("verdict=unavailable reason=store-unavailable", times=len(people) - 1)
+        server.wait_for("the database is damaged, nothing is written to it any more")
+        assert server.log.count("is damaged, nothing is written") == 1
     finally:
         site.close()
