@@ -153,7 +153,7 @@ def _alone(file: Path) -> Iterator[None]:
         except OSError as error:
             raise StoreUnavailable(
                 f"{file} is in use; nothing was changed. Stop mailauth first, its sockets too, so that no login "
-                "starts it: systemctl stop mailauth-auth.socket mailauth-auth mailauth-portal mailauth-worker"
+                "starts it: systemctl stop 'mailauth-*.socket' 'mailauth-*.service'"
             ) from error
         yield
     finally:
