@@ -222,6 +222,10 @@ sieve_script personal {{
   path = ~/sieve
   active_path = ~/.dovecot.sieve
 }}
+# As Debian 13 has it in conf.d/20-lmtp.conf.
+protocol lmtp {{
+  auth_username_format = %{{user | username | lower}}
+}}
 {userdb}"""
     + SERVICES
 )

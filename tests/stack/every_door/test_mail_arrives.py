@@ -22,6 +22,8 @@ def test_mail_arrives_for_who_exists_and_bounces_for_who_does_not(played: Played
         reply = deliver(site.sandbox, recipient, f"to {recipient}")
         assert reply.startswith(DELIVERED), reply
     assert deliver(site.sandbox, f"nobody-{owner.name}").startswith(BOUNCED)
+    namesake = owner.name.partition("@")[0] + "@elsewhere.example"
+    assert deliver(site.sandbox, namesake).startswith(BOUNCED), "Debian's Dovecot 2.4 cuts off the domain by itself"
     assert subjects(site.sandbox, owner.name) == [f"to {owner.name}", f"to {alias}"]
     assert not site.log_of(owner.name), "a look-up is no login"
 
