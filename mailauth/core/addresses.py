@@ -4,12 +4,14 @@ An IPv4 client that comes to a dual-stack listener is `::ffff:192.0.2.7` to it (
 `fe80::1%eth0` is `fe80::1` to whoever counts or compares it (RFC 4007 s11: the zone is this machine's own affair).
 """
 
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Address, Network
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
+_TRANSLATED = IPv6Network("64:ff9b::/96")
+"""How a translator in front of an IPv6-only server shows IPv4 clients (RFC 6052 s2.1): all of them are one /64."""
 
 
 def parse_address(text: str) -> Address:
@@ -19,6 +21,8 @@ def parse_address(text: str) -> Address:
     except ValueError as error:
         raise InvalidValue(f"not an IP address: {text[:80]!a}") from error
     if isinstance(address, IPv6Address):
+        if address in _TRANSLATED:
+            return IPv4Address(int(address) & 0xFFFFFFFF)
         return address.ipv4_mapped or IPv6Address(int(address))
     return address
 

@@ -8,25 +8,29 @@ Each bucket is GCRA (the ITU-T I.371 leaky bucket as a meter): it admits `burst`
                factors are right, and everything else is answered "throttled", in the same words and time.
 
 So whoever fills an account's buckets with nonsense learns nothing, keeps nobody out who has both factors, and the
-answer does not depend on the string (requirements LIM1, ENU1). A third group counts wrong codes with a right password:
+answer does not depend on the string (requirements LIM1, ENU1). Two more groups count what was half right, when that is
+known; whoever has neither half cannot fill them. Nothing is told, or let in, that was not drawn for; and while one is
+full nothing looks different to anybody else, since a difference would tell that a half is right:
 
-    codes      Full: whatever ends in a code is answered "throttled". Drawn from when the code turns out wrong; whoever
-               lacks the password cannot fill it, and no verdict on a code is told that was not drawn for.
+    codes      wrong codes with a right password. Full: no code is right any more.
+    factors    wrong passwords with a right code or recovery code. Full: the way in by both factors is closed.
 
 A string that was refused before, from the same network, is a *repetition*: a telephone with an old password must not
 ban its owner. It draws from a bucket of its own instead of all of these, and as a guess when that one is full; but it
 is answered like every other string while one of these is full, since a different answer would tell whoever shares the
-network what the telephone sends. What no bucket limits is what cannot be guessed: app passwords.
+network what the telephone sends. What was refused while the account was full was not told: shown again it costs what
+a repetition does, and is a guess all the same. What no bucket limits is what cannot be guessed: app passwords.
 
-Networks are familiar to an account in two ways. One from which it logged in by whatever it accepts does not draw from
-the account's common bucket, so that strangers cannot lock its owner out at home. One from which both factors were
-given has a bucket for codes of its own. Both end after 30 days and with each change of password, factor or state.
+Networks are familiar to an account in three ways. One from which it logged in by its password or both factors does not
+draw from the account's common bucket, so that strangers cannot lock its owner out at home. Those in which only app
+passwords are used have one common bucket for all of them instead. One from which both factors were given has a bucket
+for codes of its own. All end after 30 days and with each change of password, factor or state.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 from ipaddress import IPv6Address, ip_network
 from typing import NamedTuple
 
@@ -86,6 +90,8 @@ class Kind(StrEnum):
     REPEAT = "repeat"
     ACCOUNT_AND_SOURCE = "account+source"
     ACCOUNT = "account"
+    ACCOUNT_BY_DEVICE = "account-devices"
+    FACTOR = "factor"
     CODE = "code"
     CODE_FAMILIAR = "code-familiar"
     CODE_AND_SOURCE = "code+source"
@@ -164,23 +170,34 @@ def source_of(client: Address | None, trusted: Sequence[Network]) -> Source:
     return Source(str(client), None, is_trusted)
 
 
+class Kinship(Enum):
+    """What a network is to an account: by what it logged in from there."""
+
+    STRANGE = "nothing"
+    BY_APP_PASSWORD = "app passwords alone"
+    BY_PASSWORD = "its password, where that was all that it needed"
+    BY_BOTH = "both factors"
+
+
 class Familiarity(NamedTuple):
     """What is known of a network: when the account logged in from it last, by anything and by both factors.
 
-    `epoch` is the account's at that time; after a change the network is a stranger's again.
+    `epoch` is the account's at that time; after a change the network is a stranger's again. `by_app_password`: by
+    nothing else so far.
     """
 
     epoch: int
     passed_at: datetime
     both_at: datetime | None
+    by_app_password: bool = False
 
-    def is_known(self, epoch: int, now: datetime) -> bool:
-        """Tell whether the account's common bucket is not drawn from."""
-        return self.epoch == epoch and now - self.passed_at < FAMILIAR_FOR
-
-    def is_known_for_codes(self, epoch: int, now: datetime) -> bool:
-        """Tell whether wrong codes are counted apart."""
-        return self.epoch == epoch and self.both_at is not None and now - self.both_at < FAMILIAR_FOR
+    def kinship(self, epoch: int, now: datetime) -> "Kinship":
+        """Return what the network is to the account now."""
+        if self.epoch != epoch or now - self.passed_at >= FAMILIAR_FOR:
+            return Kinship.STRANGE
+        if self.both_at is not None and now - self.both_at < FAMILIAR_FOR:
+            return Kinship.BY_BOTH
+        return Kinship.BY_APP_PASSWORD if self.by_app_password else Kinship.BY_PASSWORD
 
     def is_fresh(self, epoch: int, now: datetime, *, by_both: bool) -> bool:
         """Tell whether a login need not be noted: one like it was noted not long ago."""
@@ -189,53 +206,50 @@ class Familiarity(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """The buckets of one attempt, in the three groups, and what a repetition draws from instead of the first two."""
+    """The buckets of one attempt, in the four groups, and what a repetition draws from instead of the first two."""
 
     bounding: tuple[Bucket, ...]
     counting: tuple[Bucket, ...]
     codes: tuple[Bucket, ...]
+    factors: tuple[Bucket, ...]
     repeating: tuple[Bucket, ...]
 
     @property
     def looked_at(self) -> tuple[Bucket, ...]:
-        """All that may keep an attempt from being answered."""
-        return self.bounding + self.counting + self.codes
+        """What is seen to be full by how an attempt is answered."""
+        return self.bounding + self.counting
 
     def is_cost(self, bucket: Bucket) -> bool:
         """Tell whether a bucket counts what an attempt costs, whatever comes of it."""
         return bucket in self.bounding or bucket in self.repeating
 
 
-def draws(
-    limits: Limits,
-    account: str,
-    source: Source,
-    *,
-    ends_in_code: bool,
-    is_familiar: bool,
-    is_familiar_for_codes: bool,
-) -> Draws:
+def draws(limits: Limits, account: str, source: Source, kinship: Kinship, *, ends_in_code: bool) -> Draws:
     """Return the buckets of an attempt. `ends_in_code` is told by its shape alone, whatever the account is."""
     both = f"{account} {source.network}"
     # A trusted network has no limit by address; what many people's host may cost is bounded for each account.
     whose, source_rate = (both, limits.repeat) if source.is_trusted else (source.network, limits.source)
     bounding = [Bucket(Kind.SOURCE, whose, source_rate)]
     repeating = [Bucket(Kind.REPEAT, whose, limits.repeat)]
-    if source.site is not None and not source.is_trusted:
+    # Others of one /48 must not keep an owner out at home.
+    if source.site is not None and not source.is_trusted and kinship is not Kinship.BY_BOTH:
         bounding.append(Bucket(Kind.SITE, source.site, limits.site))
         repeating.append(Bucket(Kind.REPEAT, source.site, limits.repeat.times(SITE_FACTOR)))
     # A trusted source speaks for many people, strangers among them: familiar or not, it is counted like one.
     rate = limits.account if source.is_trusted else limits.account_and_source
     counting = [Bucket(Kind.ACCOUNT_AND_SOURCE, both, rate)]
-    if not is_familiar:
+    if kinship is Kinship.STRANGE:
         counting.append(Bucket(Kind.ACCOUNT, account, limits.account))
+    elif kinship is Kinship.BY_APP_PASSWORD:
+        counting.append(Bucket(Kind.ACCOUNT_BY_DEVICE, account, limits.account))
     codes: list[Bucket] = []
-    if ends_in_code and is_familiar_for_codes and not source.is_trusted:
+    if ends_in_code and kinship is Kinship.BY_BOTH and not source.is_trusted:
         codes.append(Bucket(Kind.CODE_AND_SOURCE, both, limits.code_and_source))
         codes.append(Bucket(Kind.CODE_FAMILIAR, account, limits.code))
     elif ends_in_code:
         codes.append(Bucket(Kind.CODE, account, limits.code))
-    return Draws(tuple(bounding), tuple(counting), tuple(codes), tuple(repeating))
+    factors = (Bucket(Kind.FACTOR, account, limits.account),)
+    return Draws(tuple(bounding), tuple(counting), tuple(codes), factors, tuple(repeating))
 
 
 def bucket_of(key: str, limits: Limits, trusted: Sequence[Network]) -> Bucket:
@@ -248,6 +262,8 @@ def bucket_of(key: str, limits: Limits, trusted: Sequence[Network]) -> Bucket:
         Kind.REPEAT: limits.repeat,
         Kind.ACCOUNT_AND_SOURCE: limits.account_and_source,
         Kind.ACCOUNT: limits.account,
+        Kind.ACCOUNT_BY_DEVICE: limits.account,
+        Kind.FACTOR: limits.account,
         Kind.CODE: limits.code,
         Kind.CODE_FAMILIAR: limits.code,
         Kind.CODE_AND_SOURCE: limits.code_and_source,
@@ -310,7 +326,7 @@ def is_given_back(verdict: Verdict) -> bool:
 
 
 _NO_GUESS = frozenset({Reason.CODE_REPLAYED_BY_SAME_CLIENT, Reason.CODE_SPENT_AHEAD})
-_MAY_YET_PASS = frozenset({Reason.ACCOUNT_CHANGED, Reason.CODE_NOT_JUDGED, Reason.CODE_SPENT_AHEAD})
+_MAY_YET_PASS = frozenset({Reason.ACCOUNT_CHANGED, Reason.CODE_SPENT_AHEAD})
 
 
 def is_settled(verdict: Verdict) -> bool:

@@ -91,6 +91,7 @@ class Accounts:
         with self._database.writing() as connection:
             account = find(connection, name, self._default_domain)
             accounts.set_password(connection, account.id, password_hash)
+            limiter.clear_codes(connection, account.name)
             revoked: tuple[str, ...] = ()
             if revoke_app_passwords:
                 revoked = app_passwords.revoke(connection, account.id, None, now)

@@ -20,6 +20,7 @@ AGAIN_AFTER = timedelta(hours=1)
 MAX_ENTRIES = 20_000
 
 _Key = tuple[int, str]
+"""App password and network."""
 
 
 class DeviceNetworks:
@@ -32,11 +33,11 @@ class DeviceNetworks:
         self._waiting: dict[_Key, datetime] = {}
         self._flushing = threading.Lock()
 
-    def note(self, account_id: int, client: Address | None, now: datetime) -> None:
+    def note(self, app_password_id: int, client: Address | None, now: datetime) -> None:
         """Note a login by app password. Cheap; called on the event loop for every one."""
         if client is None:
             return
-        key = (account_id, client)
+        key = (app_password_id, client)
         noted_at = self._noted.get(key)
         if noted_at is not None and timedelta(0) <= now - noted_at < AGAIN_AFTER:
             return
@@ -46,7 +47,7 @@ class DeviceNetworks:
             self._noted.popitem(last=False)
         source = limiter.source_of(client, self._trusted)
         if not source.is_trusted and len(self._waiting) < MAX_ENTRIES:
-            self._waiting[account_id, source.network] = now
+            self._waiting[app_password_id, source.network] = now
 
     def flush(self) -> int:
         """Write down what was noted; return how much. Raises StoreUnavailable; nothing is lost then."""
@@ -57,8 +58,8 @@ class DeviceNetworks:
                 return 0
             try:
                 with self._database.writing(durable=False) as connection:
-                    for (account_id, network), now in noted:
-                        familiar_networks.note_app_password(connection, account_id, network, now)
+                    for (app_password_id, network), now in noted:
+                        familiar_networks.note_app_password(connection, app_password_id, network, now)
             except BaseException:
                 self._waiting = dict(noted) | self._waiting
                 raise

@@ -165,6 +165,7 @@ def _blocked_sentence(filling: Filling, account: Account) -> str:
     network = subject.rpartition(" ")[2]
     where = "without a client address" if network == NOWHERE else f"from {network}"
     throttled = f"is throttled until {filling.blocked_until:%Y-%m-%d %H:%M:%S} UTC"
+    refused = f"is refused until {filling.blocked_until:%Y-%m-%d %H:%M:%S} UTC, also with the right one"
     until, until_both = f"{throttled}, whatever its secret", f"{throttled}, unless password and code are both right"
     end = f"`mailauth limits clear {account.name}` ends that. App passwords are accepted all the same."
     match kind:
@@ -180,16 +181,24 @@ def _blocked_sentence(filling: Filling, account: Account) -> str:
         case Kind.ACCOUNT:
             stranger = "A login from an address that is not familiar to the account"
             return f"{stranger} {until_both}, after too many wrong ones. {end}"
+        case Kind.ACCOUNT_BY_DEVICE:
+            stranger = "A login from an address where only app passwords were used so far"
+            return f"{stranger} {until_both}, after too many wrong ones. {end}"
+        case Kind.FACTOR:
+            return (
+                "Many wrong passwords came with a right code or recovery code: somebody has them. While other limits "
+                f"of the account are full, even password and code together are not accepted. {end}"
+            )
         case Kind.CODE:
             stranger = "A login with a verification code, from an address that is not familiar to the account,"
-            return f"{stranger} {until}, after too many wrong codes with the right password. {end}"
+            return f"{stranger} {refused}, after too many wrong codes with the right password. {end}"
         case Kind.CODE_FAMILIAR:
             return (
-                f"A login with a verification code, from any familiar address, {until}, after too many wrong codes "
+                f"A login with a verification code, from any familiar address, {refused}, after too many wrong codes "
                 f"with the right password. {end}"
             )
         case Kind.CODE_AND_SOURCE:
-            return f"A login with a verification code {where} {until}, after too many wrong codes. {end}"
+            return f"A login with a verification code {where} {refused}, after too many wrong codes. {end}"
 
 
 def _ahead_sentence(account: Account, until: datetime) -> str:

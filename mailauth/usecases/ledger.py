@@ -18,7 +18,7 @@ from typing import NamedTuple, assert_never
 from sqlalchemy import Connection
 
 from mailauth.core import engine, limiter, login_memory, splitter
-from mailauth.core.limiter import Bucket, Draws, Familiarity, Limits, Source
+from mailauth.core.limiter import Bucket, Draws, Familiarity, Kinship, Limits, Source
 from mailauth.core.login_memory import Profile, Profiles
 from mailauth.core.services import PORTAL
 from mailauth.effects import name_bound
@@ -121,6 +121,7 @@ class Ledger:
         self._profiles = profiles
         self._notices = notices
         self._refused = RefusedStrings()
+        self._withheld = RefusedStrings()  # refused while the account was full, and not told
         self._releases = Releases(os.urandom)
 
     def admit(self, attempt: Attempt, name: AccountName, now: datetime) -> Admitted | Granted | Unavailable:
@@ -145,7 +146,9 @@ class Ledger:
             was_refused = self._refused.has(refused_digest, now)
             draws = self._draws(subject, account, source, familiarity, if_enrolled, now)
             buckets.give_back(connection, self._releases.no_longer_held(now))
-            drawn = self._draw(connection, attempt, draws, now, is_repeat=is_own_again or was_refused)
+            is_no_guess = is_own_again or was_refused
+            is_shown = is_no_guess or self._withheld.has(refused_digest, now)
+            drawn = self._draw(connection, attempt, draws, now, is_shown=is_shown, is_no_guess=is_no_guess)
             is_throttled = drawn.refusing is not None or drawn.is_full
             retry_after_s = buckets.wait_s(connection, draws.looked_at, now) if is_throttled else 0.0
             recovery_row = self._recovery_row(connection, subject, account, if_enrolled)
@@ -181,38 +184,42 @@ class Ledger:
         if_enrolled: splitter.Presented,
         now: datetime,
     ) -> Draws:
-        epoch = -1 if account is None else account.epoch
-        return limiter.draws(
-            self._limits,
-            subject,
-            source,
-            ends_in_code=isinstance(if_enrolled, splitter.PasswordAndCode),
-            is_familiar=familiarity is not None and familiarity.is_known(epoch, now),
-            is_familiar_for_codes=familiarity is not None and familiarity.is_known_for_codes(epoch, now),
-        )
+        kinship = Kinship.STRANGE
+        if account is not None and familiarity is not None:
+            kinship = familiarity.kinship(account.epoch, now)
+        ends_in_code = isinstance(if_enrolled, splitter.PasswordAndCode)
+        return limiter.draws(self._limits, subject, source, kinship, ends_in_code=ends_in_code)
 
     def _draw(
-        self, connection: Connection, attempt: Attempt, draws: Draws, now: datetime, *, is_repeat: bool
+        self,
+        connection: Connection,
+        attempt: Attempt,
+        draws: Draws,
+        now: datetime,
+        *,
+        is_shown: bool,
+        is_no_guess: bool,
     ) -> "_Drawn":
-        """Draw; the same statements for a repetition and for a guess, so that the time tells nothing."""
+        """Draw; the same statements for a repetition and for a guess, so that the time tells nothing.
+
+        `is_shown`: the string was refused from there before, told or not; `is_no_guess`: it was told.
+        """
         refusing = buckets.full(connection, draws.bounding, now)
         if refusing is not None:
             return _Drawn((), refusing, is_full=False)
-        is_free = buckets.draw(connection, draws.repeating, now, draws=int(is_repeat)) is None and is_repeat
+        is_free = buckets.draw(connection, draws.repeating, now, draws=int(is_shown)) is None and is_shown
         refusing = buckets.draw(connection, draws.bounding, now, draws=int(not is_free))
         if refusing is not None:
             return _Drawn((), refusing, is_full=False)
+        is_guess = not (is_free and is_no_guess)
         full = buckets.full(connection, draws.counting, now)
-        refused = buckets.draw(connection, draws.counting, now, draws=int(not is_free))
+        refused = buckets.draw(connection, draws.counting, now, draws=int(is_guess))
         full = full or refused
-        taken = draws.repeating if is_free else draws.bounding if full else draws.bounding + draws.counting
-        refusing = buckets.full(connection, draws.codes, now)
+        cost = draws.repeating if is_free else draws.bounding
         if full is not None and attempt.second_factor_only:
-            refusing = full  # who checks the password is not us: nothing would tell its owner from a guesser
-        if refusing is not None:
-            # What is not verified is no guess, but it was an attempt.
-            buckets.give_back(connection, [bucket for bucket in taken if not draws.is_cost(bucket)])
-        return _Drawn(taken, refusing, is_full=full is not None)
+            # Who checks the password is not us: nothing would tell its owner from a guesser.
+            return _Drawn(cost, full, is_full=True)
+        return _Drawn(cost + draws.counting if is_guess and full is None else cost, None, is_full=full is not None)
 
     def give_back_draws(self, admitted: Admitted, *, was_begun: bool) -> None:
         """Give back what an attempt drew that could not be decided; what it cost to begin with it stays drawn."""
@@ -220,8 +227,13 @@ class Ledger:
         with self._database.writing(durable=False) as connection:
             buckets.give_back(connection, undone)
 
-    def settle(self, admitted: Admitted, decision: engine.Decision, now: datetime) -> Verdict:
-        """Commit a decision, and return the verdict that holds: another login may have spent the code before."""
+    def settle(
+        self, admitted: Admitted, decision: engine.Decision, now: datetime, *, only_factor_is_right: bool = False
+    ) -> Verdict:
+        """Commit a decision, and return the verdict that holds: another login may have spent the code before.
+
+        `only_factor_is_right`: the second factor would have done, had the password been right.
+        """
         has_both = decision.effect is not None and admitted.password_is_ours
         match decision.verdict:
             case Granted() as granted if limiter.may_be_told(granted, has_both=has_both, is_full=admitted.is_full):
@@ -230,7 +242,7 @@ class Ledger:
                 # The way of every refusal, so that its time tells nothing either.
                 return self._deny(admitted, Denied(Reason.NOT_TOLD, granted.account, password_was_right=True), now)
             case Denied() as denied:
-                return self._deny(admitted, denied, now)
+                return self._deny(admitted, denied, now, only_factor_is_right=only_factor_is_right)
             case verdict:
                 assert_never(verdict)
 
@@ -240,14 +252,16 @@ class Ledger:
         with self._database.writing(durable=effect is not None) as connection:
             if effect is None and not _is_unchanged(connection, account):
                 return Denied(Reason.ACCOUNT_CHANGED, granted.account)
-            # Looked at before, but others may have judged codes meanwhile: none is told of beyond the bucket.
-            codes = admitted.draws.codes if isinstance(effect, engine.SpendStep) else ()
-            if buckets.draw(connection, codes, now) is not None:
+            # However many are decided at once, none is let in beyond what these admit.
+            needed = admitted.draws.codes if isinstance(effect, engine.SpendStep) else ()
+            if effect is not None and admitted.is_full:
+                needed += admitted.draws.factors
+            if buckets.draw(connection, needed, now) is not None:
                 lost = replace(lost, reason=Reason.CODE_NOT_JUDGED)
             elif effect is None or _spend(connection, effect, now):
                 held = _held(admitted, effect)
                 buckets.give_back(connection, [bucket for bucket in admitted.taken if bucket not in held])
-                buckets.give_back(connection, codes)
+                buckets.give_back(connection, needed)
                 self._note_network(connection, admitted, granted, effect, now)
                 if account is not None and isinstance(effect, engine.SpendRecoveryCode):
                     self._tell_of_use(connection, admitted, account, effect, now)
@@ -256,7 +270,7 @@ class Ledger:
                     memories.remember(connection, account.id, memory.digest, memory.string_digest, memory.profile, now)
                 return replace(granted, release=self._release_token(admitted, effect, now))
             else:
-                buckets.give_back(connection, codes)
+                buckets.give_back(connection, needed)
         return self._deny(admitted, lost, now)
 
     def _note_network(
@@ -349,22 +363,27 @@ class Ledger:
             self._refused.add(release.refused_digest, now)
         return release.account
 
-    def _deny(self, admitted: Admitted, denied: Denied, now: datetime) -> Verdict:
+    def _deny(
+        self, admitted: Admitted, denied: Denied, now: datetime, *, only_factor_is_right: bool = False
+    ) -> Verdict:
         verdict: Granted | Denied = denied if denied.account else replace(denied, account=admitted.subject)
         # What this client had accepted a moment ago, on another connection, is remembered by now.
         with self._database.writing(durable=False) as connection:
             is_remembered = self._use(connection, admitted.memory, admitted.account, now)
             is_known = memories.is_known(connection, admitted.memory.digest)
             # The same work whatever was wrong; a draw that is refused here was told of nowhere.
-            buckets.draw(connection, admitted.draws.codes, now, draws=int(limiter.owes_code(verdict)))
+            is_over = buckets.draw(connection, admitted.draws.codes, now, draws=int(limiter.owes_code(verdict)))
+            buckets.draw(connection, admitted.draws.factors, now, draws=int(only_factor_is_right))
         if is_remembered:
             epoch = None if admitted.account is None else admitted.account.epoch
             verdict = Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED, epoch=epoch)
+        elif is_over is not None and denied.reason is Reason.CODE_WRONG:
+            verdict = replace(denied, reason=Reason.CODE_NOT_JUDGED)  # the same answer as for a right one then
         elif is_known and denied.reason is Reason.CODE_REPLAYED:
             verdict = replace(denied, reason=Reason.CODE_REPLAYED_BY_SAME_CLIENT)
-        # What is not told is not known to be refused either: else it were a guess for nothing later on.
-        if limiter.is_settled(verdict) and not admitted.is_full:
-            self._refused.add(admitted.refused_digest, now)
+        if limiter.is_settled(verdict):
+            # What is not told must be a guess when it is shown again: else it were one for nothing.
+            (self._withheld if admitted.is_full else self._refused).add(admitted.refused_digest, now)
         if limiter.is_given_back(verdict):
             self._database.later(lambda: self._give_back(admitted.taken))
         if isinstance(verdict, Denied) and admitted.is_full:

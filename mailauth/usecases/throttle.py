@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from mailauth.core import limiter, names
 from mailauth.core.clock import Clock
-from mailauth.core.limiter import Filling, Limits
+from mailauth.core.limiter import Filling, Kinship, Limits
 from mailauth.effects.store import accounts
 from mailauth.effects.store import familiar_networks as networks
 from mailauth.effects.store import limiter as buckets
@@ -40,15 +40,9 @@ class Throttle:
         else:
             source, now = limiter.source_of(client, self._trusted), self._clock()
             familiarity = networks.find(connection, account.id, source.network)
-            draws = limiter.draws(
-                self._limits,
-                account.name,
-                source,
-                ends_in_code=True,  # draws from all that a right password could draw from
-                is_familiar=familiarity is not None and familiarity.is_known(account.epoch, now),
-                is_familiar_for_codes=familiarity is not None and familiarity.is_known_for_codes(account.epoch, now),
-            )
-            reached = ((bucket, buckets.level(connection, bucket, now)) for bucket in draws.looked_at)
+            kinship = Kinship.STRANGE if familiarity is None else familiarity.kinship(account.epoch, now)
+            draws = limiter.draws(self._limits, account.name, source, kinship, ends_in_code=True)
+            reached = ((bucket, buckets.level(connection, bucket, now)) for bucket in draws.looked_at + draws.codes)
             found = tuple(limiter.filling(bucket, reach.until, now) for bucket, reach in reached if reach is not None)
         return tuple(one for one in found if one.blocked_until is not None)
 

@@ -117,8 +117,7 @@ class Verifier:
             verdict = await self._in_time(attempt)
             now = self._clock()
             self._activity.note(attempt, verdict, now)
-            refused = verdict.withheld if isinstance(verdict, Unavailable) else None
-            self._login_notices.note(attempt, refused or verdict, now)
+            self._login_notices.note(attempt, verdict, now)
         return verdict
 
     def _at_once(self, attempt: Attempt) -> Verdict | None:
@@ -181,37 +180,57 @@ class Verifier:
         return self._by_app_password(attempt, name, token, found)
 
     async def _by_password(self, attempt: Attempt, name: AccountName, now: datetime) -> Verdict:
-        admitted = await self._database.run(lambda: self._ledger.admit(attempt, name, now))
+        is_abandoned = threading.Event()
+        is_checked = is_settling = False
+        try:
+            admitted = await self._database.run(lambda: self._admit(attempt, name, now, is_abandoned))
+        except asyncio.CancelledError:
+            is_abandoned.set()  # it may be carried out all the same, and gives back then what it drew
+            raise
         if not isinstance(admitted, Admitted):
             return admitted
-        is_abandoned = threading.Event()
-        is_settling = False
         try:
             # Where others check the password, they refuse a wrong one; here it must not be in the way.
             is_right = attempt.second_factor_only or await self._password_source.is_right(
                 name, admitted.account, admitted.presented.password
             )
+            is_checked = True
             factor = self._second_factor(admitted, now)
             evidence = engine.Evidence(admitted.account, is_right, factor, attempt.service, attempt.password_only)
             decision = engine.decide(evidence, self._policy, now)
             is_settling = True
-            verdict = await self._database.run(lambda: self._settle(admitted, decision, now, is_abandoned))
+            half = not is_right and _is_right_factor(factor)
+            verdict = await self._database.run(lambda: self._settle(admitted, decision, half, now, is_abandoned))
         except BaseException as error:
             # Nothing was told, so nothing was guessed: an outage must not count against whoever logs in meanwhile.
             was_begun = isinstance(error, asyncio.CancelledError) and error.args != NOT_BEGUN
             if is_settling and was_begun:
                 is_abandoned.set()  # it is carried out all the same, and gives back then what it owes
             else:
-                self._give_back_later(admitted, was_begun=was_begun or is_settling)
+                self._give_back_later(admitted, was_begun=was_begun or is_checked)
             raise
         self.codelike_passwords.consider(admitted, verdict, now)
         return _with_hint(verdict, factor, admitted.presented.password)
 
+    def _admit(
+        self, attempt: Attempt, name: AccountName, now: datetime, is_abandoned: threading.Event
+    ) -> Admitted | Granted | Unavailable:
+        """Load and count; on a thread, where it goes on also when nobody waits for it any more."""
+        admitted = self._ledger.admit(attempt, name, now)
+        if is_abandoned.is_set() and isinstance(admitted, Admitted):
+            self._ledger.give_back_draws(admitted, was_begun=False)
+        return admitted
+
     def _settle(
-        self, admitted: Admitted, decision: engine.Decision, now: datetime, is_abandoned: threading.Event
+        self,
+        admitted: Admitted,
+        decision: engine.Decision,
+        only_factor_is_right: bool,
+        now: datetime,
+        is_abandoned: threading.Event,
     ) -> Verdict:
         """Commit a decision; on a thread, where it goes on also when nobody waits for it any more."""
-        verdict = self._ledger.settle(admitted, decision, now)
+        verdict = self._ledger.settle(admitted, decision, now, only_factor_is_right=only_factor_is_right)
         if is_abandoned.is_set() and not isinstance(verdict, Granted):
             self._ledger.give_back_draws(admitted, was_begun=True)
         return verdict
@@ -231,7 +250,7 @@ class Verifier:
         refused = app_password.refusal(found, attempt.service, attempt.client, self._clock())
         if refused is not None:
             return Denied(refused, found.account)
-        self._device_networks.note(found.account_id, attempt.client, self._clock())
+        self._device_networks.note(found.id, attempt.client, self._clock())
         return _granted(found.account, found.id)
 
     def _was_made_before(self, found: AppPassword, token: app_password.Token) -> bool:
@@ -310,6 +329,19 @@ def _with_hint(verdict: Verdict, factor: engine.SecondFactor, password: bytes) -
     if not isinstance(verdict, Denied) or verdict.reason is not Reason.PASSWORD_WRONG:
         return verdict
     return replace(verdict, hint=Hint.CODE_SET_APART)
+
+
+def _is_right_factor(factor: engine.SecondFactor) -> bool:
+    """Tell whether a second factor would have let in whoever had the password."""
+    match factor:
+        case engine.CodeEvidence(match=found):
+            return found is not None and found.unspent
+        case engine.RecoveryEvidence(row_id=row_id):
+            return row_id is not None
+        case engine.NoSecondFactor() | engine.RefusedCode():
+            return False
+        case _:
+            assert_never(factor)
 
 
 def _unavailable(name: AccountName, error: Exception) -> Unavailable:

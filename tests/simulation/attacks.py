@@ -172,6 +172,65 @@ def device(what: str, string: String, hours: int = MONTH_H) -> Row:
     )
 
 
+def thief_with_factor(clients: Sequence[str]) -> Row:
+    """A thief has the phone or the recovery codes, not the password, and fills the account to guess on unseen."""
+    site = Site()
+    site.login(HOME, String("first", password_is_right=True, tail=Tail.RIGHT_CODE))
+    new = (String(f"guess {n}", tail=Tail.RIGHT_CODE) for n in count())
+    for hour in range(MONTH_H):
+        for client in islice(_in_turn(clients, hour * 40), 40):
+            for _ in range(3):
+                site.login(client, next(new))
+        site.pass_by(3600)
+    return Row(
+        f"thief with the phone or the recovery codes, {len(clients):,} addresses, all month",
+        "guesses at the password that could have let in",
+        str(site.passwords_judged),
+        "at most 200 in 30 days",
+        site.passwords_judged <= 200,
+    )
+
+
+def stale_devices_and_strangers() -> Row:
+    """The owner has a new password; two old devices poll at home, and strangers keep the account full."""
+    site, bad, refused = Site(), guesses(), 0
+    site.login(HOME, String("first", password_is_right=True, tail=Tail.RIGHT_CODE))
+    site.change_password()
+    for hour in range(48):
+        for client in islice(_in_turn(ipv4(400), hour * 8), 8 if hour else 60):
+            site.login(client, next(bad))
+        for _ in range(120):
+            for old in ("old password", "older password"):
+                site.login(HOME, String(old))
+            site.pass_by(30)
+        refused += site.login(HOME, String(f"{hour}", password_is_right=True, tail=Tail.RIGHT_CODE)) != "granted"
+        site.networks.clear()  # as if no login had made it the owner's own again
+    return Row(
+        "two devices at home with old passwords, every half minute, and strangers who keep the account full",
+        "owner at home with both factors, after a new password: refused, of 48",
+        str(refused),
+        "0",
+        refused == 0,
+    )
+
+
+def new_password_ends_it() -> Row:
+    """A thief with the password has used up the wrong codes; then the owner has a new one."""
+    site = Site()
+    for client, string in zip(ipv4(60), wrong_codes(), strict=False):
+        site.login(client, string)
+    before = site.login(ABROAD, String("a", password_is_right=True, tail=Tail.RIGHT_CODE))
+    site.change_password()
+    after = site.login(ABROAD, String("b", password_is_right=True, tail=Tail.RIGHT_CODE))
+    return Row(
+        "thief with the password uses up the wrong codes",
+        "owner abroad with both factors, before and after a new password",
+        f"{before}, {after}",
+        "refused or throttled, granted",
+        before != "granted" and after == "granted",
+    )
+
+
 def cost_of_one_address(days: int = 30) -> Row:
     """One address sends whatever costs most, for a month: new guesses, and as many repetitions as it may."""
     site, new = Site(), guesses()
@@ -208,6 +267,9 @@ def rows() -> Iterator[Row]:
     yield thief_with_password("25 IPv4 addresses", ipv4(25), opened_before=True, shares_home=True)
     yield from stranger(ipv4(1000))
     yield abroad_after_the_guessing()
+    yield thief_with_factor(ipv4(1000))
+    yield stale_devices_and_strangers()
+    yield new_password_ends_it()
     for what, string in DEVICES.items():
         yield device(what, string)
     yield cost_of_one_address()

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Literal
 
 from mailauth.core import limiter
-from mailauth.core.limiter import EMPTY, Bucket, Draws, Familiarity, Level, Source
+from mailauth.core.limiter import EMPTY, Bucket, Familiarity, Kinship, Level, Source
 from mailauth.effects.configuration.limit_sections import LimitsSection
 from mailauth.vocabulary.model import AccountName, Credential, Denied, Granted, Reason
 
@@ -47,23 +47,30 @@ class Site:
     epoch: int = 0
     levels: dict[str, Level] = field(default_factory=dict)
     refused: set[tuple[int, str, str]] = field(default_factory=set)
+    withheld: set[tuple[int, str, str]] = field(default_factory=set)
     accepted: set[tuple[int, str, str]] = field(default_factory=set)
     networks: dict[str, Familiarity] = field(default_factory=dict)
     hashes: int = 0
     codes_judged: int = 0
     guesses_told: int = 0
+    passwords_judged: int = 0
 
     def pass_by(self, seconds: float) -> None:
         """Let time go by."""
         self.now += timedelta(seconds=seconds)
 
     def change_account(self) -> None:
-        """Enrol, or change the password."""
+        """Enrol."""
         self.epoch += 1
+
+    def change_password(self) -> None:
+        """Change the password: wrong codes that came with the old one are forgotten."""
+        self.epoch += 1
+        self.levels = {key: level for key, level in self.levels.items() if not key.startswith("code")}
 
     def login_by_app_password(self, client: str) -> Answer:
         """Log in by an app password: from anywhere, whatever is counted."""
-        self._note(limiter.source_of(ip_address(client), ()), by_both=False)
+        self._note(limiter.source_of(ip_address(client), ()), by_both=False, by_app_password=True)
         return "granted"
 
     def login(self, client: str, string: String) -> Answer:
@@ -71,25 +78,37 @@ class Site:
         source = limiter.source_of(ip_address(client), ())
         shown = (self.epoch, source.network, string.text)
         was_refused, was_accepted = shown in self.refused, shown in self.accepted
-        draws = self._draws(source, string)
+        known = self.networks.get(source.network)
+        kinship = Kinship.STRANGE if known is None else known.kinship(self.epoch, self.now)
+        ends_in_code = string.tail is not Tail.NOTHING
+        draws = limiter.draws(LIMITS, "alice@example.org", source, kinship, ends_in_code=ends_in_code)
         if self._refuses(draws.bounding):
             return "throttled"
         is_repeat = was_refused or was_accepted
-        is_free = is_repeat and not self._refuses(draws.repeating)
+        is_free = (is_repeat or shown in self.withheld) and not self._refuses(draws.repeating)
         is_full = self._refuses(draws.counting)
-        taken = draws.repeating if is_free else draws.bounding if is_full else draws.bounding + draws.counting
+        taken = draws.repeating if is_free else draws.bounding
+        if not is_full and not (is_free and is_repeat):
+            taken += draws.counting
         self._draw(taken)
-        if self._refuses(draws.codes):
-            self._give_back(tuple(bucket for bucket in taken if not draws.is_cost(bucket)))
-            return "throttled"
         self.hashes += 1
         verdict, has_both = self._decide(string, was_refused=was_refused, accepted_here=was_accepted)
+        needed = draws.codes if string.tail is not Tail.NOTHING else ()
+        if is_full:
+            needed += draws.factors
+        if has_both and self._refuses(needed):
+            verdict, has_both = Denied(Reason.CODE_NOT_JUDGED, verdict.account, password_was_right=True), False
         if string.password_is_right and string.tail is Tail.WRONG_CODE and not is_repeat:
-            self.codes_judged += self.is_enrolled  # had it been the right one, it would have opened the account
-        if limiter.owes_code(verdict):
+            # Had it been the right one, it would have opened the account.
+            self.codes_judged += self.is_enrolled and not self._refuses(needed)
+        if string.tail is Tail.RIGHT_CODE and not string.password_is_right:
+            self.passwords_judged += not is_full or not self._refuses(needed)
+            if not self._refuses(draws.factors):
+                self._draw(draws.factors)
+        if limiter.owes_code(verdict) and not self._refuses(draws.codes):
             self._draw(draws.codes)
-        if limiter.is_settled(verdict) and not is_full:
-            self.refused.add(shown)
+        if limiter.is_settled(verdict):
+            (self.withheld if is_full else self.refused).add(shown)
         if limiter.is_given_back(verdict) and limiter.may_be_told(verdict, has_both=has_both, is_full=is_full):
             self._give_back(taken)
         if not limiter.may_be_told(verdict, has_both=has_both, is_full=is_full):
@@ -118,17 +137,6 @@ class Site:
         reason = Reason.CODE_WRONG if string.tail is Tail.WRONG_CODE else Reason.CODE_MISSING
         return Denied(reason, account, password_was_right=True), False
 
-    def _draws(self, source: Source, string: String) -> Draws:
-        known = self.networks.get(source.network)
-        return limiter.draws(
-            LIMITS,
-            "alice@example.org",
-            source,
-            ends_in_code=string.tail is not Tail.NOTHING,
-            is_familiar=known is not None and known.is_known(self.epoch, self.now),
-            is_familiar_for_codes=known is not None and known.is_known_for_codes(self.epoch, self.now),
-        )
-
     @property
     def _now_ms(self) -> int:
         return int(self.now.timestamp() * 1000)
@@ -144,7 +152,8 @@ class Site:
         for one in buckets:
             self.levels[one.key] = self.levels[one.key].given_back(one.rate)
 
-    def _note(self, source: Source, *, by_both: bool) -> None:
+    def _note(self, source: Source, *, by_both: bool, by_app_password: bool = False) -> None:
         before = self.networks.get(source.network)
         both_at = before.both_at if before is not None and before.epoch == self.epoch else None
-        self.networks[source.network] = Familiarity(self.epoch, self.now, self.now if by_both else both_at)
+        both_at = self.now if by_both else both_at
+        self.networks[source.network] = Familiarity(self.epoch, self.now, both_at, by_app_password)

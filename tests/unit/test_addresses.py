@@ -22,6 +22,7 @@ def test_address_is_one_however_it_is_written() -> None:
         ("::ffff:192.0.2.7%eth0", "192.0.2.7"),
         ("2001:0DB8::0007", "2001:db8::7"),
         ("fe80::1%eth0", "fe80::1"),
+        ("64:ff9b::192.0.2.7", "192.0.2.7"),
     ):
         with case(text):
             assert parse_address(text) == ip_address(means)

@@ -22,6 +22,21 @@ def test_strangers_keep_no_owner_out_who_has_both_factors_or_is_at_home() -> Non
     assert attacks.abroad_after_the_guessing().holds
 
 
+def test_thief_with_the_second_factor_cannot_guess_on_at_the_password() -> None:
+    row = attacks.thief_with_factor(attacks.ipv4(100))
+    assert row.holds, row
+
+
+def test_stale_devices_keep_nobody_out_whom_strangers_attack() -> None:
+    row = attacks.stale_devices_and_strangers()
+    assert row.holds, row
+
+
+def test_new_password_ends_what_a_thief_used_up() -> None:
+    row = attacks.new_password_ends_it()
+    assert row.holds, row
+
+
 def test_devices_that_send_the_same_for_ever_ban_nobody() -> None:
     for what, string in attacks.DEVICES.items():
         row = attacks.device(what, string, hours=26)

@@ -20,6 +20,8 @@ _COUNTED = {
     Kind.SITE: "wrong logins from there",
     Kind.ACCOUNT_AND_SOURCE: "wrong logins from there to the account",
     Kind.ACCOUNT: "wrong logins from addresses that are not familiar to the account",
+    Kind.ACCOUNT_BY_DEVICE: "wrong logins from addresses where only app passwords were used so far",
+    Kind.FACTOR: "wrong passwords with a right code or recovery code",
     Kind.CODE: "wrong codes with the right password, from addresses that are not familiar to the account",
     Kind.CODE_FAMILIAR: "wrong codes with the right password, from all familiar addresses",
     Kind.CODE_AND_SOURCE: "wrong codes with the right password, from there",

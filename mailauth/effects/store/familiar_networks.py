@@ -9,10 +9,15 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 
 from mailauth.core.limiter import FAMILIAR_FOR, MAX_NETWORKS, MAX_NETWORKS_BY_APP_PASSWORD, Familiarity
-from mailauth.effects.store.tables import account, familiar_source
+from mailauth.effects.store.tables import account, app_password, familiar_source
 
 _SAME = (familiar_source.c.account_id == bindparam("whose")) & (familiar_source.c.network == bindparam("from_where"))
-_FIND = select(familiar_source.c.epoch, familiar_source.c.last_passed_at, familiar_source.c.both_at).where(_SAME)
+_FIND = select(
+    familiar_source.c.epoch,
+    familiar_source.c.last_passed_at,
+    familiar_source.c.both_at,
+    familiar_source.c.by_app_password,
+).where(_SAME)
 _AGAIN = (
     update(familiar_source)
     .where(_SAME)
@@ -24,13 +29,20 @@ _AGAIN = (
     )
 )
 _FIRST = insert(familiar_source)
+_OWNER = (
+    select(account.c.id, account.c.epoch)
+    .join(app_password, app_password.c.account_id == account.c.id)
+    .where(app_password.c.id == bindparam("which"), app_password.c.revoked_at.is_(None))
+)
 _FORGET = delete(familiar_source).where(_SAME)
 
 
 def find(connection: Connection, account_id: int, network: str) -> Familiarity | None:
     """Return what is known of a network; None for one from which the account never logged in, as far as is kept."""
     found = connection.execute(_FIND, {"whose": account_id, "from_where": network}).first()
-    return None if found is None else Familiarity(found.epoch, found.last_passed_at, found.both_at)
+    if found is None:
+        return None
+    return Familiarity(found.epoch, found.last_passed_at, found.both_at, bool(found.by_app_password))
 
 
 def note(
@@ -64,20 +76,21 @@ def restore(connection: Connection, account_id: int, network: str, before: Famil
     if before is None:
         connection.execute(_FORGET, its)
         return
-    values = {"its_epoch": before.epoch, "passed_at": before.passed_at, "by_both_at": before.both_at, "by_device": 0}
-    connection.execute(_AGAIN, its | values)
+    values = {"its_epoch": before.epoch, "passed_at": before.passed_at, "by_both_at": before.both_at}
+    connection.execute(_AGAIN, its | values | {"by_device": int(before.by_app_password)})
 
 
-def note_app_password(connection: Connection, app_password_account_id: int, network: str, now: datetime) -> None:
-    """Note that an app password was used from a network, unless it was noted not long ago."""
-    epoch = connection.execute(select(account.c.epoch).where(account.c.id == app_password_account_id)).scalar()
-    if epoch is None:
+def note_app_password(connection: Connection, app_password_id: int, network: str, now: datetime) -> None:
+    """Note that an app password was used from a network, unless it was noted not long ago, or is revoked by now."""
+    owner = connection.execute(_OWNER, {"which": app_password_id}).first()
+    if owner is None:
         return
-    before = find(connection, app_password_account_id, network)
-    if before is not None and before.is_fresh(epoch, now, by_both=False):
+    before = find(connection, owner.id, network)
+    is_ours = before is not None and before.epoch == owner.epoch
+    if before is not None and is_ours and before.is_fresh(owner.epoch, now, by_both=False):
         return
-    by_device = before is None or before.epoch != epoch
-    note(connection, app_password_account_id, epoch, network, now, by_both=False, by_app_password=by_device)
+    by_device = before is None or not is_ours or before.by_app_password
+    note(connection, owner.id, owner.epoch, network, now, by_both=False, by_app_password=by_device)
 
 
 def forget_by_app_password(connection: Connection, account_id: int) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, case, delete, insert, select, update
 
-from mailauth.core.limiter import EMPTY, Bucket, Level
+from mailauth.core.limiter import EMPTY, Bucket, Kind, Level
 from mailauth.effects.store.tables import limiter
 
 _NOW: ColumnElement[int] = bindparam("now_ms", type_=BigInteger)
@@ -115,6 +115,14 @@ def clear(connection: Connection, keys: Iterable[str]) -> None:
     """Empty buckets, by their rows' keys."""
     for key in keys:
         connection.execute(delete(limiter).where(limiter.c.bucket == key))
+
+
+def clear_codes(connection: Connection, account: str) -> None:
+    """Forget an account's wrong codes, which were guessed at with a password that is right no more."""
+    kinds = (Kind.CODE, Kind.CODE_FAMILIAR)
+    from_one = limiter.c.bucket.startswith(f"{Kind.CODE_AND_SOURCE} {account} ", autoescape=True)
+    keys = limiter.c.bucket.in_([f"{kind} {account}" for kind in kinds])
+    connection.execute(delete(limiter).where(keys | from_one))
 
 
 def purge(connection: Connection, empty_since: datetime) -> int:

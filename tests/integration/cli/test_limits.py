@@ -88,7 +88,8 @@ def test_code_bucket_blocks_logins_with_a_code(make_mailauth: CommandLineMaker) 
         mailauth.check("alice", alice.password + code, "--ip", HERE, code=1)
     said = mailauth.run("explain", "alice").stdout
     assert (
-        "A login with a verification code, from an address that is not familiar to the account, is throttled" in said
+        "A login with a verification code, from an address that is not familiar to the account, is refused until"
+        in said
     )
 
 

@@ -3,9 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from mailauth.effects.password_sources import OwnTable
+from mailauth.effects.store.database import Database
+from mailauth.effects.store.tables import outbox
 from mailauth.usecases.refused_strings import RefusedStrings
 from mailauth.vocabulary.model import Denied, Granted, Reason, Unavailable
 from tests.integration.limits.conftest import DEFAULTS, HOME, THIEF, THIRD, fill_the_accounts_bucket, throttled
@@ -172,17 +174,31 @@ def test_refused_strings_are_kept_while_they_are_sent() -> None:
     assert not refused.has(b"phone", now + timedelta(days=37))
 
 
-async def test_wrong_code_is_told_to_the_owner_also_while_the_account_is_full(limited: World) -> None:
-    """FAC2: a thief must not be able to guess unseen by filling the bucket first."""
+async def test_wrong_codes_are_told_later_and_without_their_time_while_the_account_is_full(limited: World) -> None:
+    """FAC2: a thief must not guess unseen by filling the bucket first.
+
+    Whoever reads the mailbox by an app password, in turn, must not learn from it which of many passwords was right.
+    """
     alice = limited.enrol("alice")
     await fill_the_accounts_bucket(limited)
-    for n in range(3):
-        verdict = await limited.login("alice", f"{alice.password}00000{n}", client=THIEF)
-        assert throttled(verdict)
+    for n in range(12):
+        verdict = await limited.login("alice", f"{alice.password}{n:06}", client=f"203.0.113.{n}")
         assert isinstance(verdict, Unavailable)
         assert verdict.withheld is not None
         assert verdict.withheld.reason is Reason.CODE_WRONG
+    for n in range(40):
+        await limited.login("alice", alice.password, client=f"203.0.113.{n}")
     assert limited.installation.login_notices.flush() == 1
+    [mail] = [one for one in limited.installation.delivery.all() if one.kind == "right-password-wrong-code"]
+    assert mail.created_at - limited.clock() >= timedelta(hours=1)
+    database = limited.installation.database
+    assert not database_is_due(database, limited), "nothing goes out at once"
+
+
+def database_is_due(database: Database, world: World) -> bool:
+    with database.reading() as connection:
+        rows = connection.execute(select(outbox.c.next_at).where(outbox.c.kind == "right-password-wrong-code"))
+        return any(next_at < world.clock() + timedelta(hours=1) for next_at in rows.scalars())
 
 
 async def test_owner_is_told_of_a_device_whose_bare_password_ends_like_a_code(limited: World) -> None:

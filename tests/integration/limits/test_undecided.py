@@ -1,6 +1,7 @@
 """What was never decided is no guess: outages and overload do not count against anybody (requirement LIM11)."""
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -51,6 +52,18 @@ async def test_login_whose_deadline_ended_it_in_the_queue_draws_nothing(make_wor
     assert await nothing_is_counted(world)
     right = alice.password + alice.code(world.clock())
     assert isinstance(await world.login("alice", right, client=HOME), Granted)
+
+
+async def test_login_whose_deadline_ended_it_while_it_was_counted_draws_nothing(make_world: WorldMaker) -> None:
+    """The database is locked for longer than a login may take."""
+    world = make_world(*DEFAULTS, "server.deadline_s=1")
+    world.enrol("alice")
+    lock = world.installation.database._write_lock
+    assert isinstance(lock, type(threading.Lock()))
+    with lock:
+        verdicts = await asyncio.gather(*(world.login("alice", f"guess{n}", client=HOME) for n in range(10)))
+        assert {verdict.reason for verdict in verdicts} == {Reason.DEADLINE}
+    assert await nothing_is_counted(world)
 
 
 async def nothing_is_counted(world: World) -> bool:
