@@ -1,5 +1,6 @@
 """Which systemd unit holds a socket, for what an administrator is told. Reads unit files; asks systemd nothing."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 UNIT_DIRECTORIES = (
@@ -25,12 +26,13 @@ def socket_unit(path: str) -> str | None:
     return None
 
 
-def advice(path: str) -> str:
+def advice(path: str, configured: Iterable[str]) -> str:
     """Return what to do where systemd holds other sockets of ours, but not the one of a path.
 
     All are stopped first: systemd does not open a socket while its service runs, and a login on another one starts it.
+    So all that are configured are started again.
     """
-    unit = socket_unit(path)
-    if unit is None:
+    if socket_unit(path) is None:
         return f"make a .socket unit for it, as deploy/systemd/mailauth-auth-postfix.socket is, for {SERVICE}"
-    return f"systemctl stop 'mailauth-auth*.socket' {SERVICE}; systemctl enable --now mailauth-auth.socket {unit}"
+    units = filter(None, map(socket_unit, configured))
+    return f"systemctl stop 'mailauth-auth*.socket' {SERVICE}; systemctl enable --now {' '.join(units)}"

@@ -55,7 +55,8 @@ def open_all(configured: Sequence[Socket], others: str | None = None) -> list[Li
             except CannotListen as error:
                 if not handed_over:
                     raise
-                fields = {"socket": entry.path, "problem": str(error), "mend": systemd_units.advice(entry.path)}
+                mend = systemd_units.advice(entry.path, [each.path for each in configured])
+                fields = {"socket": entry.path, "problem": str(error), "mend": mend}
                 _log.error("systemd does not hand over a socket", extra={FIELDS: fields})
                 continue
             listeners.append(Listener(listening, entry.path, uids[entry.path], inode))

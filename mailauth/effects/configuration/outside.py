@@ -42,8 +42,12 @@ def _missing_sockets(configuration: Configuration) -> tuple[Mistake, ...]:
     if len(missing) == len(sockets):  # nothing runs yet
         return ()
     problem = "does not exist, while other sockets do: if systemd holds them, {}"
+    paths = [socket.path for socket in sockets]
     return tuple(
-        Mistake(f"server.socket[{number}].path", f"{socket.path} {problem.format(systemd_units.advice(socket.path))}")
+        Mistake(
+            f"server.socket[{number}].path",
+            f"{socket.path} {problem.format(systemd_units.advice(socket.path, paths))}",
+        )
         for number, socket in missing
     )
 
