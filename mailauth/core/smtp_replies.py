@@ -64,4 +64,12 @@ class Reply:
         return f"{self.code} {self.enhanced}".rstrip()
 
     def __str__(self) -> str:
-        return f"{self.code} {' '.join(self.text.split())}".rstrip()
+        return f"{self.code} {one_line(self.text)}".rstrip()
+
+
+def one_line(text: str) -> str:
+    """Return a server's words on one line, as they can be stored and shown on a terminal.
+
+    Bytes that are no UTF-8 come as surrogates, which no database takes, and controls mean something to a terminal.
+    """
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(text.split()))

@@ -18,7 +18,7 @@ from typing import Literal
 import aiosmtplib
 
 from mailauth.core import mail_address
-from mailauth.core.smtp_replies import Reply, Stage
+from mailauth.core.smtp_replies import Reply, Stage, one_line
 from mailauth.effects import helo
 from mailauth.vocabulary.errors import MailauthError
 
@@ -200,4 +200,4 @@ def _not_taken(reply: Reply) -> Refused | Later:
 
 
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {one_line(str(error))}"

@@ -11,7 +11,7 @@ from mailauth.effects.mails.writing import Mails
 from mailauth.usecases.delivery import CONTENT_KEPT_FOR, FEWEST_TRIES, LANES, PER_LANE, TRIED_FOR, Delivery
 from mailauth.vocabulary.notices import NoticeKind
 from tests.integration.mails.conftest import Outbox
-from tests.integration.mails.servers import Taken, smtp_server
+from tests.integration.mails.servers import Taken, scripted_server, smtp_server
 from tests.integration.mails.test_delivery import delivery
 
 OURS = (
@@ -231,6 +231,30 @@ async def test_mail_over_which_the_server_hangs_up_keeps_no_other_from_leaving(b
     async with smtp_server(Taken(replies={"user00@example.org": "421 4.3.0 I am gone"})) as server:
         progress = await delivery(box, server.port).run_once()
     assert (progress.accepted, progress.postponed) == (LANES * PER_LANE - 1, 1)
+
+
+@pytest.mark.parametrize("code", ["450 4.2.0", "550 5.1.1"])
+async def test_words_that_are_no_utf_8_are_noted_like_any_others(box: Outbox, code: str) -> None:
+    """A server that speaks Latin-1, or the language of terminals: `outbox list` shows what it said."""
+    write_to(box, 4)
+    said = f"{code} boîte\x1b[2J".encode("latin-1")
+    script: list[bytes | None] = [b"220 mx ESMTP\r\n", b"250 mx\r\n", b"250 yes\r\n", said + b"\r\n", b"250 yes\r\n"]
+    async with scripted_server(script) as server:
+        progress = await delivery(box, server.port).run_once()
+    rows = box.rows()
+    assert progress.total == len(rows)
+    assert [row.leased_until for row in rows] == [None] * len(rows)
+    assert rows[0].last_error == rf"{code} bo\udceete\x1b[2J"
+
+
+async def test_greeting_that_is_no_utf_8_begins_the_pause_like_any_other(box: Outbox) -> None:
+    write_to(box, 4)
+    async with scripted_server([b"554 ferm\xe9\r\n"]) as server:
+        ours = delivery(box, server.port)
+        assert (await ours.run_once()).postponed == len(box.rows())
+        pause = ours.pause()
+    assert pause is not None
+    assert pause.error.endswith(r"554 ferm\udce9")
 
 
 async def test_announcements_keep_no_other_mail_waiting_also_where_they_alone_are_refused(box: Outbox) -> None:
