@@ -99,11 +99,19 @@ def _are_in_force(path: Path, settings: tuple[str, ...]) -> bool:
 
 def _make_parent(path: Path) -> None:
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _make_directory(path.parent)
     except OSError as error:
         raise MailauthError(
             f"cannot make {path.parent}: {error.strerror}; name another place with --config"
         ) from error
+
+
+def _make_directory(directory: Path) -> None:
+    """Make a directory that others may enter, whatever root's umask: mailauth's own user has to read what is in it."""
+    missing = [each for each in (directory, *directory.parents) if not each.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        each.chmod(0o755)
 
 
 def _make_key(configuration: Configuration) -> None:
@@ -111,7 +119,7 @@ def _make_key(configuration: Configuration) -> None:
     try:
         if not path.exists():
             _refuse_beside_sealed_database(configuration)
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _make_directory(path.parent)
         keyring.create(path, FIRST_KEY_ID)
     except FileExistsError:
         keyring.read(path)

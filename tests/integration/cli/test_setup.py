@@ -65,6 +65,21 @@ def test_init_makes_all_that_is_needed(empty: CommandLine) -> None:
     assert empty.check("alice", "correct horse")["reason"] == "before-cutover"
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o027, 0o077])
+def test_directories_of_configuration_and_key_can_be_entered_whatever_the_umask(
+    tmp_path: Path, clock: FakeClock, umask: int
+) -> None:
+    """The user mailauth has to read what is in them, as README has it check at once."""
+    empty = CommandLine(tmp_path / "new" / "etc" / "mailauth.toml", clock)
+    before = os.umask(umask)
+    try:
+        empty.run("init", *settings(empty))
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / each).stat().st_mode) for each in ("new", "new/etc", "new/var")]
+    assert modes == [0o755, 0o755, 0o700]
+
+
 def test_init_without_a_date_makes_nothing_and_says_how_to_give_one(empty: CommandLine) -> None:
     """A date that nobody chose would lock everybody out."""
     refused = empty.run("init", *settings(empty, "cutover.date=x")[:-2], code=1)
