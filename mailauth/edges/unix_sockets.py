@@ -7,16 +7,22 @@ no part of the process; each asks for the paths that its configuration names.
 import errno
 import fcntl
 import grp
+import logging
 import os
 import socket
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mailauth.vocabulary.errors import InvalidConfiguration, MailauthError, Mistake
 
+_log = logging.getLogger(__name__)
+
 BACKLOG = 1024
+OTHERS_START_WITHIN_S = 2.0
+"""How long another server may take over making its socket, which takes it a millisecond."""
 _FIRST_FD = 3
 """SD_LISTEN_FDS_START of sd_listen_fds(3)."""
 
@@ -86,13 +92,30 @@ def remove(path: str, inode: int) -> None:
 
 @contextmanager
 def _alone_in(directory: Path) -> Iterator[None]:
-    """Keep other servers that start from taking each other's new sockets for stale ones."""
+    """Keep other servers that start from taking each other's new sockets for stale ones.
+
+    Not for long: whoever may look into the directory may lock it as well, and would keep all of them from starting.
+    """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not _locks(descriptor):
+            _log.warning("somebody holds a lock on %s; listening there without one", directory)
         yield
     finally:
         os.close(descriptor)
+
+
+def _locks(descriptor: int) -> bool:
+    until = time.monotonic() + OTHERS_START_WITHIN_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 def _bound(path: Path, mode: int, gid: int) -> socket.socket:

@@ -1,5 +1,6 @@
 """Who may connect: the socket's mode and group, the peer's uid, and what was at its path before (SOC1)."""
 
+import fcntl
 import grp
 import os
 import socket
@@ -189,3 +190,15 @@ def test_key_file_that_others_might_read_stops_the_start(make_site: SiteMaker, m
     server = site.serve(wait=False)
     assert server.ended() == 1
     assert "make it private: chmod 0400" in server.log
+
+
+def test_nobody_keeps_a_server_from_starting_by_a_lock_on_its_directory(make_site: SiteMaker) -> None:
+    """Whoever can read a directory can lock it, /run/mailauth as well."""
+    site = make_site()
+    descriptor = os.open(site.socket.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        server = site.serve()
+        assert "somebody holds a lock" in server.log
+    finally:
+        os.close(descriptor)
