@@ -79,7 +79,7 @@ def confirm(context: Context, account_name: str, as_json: bool) -> None:
         if as_json:
             print_json({"account": result.account, "confirmed": True})
         else:
-            click.echo(f"{result.account} is enrolled: from now on a login takes password + code")
+            click.echo(f"{result.account} is enrolled: a login takes password + code now, from the next code on")
             if exempt_until:
                 click.echo(f"Its exemption until {exempt_until} has no effect while it is enrolled.")
         return
