@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from mailauth.core import otp
+from mailauth.core.limiter import Kinship
 from mailauth.effects.store import accounts, factors, familiar_networks, tables
 from mailauth.usecases import set_up as set_ups
 from mailauth.usecases.notices import Notices
@@ -334,5 +335,5 @@ def test_network_of_the_set_up_is_familiar_from_then_on(world: World) -> None:
     with world.installation.database.reading() as connection:
         here = familiar_networks.find(connection, alice.id, "192.0.2.7")
         assert here is not None
-        assert here.is_known_for_codes(alice.epoch, world.clock())
+        assert here.kinship(alice.epoch, world.clock()) is Kinship.BY_BOTH
         assert familiar_networks.find(connection, alice.id, "192.0.2.8") is None
