@@ -35,7 +35,18 @@ def test_server_at_a_terminal_ends_with_it(make_site: SiteMaker) -> None:
     log = site.directory / "log"
     with log.open("w") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mailauth", "--config", str(site.config), "serve", "auth"],
+            # Whoever runs these tests may ignore the signal (nohup), and so would what they start.
+            [
+                "env",
+                "--default-signal=HUP",
+                sys.executable,
+                "-m",
+                "mailauth",
+                "--config",
+                site.config,
+                "serve",
+                "auth",
+            ],
             stdin=theirs,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
