@@ -71,7 +71,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 
 def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn the errors that this package raises on purpose into a sentence and an exit code: 1, or 75."""
+    """Turn the errors that this package raises on purpose, and closed files, into a sentence and an exit code."""
     return reports_errors_by(1)(command)
 
 
@@ -92,6 +92,9 @@ def reports_errors_by(exit_code: int) -> Callable[[Callable[P, R]], Callable[P, 
             except MailauthError as error:
                 click.echo(f"mailauth: {error}", err=True)
                 sys.exit(EX_TEMPFAIL if isinstance(error, StoreUnavailable) else exit_code)
+            except PermissionError as error:  # whichever file it is: mailauth runs as a user of its own
+                click.echo(f"mailauth: {error.filename or command.__name__}: {error.strerror or error}", err=True)
+                sys.exit(exit_code)
 
         return wrapped
 

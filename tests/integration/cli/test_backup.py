@@ -1,5 +1,6 @@
 """BAK1: `mailauth db backup`, `db restore` and what `db check` and every other command say of a damaged database."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -210,3 +211,16 @@ def test_damage_to_a_database_that_is_served_makes_logins_unavailable(tmp_path: 
         assert server.log.count("is damaged, nothing is written") == 1
     finally:
         site.close()
+
+
+def test_place_that_is_closed_to_who_runs_a_command_is_named(
+    mailauth: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user mailauth, and root's folder: up to Python 3.13 even looking whether there is a file fails so."""
+
+    def closed(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", "/closed/x.db")
+
+    monkeypatch.setattr(Path, "exists", closed)
+    said = mailauth.run("db", "backup", "/closed/x.db", code=1).stderr
+    assert said == "mailauth: /closed/x.db: Permission denied\n"
