@@ -282,6 +282,20 @@ def test_config_check_looks_at_the_files_that_it_names(
     assert mistake["place"] == place
 
 
+@pytest.mark.parametrize("what", ["directory", "text", "below a file"])
+def test_config_check_names_a_database_that_cannot_be_opened(mailauth: CommandLine, what: str) -> None:
+    place = mailauth.config.parent / "other"
+    if what == "directory":
+        place.mkdir()
+    else:
+        place.write_text("this is no database, and no server would start with it\n" * 100)
+    place = place / "x" if what == "below a file" else place
+    mailauth.run("config", "set", f"database.url=sqlite:///{place}")
+    [mistake] = mailauth.json("config", "check", code=1)["mistakes"]
+    assert mistake["place"] == "database.url"
+    assert str(place) in mistake["problem"]
+
+
 def test_config_check_names_the_sockets_that_are_missing_beside_others(mailauth: CommandLine) -> None:
     """What systemd holds is there before mailauth is; with none there, nothing has been started yet."""
     base = mailauth.config.parent
