@@ -30,6 +30,7 @@ def warnings(configuration: Configuration) -> tuple[Mistake, ...]:
     """Return what is there and probably does not serve: sockets, PAM's service."""
     return (
         *_missing_sockets(configuration),
+        *_unknown_group_of_portal(configuration),
         *_without_lookups(configuration),
         *pam_service.warnings(configuration),
     )
@@ -88,6 +89,31 @@ def _mistakes(configuration: Configuration) -> Iterator[Mistake]:
             yield Mistake("mail.password_file", str(error))
     for number, socket in enumerate(configuration.server.socket, start=1):
         yield from _unknown_names(socket, f"server.socket[{number}]")
+
+    yield from _named_twice(configuration)
+
+
+def _named_twice(configuration: Configuration) -> Iterator[Mistake]:
+    """Yield the sockets that have another one's path: the second to be made finds a server listening there."""
+    places = [(f"server.socket[{n}].path", each.path) for n, each in enumerate(configuration.server.socket, start=1)]
+    if configuration.portal.socket_path is not None:
+        places.append(("portal.listen", configuration.portal.socket_path))
+    first: dict[str, str] = {}
+    for place, path in places:
+        other = first.setdefault(os.path.realpath(path), place)
+        if other != place:
+            yield Mistake(place, f"{path} is the path of {other}, too; each socket needs one of its own")
+
+
+def _unknown_group_of_portal(configuration: Configuration) -> Iterator[Mistake]:
+    """Yield the portal's group where there is none: a mistake, were it not that systemd may hold the socket."""
+    group = configuration.portal.socket_group
+    try:
+        grp.getgrnam(group or "root")
+    except KeyError:
+        if configuration.portal.socket_path is not None:
+            problem = f"there is no group {group!a} here; the portal starts with a socket of systemd's alone"
+            yield Mistake("portal.socket_group", problem)
 
 
 def _unknown_names(socket: Socket, place: str) -> Iterator[Mistake]:

@@ -325,6 +325,20 @@ def test_config_check_names_users_and_groups_that_the_server_would_not_start_wit
     assert "server.socket[1].allow_users: there is no user 'no-user' on this machine" in said
 
 
+def test_config_check_names_a_group_of_the_portals_that_is_not_there(mailauth: CommandLine) -> None:
+    mailauth.run("config", "set", "portal.listen=unix:/run/x/portal.sock", "portal.socket_group=no-group")
+    said = mailauth.run("config", "check").stderr
+    assert "warning: portal.socket_group: there is no group 'no-group' here" in said
+
+
+@pytest.mark.parametrize("second", ["/x/a", "/x/../x/./a"])
+def test_config_check_names_sockets_with_one_path(mailauth: CommandLine, second: str) -> None:
+    mailauth.run("config", "set", f'server.socket=[{{path="/x/a"}}, {{path="{second}"}}]', "portal.listen=unix:/x/a")
+    said = mailauth.run("config", "check", code=1).stderr
+    assert f"server.socket[2].path: {second} is the path of server.socket[1].path, too" in said
+    assert "portal.listen: /x/a is the path of server.socket[1].path, too" in said
+
+
 def test_config_check_leaves_a_credential_of_systemd_to_systemd(mailauth: CommandLine) -> None:
     mailauth.run("config", "set", "keys.file=mailauth.key")
     mailauth.run("config", "check")
