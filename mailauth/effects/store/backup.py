@@ -41,6 +41,8 @@ def back_up(file: Path, target: Path, *, replace: bool = False) -> int:
     if target.exists() and (target.samefile(file) or not replace):
         what = "is the database itself" if target.samefile(file) else "exists; replace it with --force"
         raise CannotBackUp(f"{target} {what}")
+    if target.exists() and (not target.is_file() or _is_part_of(target, file)):
+        raise CannotBackUp(f"{target} is no file that a copy may replace")
     write_ahead_log.require_own(file)
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -87,6 +89,11 @@ def aside(file: Path) -> tuple[Path, ...]:
         for path in sorted(file.parent.glob(f"{file.name}.replaced-*"))
         if not path.name.endswith(("-wal", "-shm"))
     )
+
+
+def _is_part_of(target: Path, file: Path) -> bool:
+    """Tell whether a file is the log of a database, or the index of its log: what is in use there would be lost."""
+    return any(each.exists() and target.samefile(each) for each in (log_of(file), file.with_name(f"{file.name}-shm")))
 
 
 def _copy(file: Path, draft: Path) -> None:

@@ -118,6 +118,12 @@ def test_backup_replaces_nothing_unless_told_to_and_never_the_database(
     for target in (file, tmp_path / "link.db"):
         with pytest.raises(CannotBackUp, match="is the database itself"):
             backup.back_up(file, target, replace=True)
+    os.mkfifo(tmp_path / "pipe")
+    for target in (tmp_path / "pipe", tmp_path, Path(f"{file}-wal"), Path(f"{file}-shm")):
+        with database.reading():  # so that the log is there
+            assert target.exists()
+            with pytest.raises(CannotBackUp, match="no file that a copy may replace"):
+                backup.back_up(file, target, replace=True)
     with pytest.raises(CannotBackUp, match="No such file"):
         backup.back_up(file, tmp_path / "nowhere" / "copy.db")
 
