@@ -19,8 +19,14 @@ MAX_NAME_BYTES = 254
 
 _LOCAL_PUNCTUATION = frozenset("!#$&'*+-=?^_{|}~.")
 """RFC 5322 atext and the dot, without `/` and `%`: names become directory names and Dovecot variables."""
-_VARIATION_SELECTORS = frozenset((*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
-"""Marks that show nothing by themselves: with and without them, two names would look the same."""
+_UNSEEN = frozenset(
+    (
+        *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0),
+        *(*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)),
+    )
+)
+"""Marks and letters that show nothing by themselves (Default_Ignorable_Code_Point): with and without them, two names
+would look the same. Joiners, fillers of Hangul, vowels of Khmer that are none, selectors of variants."""
 
 
 @lru_cache(maxsize=4096)
@@ -79,7 +85,7 @@ def is_allowed_in_local(character: str) -> bool:
     if character.isascii():
         return character.isalnum() or character in _LOCAL_PUNCTUATION
     # Letters, marks and numbers of any script; no separators, controls, formats, unassigned.
-    return unicodedata.category(character)[0] in "LMN" and ord(character) not in _VARIATION_SELECTORS
+    return unicodedata.category(character)[0] in "LMN" and ord(character) not in _UNSEEN
 
 
 def _canonical_domain(domain: str) -> str:
