@@ -43,7 +43,7 @@ PROVIDER = {
 
 UNLIMITED = tuple(
     f"limits.{kind}_burst=1000000"
-    for kind in ("source", "site", "account_and_source", "account", "code", "code_and_source", "repeat")
+    for kind in ("source", "site", "account_and_source", "account", "factor", "code", "code_and_source", "repeat")
 )
 FORGETFUL = ("login_memory.life_s=0",)
 """Worlds neither throttle nor remember unless a test says so: limiter and login memory have tests of their own."""

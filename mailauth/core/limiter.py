@@ -9,11 +9,12 @@ Each bucket is GCRA (the ITU-T I.371 leaky bucket as a meter): it admits `burst`
 
 So whoever fills an account's buckets with nonsense learns nothing, keeps nobody out who has both factors, and the
 answer does not depend on the string (requirements LIM1, ENU1). Two more groups count what was half right, when that is
-known; whoever has neither half cannot fill them. Nothing is told, or let in, that was not drawn for; and while one is
-full nothing looks different to anybody else, since a difference would tell that a half is right:
+known. Whoever has neither half cannot fill them: they empty faster than codes are guessed by luck. Nobody is let in
+beyond them; and while one is full nothing looks different to anybody else, since a difference would tell that a half
+is right:
 
     codes      wrong codes with a right password. Full: no code is right any more.
-    factors    wrong passwords with a right code or recovery code. Full: the way in by both factors is closed.
+    factors    wrong passwords with a right code, or with a right recovery code. Full: the way in by both is closed.
 
 A string that was refused before, from the same network, is a *repetition*: a telephone with an old password must not
 ban its owner. It draws from a bucket of its own instead of all of these, and as a guess when that one is full; but it
@@ -77,6 +78,7 @@ class Limits:
     site: Rate
     account_and_source: Rate
     account: Rate
+    factor: Rate
     code: Rate
     code_and_source: Rate
     repeat: Rate
@@ -92,6 +94,7 @@ class Kind(StrEnum):
     ACCOUNT = "account"
     ACCOUNT_BY_DEVICE = "account-devices"
     FACTOR = "factor"
+    FACTOR_RECOVERY = "factor-recovery"
     CODE = "code"
     CODE_FAMILIAR = "code-familiar"
     CODE_AND_SOURCE = "code+source"
@@ -205,6 +208,14 @@ class Familiarity(NamedTuple):
         return self.epoch == epoch and noted_at is not None and now - noted_at < FAMILIAR_REFRESH
 
 
+class Tail(Enum):
+    """What a string ends in, told by its shape alone, whatever the account is."""
+
+    NOTHING = "nothing"
+    CODE = "a verification code"
+    RECOVERY_CODE = "a recovery code"
+
+
 class Draws(NamedTuple):
     """The buckets of one attempt, in the four groups, and what a repetition draws from instead of the first two."""
 
@@ -224,16 +235,17 @@ class Draws(NamedTuple):
         return bucket in self.bounding or bucket in self.repeating
 
 
-def draws(limits: Limits, account: str, source: Source, kinship: Kinship, *, ends_in_code: bool) -> Draws:
-    """Return the buckets of an attempt. `ends_in_code` is told by its shape alone, whatever the account is."""
+def draws(limits: Limits, account: str, epoch: int, source: Source, kinship: Kinship, tail: Tail) -> Draws:
+    """Return the buckets of an attempt. `epoch` is the account's, or any number where there is none."""
     both = f"{account} {source.network}"
     # A trusted network has no limit by address; what many people's host may cost is bounded for each account.
     whose, source_rate = (both, limits.repeat) if source.is_trusted else (source.network, limits.source)
     bounding = [Bucket(Kind.SOURCE, whose, source_rate)]
     repeating = [Bucket(Kind.REPEAT, whose, limits.repeat)]
-    # Others of one /48 must not keep an owner out at home.
-    if source.site is not None and not source.is_trusted and kinship is not Kinship.BY_BOTH:
-        bounding.append(Bucket(Kind.SITE, source.site, limits.site))
+    if source.site is not None and not source.is_trusted:
+        # Others of one /48 must not keep an owner out at home.
+        if kinship is not Kinship.BY_BOTH:
+            bounding.append(Bucket(Kind.SITE, source.site, limits.site))
         repeating.append(Bucket(Kind.REPEAT, source.site, limits.repeat.times(SITE_FACTOR)))
     # A trusted source speaks for many people, strangers among them: familiar or not, it is counted like one.
     rate = limits.account if source.is_trusted else limits.account_and_source
@@ -243,13 +255,19 @@ def draws(limits: Limits, account: str, source: Source, kinship: Kinship, *, end
     elif kinship is Kinship.BY_APP_PASSWORD:
         counting.append(Bucket(Kind.ACCOUNT_BY_DEVICE, account, limits.account))
     codes: list[Bucket] = []
-    if ends_in_code and kinship is Kinship.BY_BOTH and not source.is_trusted:
-        codes.append(Bucket(Kind.CODE_AND_SOURCE, both, limits.code_and_source))
-        codes.append(Bucket(Kind.CODE_FAMILIAR, account, limits.code))
-    elif ends_in_code:
-        codes.append(Bucket(Kind.CODE, account, limits.code))
-    factors = (Bucket(Kind.FACTOR, account, limits.account),)
-    return Draws(tuple(bounding), tuple(counting), tuple(codes), factors, tuple(repeating))
+    factors: list[Bucket] = []
+    # A change of password or factor ends what was counted: one half or the other is right no more.
+    half = f"{account} {epoch}"
+    if tail is Tail.CODE:
+        factors.append(Bucket(Kind.FACTOR, half, limits.factor))
+        if kinship is Kinship.BY_BOTH and not source.is_trusted:
+            codes.append(Bucket(Kind.CODE_AND_SOURCE, both, limits.code_and_source))
+            codes.append(Bucket(Kind.CODE_FAMILIAR, account, limits.code))
+        else:
+            codes.append(Bucket(Kind.CODE, account, limits.code))
+    elif tail is Tail.RECOVERY_CODE:
+        factors.append(Bucket(Kind.FACTOR_RECOVERY, half, limits.account))
+    return Draws(tuple(bounding), tuple(counting), tuple(codes), tuple(factors), tuple(repeating))
 
 
 def bucket_of(key: str, limits: Limits, trusted: Sequence[Network]) -> Bucket:
@@ -263,7 +281,8 @@ def bucket_of(key: str, limits: Limits, trusted: Sequence[Network]) -> Bucket:
         Kind.ACCOUNT_AND_SOURCE: limits.account_and_source,
         Kind.ACCOUNT: limits.account,
         Kind.ACCOUNT_BY_DEVICE: limits.account,
-        Kind.FACTOR: limits.account,
+        Kind.FACTOR: limits.factor,
+        Kind.FACTOR_RECOVERY: limits.account,
         Kind.CODE: limits.code,
         Kind.CODE_FAMILIAR: limits.code,
         Kind.CODE_AND_SOURCE: limits.code_and_source,
@@ -317,12 +336,12 @@ def owes_code(verdict: Verdict) -> bool:
     return isinstance(verdict, Denied) and verdict.reason is Reason.CODE_WRONG
 
 
-def is_given_back(verdict: Verdict) -> bool:
-    """Tell whether an attempt owes nothing: it was let in, is what its own client had accepted, or was right but late.
+def is_no_guess(verdict: Verdict) -> bool:
+    """Tell whether an attempt owes no more than its cost: it is what its own client had accepted, or right but late.
 
     That last one is a right code of a step that is spent although it lies ahead: a clock was set.
     """
-    return isinstance(verdict, Granted) or (isinstance(verdict, Denied) and verdict.reason in _NO_GUESS)
+    return isinstance(verdict, Denied) and verdict.reason in _NO_GUESS
 
 
 _NO_GUESS = frozenset({Reason.CODE_REPLAYED_BY_SAME_CLIENT, Reason.CODE_SPENT_AHEAD})

@@ -23,7 +23,9 @@ from mailauth.effects import helo
 from mailauth.vocabulary.errors import MailauthError
 
 TIMEOUT_S = 30.0
-"""For each step of the conversation; RFC 5321 s4.5.3.2 allows minutes, but a mail that is tried again is not lost."""
+"""For each step to the first mail; RFC 5321 s4.5.3.2 allows minutes, but a mail that is tried again is not lost."""
+CONTENT_TIMEOUT_S = 600.0
+"""For each step of a mail, the reply to its end foremost (s4.5.3.2.6): given up sooner, it is delivered twice."""
 _HANGS_UP = 421
 """RFC 5321 s3.8: to any command, by a server that closes the connection."""
 _UNREACHABLE, _BROKEN_OFF = "unreachable", "broken off"
@@ -71,16 +73,19 @@ Outcome = Accepted | Refused | Later
 class Conversation:
     """An open connection, over which one mail after the other goes."""
 
-    def __init__(self, client: aiosmtplib.SMTP, sender: str) -> None:
+    def __init__(self, client: aiosmtplib.SMTP, sender: str, content_timeout_s: float) -> None:
         self._client = client
         self._sender = sender
+        self._content_timeout_s = content_timeout_s
 
     async def hand_over(self, mail: bytes, recipient: str) -> Outcome:
         """Return what became of a mail. Raises ServerAway."""
         # Only an address can need it (RFC 6531 s3.2): headers are ASCII where the addresses are.
         options = [] if recipient.isascii() and self._sender.isascii() else ["SMTPUTF8"]
         try:
-            await self._client.sendmail(self._sender, [recipient], mail, mail_options=options)
+            await self._client.sendmail(
+                self._sender, [recipient], mail, mail_options=options, timeout=self._content_timeout_s
+            )
         except aiosmtplib.SMTPRecipientsRefused as error:
             refusal = error.recipients[0]
             return _not_taken(Reply(Stage.RECIPIENT, refusal.code, refusal.message))
@@ -122,6 +127,7 @@ class SmtpServer:
         helo_name: str = "",
         helo_hints: tuple[str, ...] = (),
         timeout_s: float = TIMEOUT_S,
+        content_timeout_s: float = CONTENT_TIMEOUT_S,
         tls_context: ssl.SSLContext | None = None,
     ) -> None:
         self._host = mail_address.domain_in_ascii(host)
@@ -133,6 +139,7 @@ class SmtpServer:
         self._helo_name = helo_name
         self._helo_hints = helo_hints
         self._timeout_s = timeout_s
+        self._content_timeout_s = content_timeout_s
         self._tls_context = tls_context
 
     @property
@@ -167,7 +174,7 @@ class SmtpServer:
             client.close()
             raise ServerAway(_said(error)) from error
         try:
-            yield Conversation(client, self._sender)
+            yield Conversation(client, self._sender, self._content_timeout_s)
         finally:
             try:
                 await client.quit()

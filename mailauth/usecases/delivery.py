@@ -48,8 +48,11 @@ LANES = 3
 """How many mails are under way at once, over as many connections."""
 PER_LANE = 8
 """How many mails one connection takes before what is due is looked at again."""
-LEASE = timedelta(minutes=5)
-MAIL_DEADLINE_S = 60.0
+LEASE = timedelta(minutes=15)
+MAIL_DEADLINE_S = 660.0
+"""More than the server may take for the reply to a mail's end, so that none is sent twice for that."""
+STOP_PATIENCE_S = 30.0
+"""How long a mail that is under way is waited for once the process is asked to stop."""
 """How long one mail may take. None is begun that could outlast its lease, and be sent by another worker as well."""
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
@@ -145,7 +148,7 @@ class Delivery:
                 async with self._conversation() as conversation:
                     while waiting and not stop.is_set() and self._clock() < begins_until:
                         under_way = waiting.pop(0)
-                        outcome = await self._hand_over(conversation, under_way)
+                        outcome = await self._hand_over(conversation, under_way, stop)
                         if isinstance(outcome, Accepted):
                             await self._note(under_way, outcome)
                             accepted += 1
@@ -262,7 +265,7 @@ class Delivery:
         with self._database.writing() as connection:
             outbox_pause.end(connection)
 
-    async def _hand_over(self, conversation: Conversation, mail: LeasedMail) -> Outcome:
+    async def _hand_over(self, conversation: Conversation, mail: LeasedMail, stop: asyncio.Event) -> Outcome:
         """Return what became of a mail. Raises ServerAway, and nothing else: no mail keeps the others from leaving."""
         is_written = False
         try:
@@ -270,10 +273,14 @@ class Delivery:
             message = await asyncio.to_thread(self._written, mail)
             recipient = mail_address.checked(mail_address.in_ascii(mail.recipient))
             is_written = True
-            async with asyncio.timeout(MAIL_DEADLINE_S):
-                return await conversation.hand_over(message, recipient)
+            async with asyncio.timeout(MAIL_DEADLINE_S) as deadline:
+                hurrying = asyncio.create_task(_hurry(stop, deadline))
+                try:
+                    return await conversation.hand_over(message, recipient)
+                finally:
+                    hurrying.cancel()
         except TimeoutError as error:
-            raise ServerAway(f"no end of the conversation within {MAIL_DEADLINE_S:.0f} s", "time-out") from error
+            raise ServerAway("no end of the conversation in time", "time-out") from error
         except ServerAway:
             raise
         except MailauthError as error:
@@ -324,3 +331,9 @@ class Delivery:
         """Return how long to wait after so many tries: twice as long each time, and not all at the same moment."""
         wait: timedelta = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries - 1, 16))
         return wait * (0.75 + 0.5 * self._draw())
+
+
+async def _hurry(stop: asyncio.Event, deadline: asyncio.Timeout) -> None:
+    await stop.wait()
+    soon = asyncio.get_running_loop().time() + STOP_PATIENCE_S
+    deadline.reschedule(min(soon, deadline.when() or soon))

@@ -184,7 +184,7 @@ def _blocked_sentence(filling: Filling, account: Account) -> str:
         case Kind.ACCOUNT_BY_DEVICE:
             stranger = "A login from an address where only app passwords were used so far"
             return f"{stranger} {until_both}, after too many wrong ones. {end}"
-        case Kind.FACTOR:
+        case Kind.FACTOR | Kind.FACTOR_RECOVERY:
             return (
                 "Many wrong passwords came with a right code or recovery code: somebody has them. While other limits "
                 f"of the account are full, even password and code together are not accepted. {end}"

@@ -102,6 +102,14 @@ class _Drawn(NamedTuple):
     is_full: bool
 
 
+class _Weighed(NamedTuple):
+    """What came of drawing for what is half right, and what the client had accepted before."""
+
+    is_remembered: bool
+    is_known: bool
+    is_admitted: bool
+
+
 class Ledger:
     """Loads, counts, remembers and spends for logins."""
 
@@ -170,7 +178,7 @@ class Ledger:
             retry_after_s=retry_after_s,
             memory=memory,
             was_accepted=was_accepted,
-            was_refused=was_refused,
+            was_refused=is_shown and not is_own_again,
             refused_digest=refused_digest,
             password_is_ours=not attempt.second_factor_only,
         )
@@ -184,11 +192,10 @@ class Ledger:
         if_enrolled: splitter.Presented,
         now: datetime,
     ) -> Draws:
-        kinship = Kinship.STRANGE
-        if account is not None and familiarity is not None:
-            kinship = familiarity.kinship(account.epoch, now)
-        ends_in_code = isinstance(if_enrolled, splitter.PasswordAndCode)
-        return limiter.draws(self._limits, subject, source, kinship, ends_in_code=ends_in_code)
+        kinship, epoch = Kinship.STRANGE, 0 if account is None else account.epoch
+        if familiarity is not None:
+            kinship = familiarity.kinship(epoch, now)
+        return limiter.draws(self._limits, subject, epoch, source, kinship, _tail(if_enrolled))
 
     def _draw(
         self,
@@ -234,10 +241,12 @@ class Ledger:
 
         `only_factor_is_right`: the second factor would have done, had the password been right.
         """
-        has_both = decision.effect is not None and admitted.password_is_ours
+        effect = decision.effect
         match decision.verdict:
-            case Granted() as granted if limiter.may_be_told(granted, has_both=has_both, is_full=admitted.is_full):
-                return self._grant(admitted, granted, decision, now)
+            case Granted() as granted if effect is not None and (admitted.password_is_ours or not admitted.is_full):
+                return self._grant_and_spend(admitted, granted, effect, now)
+            case Granted() as granted if effect is None and not admitted.is_full:
+                return self._grant(admitted, granted, now)
             case Granted() as granted:
                 # The way of every refusal, so that its time tells nothing either.
                 return self._deny(admitted, Denied(Reason.NOT_TOLD, granted.account, password_was_right=True), now)
@@ -246,32 +255,38 @@ class Ledger:
             case verdict:
                 assert_never(verdict)
 
-    def _grant(self, admitted: Admitted, granted: Granted, decision: engine.Decision, now: datetime) -> Verdict:
-        account, effect = admitted.account, decision.effect
-        lost = engine.lost_race(granted)
-        with self._database.writing(durable=effect is not None) as connection:
-            if effect is None and not _is_unchanged(connection, account):
+    def _grant(self, admitted: Admitted, granted: Granted, now: datetime) -> Verdict:
+        """Let in by what spends nothing."""
+        with self._database.writing(durable=False) as connection:
+            if not _is_unchanged(connection, admitted.account):
                 return Denied(Reason.ACCOUNT_CHANGED, granted.account)
-            # However many are decided at once, none is let in beyond what these admit.
-            needed = admitted.draws.codes if isinstance(effect, engine.SpendStep) else ()
-            if effect is not None and admitted.is_full:
-                needed += admitted.draws.factors
-            if buckets.draw(connection, needed, now) is not None:
-                lost = replace(lost, reason=Reason.CODE_NOT_JUDGED)
-            elif effect is None or _spend(connection, effect, now):
-                held = _held(admitted, effect)
-                buckets.give_back(connection, [bucket for bucket in admitted.taken if bucket not in held])
-                buckets.give_back(connection, needed)
+            held = _held(admitted, None)
+            buckets.give_back(connection, [bucket for bucket in admitted.taken if bucket not in held])
+            self._note_network(connection, admitted, granted, None, now)
+            return replace(granted, release=self._release_token(admitted, None, now))
+
+    def _grant_and_spend(self, admitted: Admitted, granted: Granted, effect: engine.Effect, now: datetime) -> Verdict:
+        """Let in by both factors. What the buckets do not admit goes the way of every refusal, to the statement."""
+        account, draws = admitted.account, admitted.draws
+        needed = draws.codes + (draws.factors if admitted.is_full else ())
+        weighed = self._weigh(admitted, now, codes=1, factors=int(admitted.is_full))
+        lost = engine.lost_race(granted)
+        if not weighed.is_admitted:
+            return self._refuse(admitted, replace(lost, reason=Reason.CODE_NOT_JUDGED), weighed, now)
+        with self._database.writing() as connection:
+            buckets.give_back(connection, needed)
+            if account is not None and not weighed.is_remembered and _spend(connection, effect, now):
+                buckets.give_back(connection, admitted.taken)
                 self._note_network(connection, admitted, granted, effect, now)
-                if account is not None and isinstance(effect, engine.SpendRecoveryCode):
+                if isinstance(effect, engine.SpendRecoveryCode):
                     self._tell_of_use(connection, admitted, account, effect, now)
-                if account is not None and isinstance(effect, engine.SpendStep):
+                else:
                     memory = admitted.memory
                     memories.remember(connection, account.id, memory.digest, memory.string_digest, memory.profile, now)
                 return replace(granted, release=self._release_token(admitted, effect, now))
-            else:
-                buckets.give_back(connection, needed)
-        return self._deny(admitted, lost, now)
+        if not weighed.is_remembered:
+            weighed = self._weigh(admitted, now)
+        return self._refuse(admitted, lost, weighed, now)
 
     def _note_network(
         self,
@@ -298,6 +313,8 @@ class Ledger:
         account, familiarity = admitted.account, admitted.familiarity
         if account is None or familiarity is None:
             return False
+        if familiarity.by_app_password:
+            return False  # from now on it is more than that
         return familiarity.is_fresh(account.epoch, now, by_both=effect is not None)
 
     def _tell_of_use(
@@ -366,27 +383,41 @@ class Ledger:
     def _deny(
         self, admitted: Admitted, denied: Denied, now: datetime, *, only_factor_is_right: bool = False
     ) -> Verdict:
-        verdict: Granted | Denied = denied if denied.account else replace(denied, account=admitted.subject)
-        # What this client had accepted a moment ago, on another connection, is remembered by now.
+        codes, factors = int(limiter.owes_code(denied)), int(only_factor_is_right)
+        return self._refuse(admitted, denied, self._weigh(admitted, now, codes=codes, factors=factors), now)
+
+    def _weigh(self, admitted: Admitted, now: datetime, *, codes: int = 0, factors: int = 0) -> "_Weighed":
+        """Draw for what is half right, or is to be let in, and look what the client had accepted before.
+
+        The same statements whatever is right; before anything is told, and before anything durable is written.
+        """
+        draws = [(bucket, codes) for bucket in admitted.draws.codes]
+        draws += [(bucket, factors) for bucket in admitted.draws.factors]
         with self._database.writing(durable=False) as connection:
-            is_remembered = self._use(connection, admitted.memory, admitted.account, now)
-            is_known = memories.is_known(connection, admitted.memory.digest)
-            # The same work whatever was wrong; a draw that is refused here was told of nowhere.
-            is_over = buckets.draw(connection, admitted.draws.codes, now, draws=int(limiter.owes_code(verdict)))
-            buckets.draw(connection, admitted.draws.factors, now, draws=int(only_factor_is_right))
-        if is_remembered:
-            epoch = None if admitted.account is None else admitted.account.epoch
-            verdict = Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED, epoch=epoch)
-        elif is_over is not None and denied.reason is Reason.CODE_WRONG:
+            return _Weighed(
+                # What this client had accepted a moment ago, on another connection, is remembered by now.
+                is_remembered=self._use(connection, admitted.memory, admitted.account, now),
+                is_known=memories.is_known(connection, admitted.memory.digest),
+                is_admitted=buckets.draw_alike(connection, draws, now),
+            )
+
+    def _refuse(self, admitted: Admitted, denied: Denied, weighed: "_Weighed", now: datetime) -> Verdict:
+        """Return the verdict on a login that is refused, or let in by what it had accepted a moment ago."""
+        verdict = denied if denied.account else replace(denied, account=admitted.subject)
+        if weighed.is_remembered:
+            self._database.later(lambda: self._give_back(admitted.taken))
+            return Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED)
+        if denied.reason is Reason.CODE_WRONG and not weighed.is_admitted:
             verdict = replace(denied, reason=Reason.CODE_NOT_JUDGED)  # the same answer as for a right one then
-        elif is_known and denied.reason is Reason.CODE_REPLAYED:
+        elif denied.reason is Reason.CODE_REPLAYED and weighed.is_known:
             verdict = replace(denied, reason=Reason.CODE_REPLAYED_BY_SAME_CLIENT)
         if limiter.is_settled(verdict):
             # What is not told must be a guess when it is shown again: else it were one for nothing.
             (self._withheld if admitted.is_full else self._refused).add(admitted.refused_digest, now)
-        if limiter.is_given_back(verdict):
-            self._database.later(lambda: self._give_back(admitted.taken))
-        if isinstance(verdict, Denied) and admitted.is_full:
+        if limiter.is_no_guess(verdict):
+            undone = tuple(bucket for bucket in admitted.taken if not admitted.draws.is_cost(bucket))
+            self._database.later(lambda: self._give_back(undone))
+        if admitted.is_full:
             return Unavailable(Reason.THROTTLED, admitted.subject, admitted.retry_after_s, withheld=verdict)
         return verdict
 
@@ -468,6 +499,18 @@ def _unspend(connection: Connection, effect: engine.Effect, spent_at: datetime) 
 def _use_of(spent: engine.SpendRecoveryCode, now: datetime) -> str:
     """Return the key of the notice about one use of a recovery code."""
     return f"recovery-code-used {spent.row_id} {now.isoformat()}"
+
+
+def _tail(if_enrolled: splitter.Presented) -> limiter.Tail:
+    match if_enrolled:
+        case splitter.Password():
+            return limiter.Tail.NOTHING
+        case splitter.PasswordAndCode():
+            return limiter.Tail.CODE
+        case splitter.PasswordAndRecoveryCode():
+            return limiter.Tail.RECOVERY_CODE
+        case _:
+            assert_never(if_enrolled)
 
 
 def _scope(attempt: Attempt) -> str:

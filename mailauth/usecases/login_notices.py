@@ -4,16 +4,14 @@ Either somebody has the password and lacks the code (requirement FAC2), or a mai
 password alone; the owner is told which, with what to do. Noted on the event loop, told by a thread a moment later:
 the time of a reply says nothing of it. Counts are in memory, so that a restart forgets those of the last day.
 
-While an account is full of guesses nobody is told at once, nor of what: whoever reads the mailbox by an app password
-would else learn which of a thousand guesses was right. Many wrong codes are told some hours later, without when and
-where.
+While an account is full of guesses no mail says that one was half right: whoever reads the mailbox by an app password
+would learn which of a thousand it was. The log has it, and one line about many wrong codes.
 
 A string that was accepted, and that its own device presents again, alarms nobody: a web mail whose login memory has
 run out, a client that stored the code, a device that changes its address between two connections.
 """
 
 import logging
-import random
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Mapping
@@ -40,9 +38,7 @@ SAME_DEVICE_FOR = timedelta(minutes=1)
 """How long after an accepted code its repetition from another address is taken for the same device's: one that has
 IPv4 and IPv6, or that leaves a wireless network."""
 WITHHELD_CODES = 10
-"""How many of them, while the account is full, are told of."""
-LATER = (timedelta(hours=1), timedelta(hours=24))
-"""When that is told, at the soonest and at the latest."""
+"""How many of them, while the account is full, are a line in the log."""
 MAX_ACCOUNTS = 4096
 """How many accounts are counted for at once; those that were quiet longest go first."""
 MAX_WAITING = 1000
@@ -83,7 +79,7 @@ class LoginNotices:
                 self._waiting.append(_Seen(verdict.account, verdict.reason, verdict.hint, origin, now))
         elif isinstance(verdict, Unavailable):
             if verdict.withheld is not None and verdict.withheld.reason in _GUESSED_CODE:
-                self._waiting.append(_Seen(verdict.account, Reason.THROTTLED, None, Origin(""), now))
+                self._log_withheld(verdict.account)
         elif verdict.reason is Reason.SECOND_FACTOR_GIVEN:
             self._accepted[verdict.account] = now
             self._accepted.move_to_end(verdict.account)
@@ -104,8 +100,6 @@ class LoginNotices:
         return count
 
     def _told(self, seen: _Seen) -> int:
-        if seen.reason is Reason.THROTTLED:
-            return self._told_later(seen)
         if seen.hint is Hint.CODE_SET_APART and seen.origin.service != PORTAL:
             return self._tell(seen, NoticeKind.CODE_SET_APART, {})
         # In the portal, who forgets the code is not helped by words about mail apps.
@@ -124,17 +118,13 @@ class LoginNotices:
         facts = {"count": len(times), "since": times[0].astimezone(UTC).isoformat()}
         return self._tell(seen, NoticeKind.RIGHT_PASSWORD_WRONG_CODE, facts)
 
-    def _told_later(self, seen: _Seen) -> int:
-        count = self._withheld_codes.pop(seen.account, 0) + 1
-        if count < WITHHELD_CODES:
-            self._withheld_codes[seen.account] = count
-            if len(self._withheld_codes) > MAX_ACCOUNTS:
-                self._withheld_codes.popitem(last=False)
-            return 0
-        soonest, latest = LATER
-        at = seen.at + soonest + (latest - soonest) * random.SystemRandom().random()
-        facts = {"count": count, "since": seen.at.astimezone(UTC).date().isoformat() + "T00:00:00+00:00"}
-        return self._tell(seen._replace(at=at), NoticeKind.RIGHT_PASSWORD_WRONG_CODE, facts, due_at=at)
+    def _log_withheld(self, account: AccountName) -> None:
+        count = self._withheld_codes.pop(account, 0) + 1
+        if count == WITHHELD_CODES:
+            log.warning("many wrong codes with a right password while the account is full: %s", account)
+        self._withheld_codes[account] = count
+        if len(self._withheld_codes) > MAX_ACCOUNTS:
+            self._withheld_codes.popitem(last=False)
 
     def _is_same_device(self, seen: _Seen) -> bool:
         accepted_at = self._accepted.get(seen.account)
@@ -142,7 +132,7 @@ class LoginNotices:
             return False
         return abs(seen.at - accepted_at) < SAME_DEVICE_FOR
 
-    def _tell(self, seen: _Seen, kind: NoticeKind, facts: Mapping[str, Any], *, due_at: datetime | None = None) -> int:
+    def _tell(self, seen: _Seen, kind: NoticeKind, facts: Mapping[str, Any]) -> int:
         with self._database.writing() as connection:
             account = accounts.load(connection, seen.account)
             if account is None:
@@ -153,7 +143,7 @@ class LoginNotices:
             once_key = about + seen.at.astimezone(UTC).isoformat()
             try:
                 return self._notices.tell(
-                    connection, account.id, kind, seen.origin, seen.at, once_key=once_key, due_at=due_at, **facts
+                    connection, account.id, kind, seen.origin, seen.at, once_key=once_key, **facts
                 )
             except InvalidValue as error:
                 log.warning("an owner cannot be told of a refused login: %s", error)

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from mailauth.core import limiter, names
 from mailauth.core.clock import Clock
-from mailauth.core.limiter import Filling, Kinship, Limits
+from mailauth.core.limiter import Filling, Kinship, Limits, Tail
 from mailauth.effects.store import accounts
 from mailauth.effects.store import familiar_networks as networks
 from mailauth.effects.store import limiter as buckets
@@ -41,8 +41,14 @@ class Throttle:
             source, now = limiter.source_of(client, self._trusted), self._clock()
             familiarity = networks.find(connection, account.id, source.network)
             kinship = Kinship.STRANGE if familiarity is None else familiarity.kinship(account.epoch, now)
-            draws = limiter.draws(self._limits, account.name, source, kinship, ends_in_code=True)
-            reached = ((bucket, buckets.level(connection, bucket, now)) for bucket in draws.looked_at + draws.codes)
+            by_tail = [
+                limiter.draws(self._limits, account.name, account.epoch, source, kinship, tail)
+                for tail in (Tail.CODE, Tail.RECOVERY_CODE)
+            ]
+            concerned = dict.fromkeys(
+                bucket for draws in by_tail for bucket in draws.looked_at + draws.codes + draws.factors
+            )
+            reached = ((bucket, buckets.level(connection, bucket, now)) for bucket in concerned)
             found = tuple(limiter.filling(bucket, reach.until, now) for bucket, reach in reached if reach is not None)
         return tuple(one for one in found if one.blocked_until is not None)
 

@@ -80,8 +80,8 @@ class Site:
         was_refused, was_accepted = shown in self.refused, shown in self.accepted
         known = self.networks.get(source.network)
         kinship = Kinship.STRANGE if known is None else known.kinship(self.epoch, self.now)
-        ends_in_code = string.tail is not Tail.NOTHING
-        draws = limiter.draws(LIMITS, "alice@example.org", source, kinship, ends_in_code=ends_in_code)
+        shape = limiter.Tail.NOTHING if string.tail is Tail.NOTHING else limiter.Tail.CODE
+        draws = limiter.draws(LIMITS, "alice@example.org", self.epoch, source, kinship, shape)
         if self._refuses(draws.bounding):
             return "throttled"
         is_repeat = was_refused or was_accepted
@@ -92,13 +92,14 @@ class Site:
             taken += draws.counting
         self._draw(taken)
         self.hashes += 1
-        verdict, has_both = self._decide(string, was_refused=was_refused, accepted_here=was_accepted)
+        was_shown = was_refused or shown in self.withheld
+        verdict, has_both = self._decide(string, was_refused=was_shown, accepted_here=was_accepted)
         needed = draws.codes if string.tail is not Tail.NOTHING else ()
         if is_full:
             needed += draws.factors
         if has_both and self._refuses(needed):
             verdict, has_both = Denied(Reason.CODE_NOT_JUDGED, verdict.account, password_was_right=True), False
-        if string.password_is_right and string.tail is Tail.WRONG_CODE and not is_repeat:
+        if string.password_is_right and string.tail is Tail.WRONG_CODE and not (is_repeat or was_shown):
             # Had it been the right one, it would have opened the account.
             self.codes_judged += self.is_enrolled and not self._refuses(needed)
         if string.tail is Tail.RIGHT_CODE and not string.password_is_right:
@@ -109,7 +110,9 @@ class Site:
             self._draw(draws.codes)
         if limiter.is_settled(verdict):
             (self.withheld if is_full else self.refused).add(shown)
-        if limiter.is_given_back(verdict) and limiter.may_be_told(verdict, has_both=has_both, is_full=is_full):
+        if limiter.is_no_guess(verdict):
+            self._give_back(tuple(bucket for bucket in taken if not draws.is_cost(bucket)))
+        if isinstance(verdict, Granted) and limiter.may_be_told(verdict, has_both=has_both, is_full=is_full):
             self._give_back(taken)
         if not limiter.may_be_told(verdict, has_both=has_both, is_full=is_full):
             return "throttled"

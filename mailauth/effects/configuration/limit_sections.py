@@ -27,6 +27,12 @@ class LimitsSection(Section):
     account_interval_s: float = Field(
         86400, gt=0, description="Seconds for one more; a day keeps 30 days under 100 (NIST SP 800-63B s3.2.2)."
     )
+    factor_burst: int = Field(
+        50, ge=1, description="Wrong passwords with a right code to one account at once, while it is full of guesses."
+    )
+    factor_interval_s: float = Field(
+        4320, gt=0, description="Seconds for one more; more often than anybody guesses a code by luck."
+    )
     code_burst: int = Field(50, ge=1, description="Wrong codes with the right password to one account at once.")
     code_interval_s: float = Field(
         51840,
@@ -64,6 +70,7 @@ class LimitsSection(Section):
             site=Rate(self.site_burst, self.site_interval_s),
             account_and_source=Rate(self.account_and_source_burst, self.account_and_source_interval_s),
             account=Rate(self.account_burst, self.account_interval_s),
+            factor=Rate(self.factor_burst, self.factor_interval_s),
             code=Rate(self.code_burst, self.code_interval_s),
             code_and_source=Rate(self.code_and_source_burst, self.code_and_source_interval_s),
             repeat=Rate(self.repeat_burst, self.repeat_interval_s),

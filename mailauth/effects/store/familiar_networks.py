@@ -89,8 +89,9 @@ def note_app_password(connection: Connection, app_password_id: int, network: str
     is_ours = before is not None and before.epoch == owner.epoch
     if before is not None and is_ours and before.is_fresh(owner.epoch, now, by_both=False):
         return
-    by_device = before is None or not is_ours or before.by_app_password
-    note(connection, owner.id, owner.epoch, network, now, by_both=False, by_app_password=by_device)
+    if before is not None and is_ours and not before.by_app_password and now - before.passed_at < FAMILIAR_FOR:
+        return  # it is more than that, for as long as that lasts
+    note(connection, owner.id, owner.epoch, network, now, by_both=False, by_app_password=True)
 
 
 def forget_by_app_password(connection: Connection, account_id: int) -> None:

@@ -31,6 +31,7 @@ _DRAW = (
     .where(_OF_BUCKET, _REACHES_TO + _STEP <= _NOW + _REACH)
     .values(arrival_ms=_REACHES_TO + _STEP, drawn_at_ms=_NOW)
 )
+_ADD = update(limiter).where(_OF_BUCKET).values(arrival_ms=_REACHES_TO + _STEP, drawn_at_ms=_NOW)
 # After the clock was set back a full bucket would stay as full as it is until the old time comes again.
 _REANCHOR = (
     update(limiter).where(_OF_BUCKET, limiter.c.drawn_at_ms > _NOW).values(arrival_ms=_REACHES_TO, drawn_at_ms=_NOW)
@@ -61,6 +62,23 @@ def draw(connection: Connection, buckets: Sequence[Bucket], now: datetime, draws
                 connection.execute(_REANCHOR, {"key": one.key, "now_ms": now_ms})
             return bucket
     return None
+
+
+def draw_alike(connection: Connection, draws: Sequence[tuple[Bucket, int]], now: datetime) -> bool:
+    """Draw from each bucket as often as it says, or from none where one refuses; tell whether all admitted.
+
+    The same statements whatever comes of it, also with 0 draws: the time must not tell which half of a login is right.
+    """
+    now_ms = _ms(now)
+    found = [(bucket, count, _found(connection, bucket)) for bucket, count in draws]
+    are_admitting = all((level or EMPTY).admits(bucket.rate, now_ms, count) for bucket, count, level in found)
+    for bucket, count, level in found:
+        step_ms = count * bucket.rate.interval_ms if are_admitting else 0
+        if level is None:
+            connection.execute(_FILL, {"bucket": bucket.key, "arrival_ms": now_ms + step_ms, "drawn_at_ms": now_ms})
+        else:
+            connection.execute(_ADD, {"key": bucket.key, "now_ms": now_ms, "step_ms": step_ms})
+    return are_admitting
 
 
 def full(connection: Connection, buckets: Iterable[Bucket], now: datetime) -> Bucket | None:
@@ -144,8 +162,12 @@ def _draw_one(connection: Connection, bucket: Bucket, now_ms: int, draws: int) -
 
 
 def _level(connection: Connection, bucket: Bucket) -> Level:
+    return _found(connection, bucket) or EMPTY
+
+
+def _found(connection: Connection, bucket: Bucket) -> Level | None:
     found = connection.execute(_LEVEL, {"key": bucket.key}).first()
-    return EMPTY if found is None else Level(found.arrival_ms, found.drawn_at_ms)
+    return None if found is None else Level(found.arrival_ms, found.drawn_at_ms)
 
 
 def _moment(ms: int) -> datetime:

@@ -10,6 +10,7 @@ DEFAULTS = (
     "limits.site_burst=600",
     "limits.account_and_source_burst=20",
     "limits.account_burst=50",
+    "limits.factor_burst=50",
     "limits.code_burst=50",
     "limits.code_and_source_burst=20",
     "limits.repeat_burst=60",

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from mailauth.core.limiter import MAX_NETWORKS_BY_APP_PASSWORD
+from mailauth.core.limiter import MAX_NETWORKS_BY_APP_PASSWORD, Kinship
 from mailauth.effects.store import familiar_networks, tables
 from mailauth.vocabulary.model import Denied, Granted, Reason
 from mailauth.vocabulary.secret import Secret
@@ -113,6 +113,30 @@ async def test_networks_of_app_passwords_have_one_bucket_for_all(limited: World)
             limited.installation.device_networks.flush()
     answers = [await limited.login("alice", f"guess {n}", client=networks[n % 40]) for n in range(300)]
     assert sum(isinstance(answer, Denied) for answer in answers) <= 100
+
+
+async def test_password_makes_a_network_more_than_that_of_an_app_password(make_world: WorldMaker) -> None:
+    """A phone polls at home all day; and when nobody gives the password there any more, that ends."""
+    world = make_world(*DEFAULTS, now=CUTOVER - timedelta(days=200))
+    world.add("alice")
+    device = world.installation.enrolment.add_app_password("alice", "phone")
+
+    async def kinship() -> Kinship:
+        await world.login("alice", device.password, client=HOME)
+        world.installation.device_networks.flush()
+        account = world.installation.accounts.get("alice")
+        with world.installation.database.reading() as connection:
+            found = familiar_networks.find(connection, account.id, HOME)
+        assert found is not None
+        return found.kinship(account.epoch, world.clock())
+
+    assert await kinship() is Kinship.BY_APP_PASSWORD
+    assert isinstance(await world.login("alice", "correct horse", client=HOME), Granted)
+    assert await kinship() is Kinship.BY_PASSWORD
+    for _ in range(31):
+        world.clock.advance(days=1, minutes=1)
+        last = await kinship()
+    assert last is Kinship.BY_APP_PASSWORD
 
 
 async def test_networks_by_app_passwords_are_few_and_go_with_a_revocation(limited: World) -> None:

@@ -1,6 +1,7 @@
 """What becomes of queued mails at servers that take them, refuse them, or misbehave."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import sqlite3
@@ -15,6 +16,7 @@ from mailauth.effects.keyring import Purpose
 from mailauth.effects.log_lines import FIELDS
 from mailauth.effects.smtp import SmtpServer
 from mailauth.effects.store.tables import outbox
+from mailauth.usecases import delivery as deliveries
 from mailauth.usecases.delivery import LANES, PER_LANE, Delivery
 from mailauth.vocabulary.notices import NoticeKind
 from tests.integration.mails.conftest import Outbox
@@ -28,7 +30,7 @@ GREETING = [b"220 mx ESMTP\r\n", b"250 mx\r\n"]
 def delivery(box: Outbox, port: int, draw: float = 0.5, **options: Any) -> Delivery:
     """Return what delivers to a port, with time-outs for tests."""
     installation = box.world.installation
-    options = {"timeout_s": 5.0, **options}
+    options = {"timeout_s": 5.0, "content_timeout_s": 5.0, **options}
     server = SmtpServer("127.0.0.1", port, options.pop("tls", "none"), "support@mailitwize.be", **options)
     return Delivery(
         installation.database, installation.notices, installation.mails, server, box.world.clock, lambda: draw
@@ -184,9 +186,37 @@ async def test_slow_server_is_left_after_the_time_out(box: Outbox) -> None:
         await never.wait()
 
     async with smtp_server(Taken(before_the_end=hold)) as server:
-        assert (await delivery(box, server.port, timeout_s=0.2).run_once()).postponed == 1
+        impatient = delivery(box, server.port, timeout_s=0.2, content_timeout_s=0.2)
+        assert (await impatient.run_once()).postponed == 1
         never.set()
     assert "imeout" in box.rows()[0].last_error or "imed out" in box.rows()[0].last_error
+
+
+async def test_server_that_takes_long_over_a_mails_end_gets_it_once(box: Outbox) -> None:
+    """A filter may take minutes there (RFC 5321 s4.5.3.2.6); a mail that is given up before is delivered twice."""
+    box.tell(NoticeKind.AUTHENTICATOR_REPLACED)
+
+    async def think() -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 0.6)
+
+    async with smtp_server(Taken(before_the_end=think)) as server:
+        assert (await delivery(box, server.port, timeout_s=0.2).run_once()).accepted == 1
+    assert len(server.mails()) == 1
+
+
+async def test_mail_under_way_holds_up_no_stop(box: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "STOP_PATIENCE_S", 0.2)
+    box.tell(NoticeKind.AUTHENTICATOR_REPLACED)
+    never, stop = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        stop.set()
+        await never.wait()
+
+    async with smtp_server(Taken(before_the_end=hold)) as server:
+        assert (await delivery(box, server.port).run_once(stop)).postponed == 1
+        never.set()
 
 
 async def test_one_bad_address_keeps_no_other_mail_from_leaving(box: Outbox) -> None:
@@ -270,7 +300,7 @@ async def test_mail_that_another_worker_has_is_nobody_elses_until_its_lease_runs
         dead = delivery(box, server.port)
         dead._lease(box.world.clock())
         assert (await ours.run_once()).total == 0
-        box.world.clock.advance(minutes=4, seconds=59)
+        box.world.clock.advance(minutes=14, seconds=59)
         assert (await ours.run_once()).total == 0
         box.world.clock.advance(seconds=1)
         assert (await ours.run_once()).accepted == 1

@@ -64,7 +64,7 @@ async def test_worker_killed_right_after_the_yes_sends_the_same_mail_again(make_
         (row,) = box.rows()
         assert (row.state, row.tries) == ("waiting", 1)
         assert row.content is not None
-        five_minutes_later(box.world)
+        lease_later(box.world)
         async with worker(box.world):
             await until(lambda: box.rows()[0].state == "accepted", box.world)
     assert server.ids() == [row.message_id, row.message_id]
@@ -102,9 +102,9 @@ async def test_worker_delivers_what_is_queued_while_it_runs_and_ends_when_it_is_
     assert "k7qm" not in log
 
 
-def five_minutes_later(world: World) -> None:
+def lease_later(world: World) -> None:
     """Let the leases run out."""
     database = sqlite3.connect(world.directory / "mailauth.db")
     with database:
-        database.execute("UPDATE outbox SET leased_until = leased_until - 300")
+        database.execute("UPDATE outbox SET leased_until = leased_until - 900")
     database.close()
