@@ -43,6 +43,10 @@ class Target(NamedTuple):
 Targets = dict[str, Target]
 
 
+class EndedAtOnce(SandboxError):
+    """A server ended before it was ready."""
+
+
 def greeting(target: Target) -> bytes:
     """The first bytes a server sends, if it is to send any; raises OSError while it is not there."""
     address = target.address
@@ -67,7 +71,7 @@ def wait_for(targets: Targets, still_runs: Callable[[], str | None], timeout_s: 
             return
         ended = still_runs()
         if ended is not None:
-            raise SandboxError(f"{ended} ended while it started")
+            raise EndedAtOnce(f"{ended} ended while it started")
         if time.monotonic() > deadline:
             raise SandboxError(f"not ready after {timeout_s:.0f} s: {', '.join(waiting)}")
         time.sleep(POLL_S)

@@ -112,10 +112,16 @@ def start_all(
         except BaseException as error:
             os.close(lifeline)
             supervisor.wait()
-            if isinstance(error, SandboxError) and attempt < PORT_ATTEMPTS and port_taken(ground):
-                state.say("a port was taken meanwhile: choosing others")
-                forget_logs(ground)
-                continue
+            if isinstance(error, SandboxError) and attempt < PORT_ATTEMPTS:
+                if port_taken(ground, chosen):
+                    state.say("a port was taken meanwhile: choosing others")
+                    forget_logs(ground)
+                    continue
+                # Postfix says nothing of a port that it cannot have: its own log begins later.
+                if isinstance(error, probe.EndedAtOnce) and attempt == 1:
+                    state.say(f"{error}: once more, on other ports")
+                    forget_logs(ground)
+                    continue
             raise
         supervisor.returncode = 0  # it outlives us: nothing to warn about
         return chosen, lifeline
@@ -193,7 +199,10 @@ def ended(ground: Ground) -> Callable[[], str | None]:
     return check
 
 
-def port_taken(ground: Ground) -> bool:
+def port_taken(ground: Ground, chosen: dict[str, int]) -> bool:
+    """Tell whether a server could not have its port, now that all of ours have ended."""
+    if not all(ports.is_free(port) for port in chosen.values()):
+        return True
     logs = [path for path in state.log_files(ground).values() if path.exists()]
     return any("ddress already in use" in path.read_text(errors="replace") for path in logs)
 
