@@ -44,6 +44,8 @@ MAX_NETWORKS_BY_APP_PASSWORD = 16
 """How many networks app passwords make familiar to one account at once; the oldest goes first."""
 MAX_NETWORKS = 256
 """How many networks are noted of one account at all."""
+OUT_OF_ORDER_MS = 60_000
+"""By how much what was received before may be counted after: the longest deadline (`server.deadline_s`)."""
 SITE_FACTOR = 10
 """How many times what one /64 may repeat the /48 around it may: as many as for guesses, by default."""
 
@@ -122,23 +124,32 @@ class Level(NamedTuple):
     arrival_ms: int
     drawn_at_ms: int
 
+    def now(self, now_ms: int) -> int:
+        """Return the moment to count by: never before the last draw, but where the clock was set back.
+
+        Logins are counted by the moment of their receipt and decided out of order, up to a deadline apart.
+        """
+        is_late = 0 < self.drawn_at_ms - now_ms <= OUT_OF_ORDER_MS
+        return self.drawn_at_ms if is_late else now_ms
+
     def reaches_to(self, now_ms: int) -> int:
-        """Return until when the draws reach, by the clock as it is now; `now_ms` for an empty bucket."""
+        """Return until when the draws reach, by the clock as it is now; the moment counted by for an empty bucket."""
+        now_ms = self.now(now_ms)
         if self.drawn_at_ms > now_ms:
             return now_ms + max(0, self.arrival_ms - self.drawn_at_ms)
         return max(self.arrival_ms, now_ms)
 
     def admits(self, rate: Rate, now_ms: int, draws: int = 1) -> bool:
         """Tell whether so many draws more are within the burst."""
-        return self.reaches_to(now_ms) + draws * rate.interval_ms <= now_ms + rate.reach_ms
+        return self.reaches_to(now_ms) + draws * rate.interval_ms <= self.now(now_ms) + rate.reach_ms
 
     def drawn(self, rate: Rate, now_ms: int, draws: int = 1) -> "Level":
         """Return the level after so many draws."""
-        return Level(self.reaches_to(now_ms) + draws * rate.interval_ms, now_ms)
+        return Level(self.reaches_to(now_ms) + draws * rate.interval_ms, self.now(now_ms))
 
     def anchored(self, now_ms: int) -> "Level":
         """Return the level as it stands now, for a clock that was set back: from now on it empties at its pace."""
-        return Level(self.reaches_to(now_ms), now_ms) if self.drawn_at_ms > now_ms else self
+        return Level(self.reaches_to(now_ms), now_ms) if self.drawn_at_ms > self.now(now_ms) else self
 
     def given_back(self, rate: Rate, draws: int = 1) -> "Level":
         """Return the level with so many draws undone."""

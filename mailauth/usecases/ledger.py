@@ -267,26 +267,47 @@ class Ledger:
 
     def _grant_and_spend(self, admitted: Admitted, granted: Granted, effect: engine.Effect, now: datetime) -> Verdict:
         """Let in by both factors. What the buckets do not admit goes the way of every refusal, to the statement."""
-        account, draws = admitted.account, admitted.draws
+        draws = admitted.draws
         needed = draws.codes + (draws.factors if admitted.is_full else ())
         weighed = self._weigh(admitted, now, codes=1, factors=int(admitted.is_full))
         lost = engine.lost_race(granted)
         if not weighed.is_admitted:
             return self._refuse(admitted, replace(lost, reason=Reason.CODE_NOT_JUDGED), weighed, now)
-        with self._database.writing() as connection:
-            buckets.give_back(connection, needed)
-            if account is not None and not weighed.is_remembered and _spend(connection, effect, now):
-                buckets.give_back(connection, admitted.taken)
-                self._note_network(connection, admitted, granted, effect, now)
-                if isinstance(effect, engine.SpendRecoveryCode):
-                    self._tell_of_use(connection, admitted, account, effect, now)
-                else:
-                    memory = admitted.memory
-                    memories.remember(connection, account.id, memory.digest, memory.string_digest, memory.profile, now)
-                return replace(granted, release=self._release_token(admitted, effect, now))
-        if not weighed.is_remembered:
+        try:
+            spent = None if weighed.is_remembered else self._spend_and_note(admitted, granted, effect, needed, now)
+        except BaseException:
+            self._database.later(lambda: self._give_back(needed))  # nothing was told
+            raise
+        if spent is not None:
+            return spent
+        if weighed.is_remembered:
+            self._database.later(lambda: self._give_back(needed))
+        else:
             weighed = self._weigh(admitted, now)
         return self._refuse(admitted, lost, weighed, now)
+
+    def _spend_and_note(
+        self,
+        admitted: Admitted,
+        granted: Granted,
+        effect: engine.Effect,
+        needed: tuple[Bucket, ...],
+        now: datetime,
+    ) -> Granted | None:
+        """Spend, in one transaction with all that follows from it; None where another login did before."""
+        account = admitted.account
+        with self._database.writing() as connection:
+            buckets.give_back(connection, needed)
+            if account is None or not _spend(connection, effect, now):
+                return None
+            buckets.give_back(connection, admitted.taken)
+            self._note_network(connection, admitted, granted, effect, now)
+            if isinstance(effect, engine.SpendRecoveryCode):
+                self._tell_of_use(connection, admitted, account, effect, now)
+            else:
+                memory = admitted.memory
+                memories.remember(connection, account.id, memory.digest, memory.string_digest, memory.profile, now)
+            return replace(granted, release=self._release_token(admitted, effect, now))
 
     def _note_network(
         self,
@@ -406,7 +427,8 @@ class Ledger:
         verdict = denied if denied.account else replace(denied, account=admitted.subject)
         if weighed.is_remembered:
             self._database.later(lambda: self._give_back(admitted.taken))
-            return Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED)
+            epoch = None if admitted.account is None else admitted.account.epoch
+            return Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED, epoch=epoch)
         if denied.reason is Reason.CODE_WRONG and not weighed.is_admitted:
             verdict = replace(denied, reason=Reason.CODE_NOT_JUDGED)  # the same answer as for a right one then
         elif denied.reason is Reason.CODE_REPLAYED and weighed.is_known:

@@ -70,7 +70,7 @@ def _play(connection: Connection, bucket: Bucket, acts: list[tuple[str, int]]) -
         reach = limiter.level(connection, bucket, now)
         reaches_to = now_ms if reach is None else round(reach.until.timestamp() * 1000)
         assert reaches_to == level.reaches_to(now_ms)
-        assert reaches_to <= now_ms + bucket.rate.reach_ms, "never fuller than full"
+        assert reaches_to <= level.now(now_ms) + bucket.rate.reach_ms, "never fuller than full"
 
 
 @given(RATES, st.lists(st.integers(-10_000, 10_000), min_size=1, max_size=40))
@@ -88,3 +88,27 @@ def test_clock_that_is_set_admits_at_most_one_burst_more_each_time_it_goes_ahead
 
 def test_level_of_a_row_from_before_counts_as_it_did() -> None:
     assert Level(5_000, 0).reaches_to(2_000) == 5_000
+
+
+def test_logins_that_are_decided_out_of_order_empty_no_bucket(database: Database) -> None:
+    """Each is counted by the moment of its receipt, seconds before that of one that was counted already."""
+    bucket = Bucket(Kind.CODE, "bob@example.org", Rate(3, 60))
+    with database.writing() as connection:
+        for _ in range(3):
+            assert limiter.draw_alike(connection, [(bucket, 1)], EPOCH)
+        for _ in range(500):
+            limiter.draw_alike(connection, [(bucket, 0)], EPOCH + timedelta(seconds=8))
+            assert not limiter.draw_alike(connection, [(bucket, 1)], EPOCH)
+            limiter.draw(connection, [bucket], EPOCH)
+            limiter.full(connection, [bucket], EPOCH)
+        assert not limiter.draw_alike(connection, [(bucket, 1)], EPOCH + timedelta(seconds=50))
+        assert limiter.draw_alike(connection, [(bucket, 1)], EPOCH + timedelta(seconds=61))
+
+
+def test_bucket_that_is_fuller_than_a_new_rate_allows_refuses_nothing_that_draws_nothing(database: Database) -> None:
+    before, after = (Bucket(Kind.FACTOR, "carol@example.org", Rate(burst, 60)) for burst in (50, 20))
+    with database.writing() as connection:
+        for _ in range(50):
+            assert limiter.draw_alike(connection, [(before, 1)], EPOCH)
+        assert limiter.draw_alike(connection, [(after, 0)], EPOCH)
+        assert not limiter.draw_alike(connection, [(after, 1)], EPOCH)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, case, delete, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, bindparam, case, delete, insert, select, update
 
-from mailauth.core.limiter import EMPTY, Bucket, Kind, Level
+from mailauth.core.limiter import EMPTY, OUT_OF_ORDER_MS, Bucket, Kind, Level
 from mailauth.effects.store.tables import limiter
 
 _NOW: ColumnElement[int] = bindparam("now_ms", type_=BigInteger)
@@ -20,21 +20,29 @@ _STEP: ColumnElement[int] = bindparam("step_ms", type_=BigInteger)
 _REACH: ColumnElement[int] = bindparam("reach_ms", type_=BigInteger)
 _OF_BUCKET = limiter.c.bucket == bindparam("key")
 
-_REACHES_TO = case(
-    (limiter.c.drawn_at_ms > _NOW, _NOW + case((limiter.c.arrival_ms > limiter.c.drawn_at_ms,
-                                                limiter.c.arrival_ms - limiter.c.drawn_at_ms), else_=0)),
-    (limiter.c.arrival_ms > _NOW, limiter.c.arrival_ms),
+# What `Level.now` says: the moment to count by.
+_AT = case(
+    (
+        and_(limiter.c.drawn_at_ms > _NOW, limiter.c.drawn_at_ms <= _NOW + OUT_OF_ORDER_MS),
+        limiter.c.drawn_at_ms,
+    ),
     else_=_NOW,
+)
+_REACHES_TO = case(
+    (limiter.c.drawn_at_ms > _AT, _AT + case((limiter.c.arrival_ms > limiter.c.drawn_at_ms,
+                                                limiter.c.arrival_ms - limiter.c.drawn_at_ms), else_=0)),
+    (limiter.c.arrival_ms > _AT, limiter.c.arrival_ms),
+    else_=_AT,
 )  # fmt: skip
 _DRAW = (
     update(limiter)
-    .where(_OF_BUCKET, _REACHES_TO + _STEP <= _NOW + _REACH)
-    .values(arrival_ms=_REACHES_TO + _STEP, drawn_at_ms=_NOW)
+    .where(_OF_BUCKET, _REACHES_TO + _STEP <= _AT + _REACH)
+    .values(arrival_ms=_REACHES_TO + _STEP, drawn_at_ms=_AT)
 )
-_ADD = update(limiter).where(_OF_BUCKET).values(arrival_ms=_REACHES_TO + _STEP, drawn_at_ms=_NOW)
+_ADD = update(limiter).where(_OF_BUCKET).values(arrival_ms=_REACHES_TO + _STEP, drawn_at_ms=_AT)
 # After the clock was set back a full bucket would stay as full as it is until the old time comes again.
 _REANCHOR = (
-    update(limiter).where(_OF_BUCKET, limiter.c.drawn_at_ms > _NOW).values(arrival_ms=_REACHES_TO, drawn_at_ms=_NOW)
+    update(limiter).where(_OF_BUCKET, limiter.c.drawn_at_ms > _AT).values(arrival_ms=_REACHES_TO, drawn_at_ms=_AT)
 )
 _GIVE_BACK = update(limiter).where(_OF_BUCKET).values(arrival_ms=limiter.c.arrival_ms - _STEP)
 _LEVEL = select(limiter.c.arrival_ms, limiter.c.drawn_at_ms).where(_OF_BUCKET)
@@ -71,7 +79,9 @@ def draw_alike(connection: Connection, draws: Sequence[tuple[Bucket, int]], now:
     """
     now_ms = _ms(now)
     found = [(bucket, count, _found(connection, bucket)) for bucket, count in draws]
-    are_admitting = all((level or EMPTY).admits(bucket.rate, now_ms, count) for bucket, count, level in found)
+    are_admitting = all(
+        count == 0 or (level or EMPTY).admits(bucket.rate, now_ms, count) for bucket, count, level in found
+    )
     for bucket, count, level in found:
         step_ms = count * bucket.rate.interval_ms if are_admitting else 0
         if level is None:

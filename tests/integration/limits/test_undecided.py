@@ -7,7 +7,8 @@ import time
 import pytest
 
 from mailauth.effects.passwords import HashPool
-from mailauth.vocabulary.errors import HashUnreadable, Overloaded, SourceUnavailable
+from mailauth.effects.store import factors
+from mailauth.vocabulary.errors import HashUnreadable, Overloaded, SourceUnavailable, StoreUnavailable
 from mailauth.vocabulary.model import Granted, Reason
 from tests.integration.limits.conftest import DEFAULTS, HOME, throttled
 from tests.world import World, WorldMaker
@@ -64,6 +65,24 @@ async def test_login_whose_deadline_ended_it_while_it_was_counted_draws_nothing(
         verdicts = await asyncio.gather(*(world.login("alice", f"guess{n}", client=HOME) for n in range(10)))
         assert {verdict.reason for verdict in verdicts} == {Reason.DEADLINE}
     assert await nothing_is_counted(world)
+
+
+async def test_right_login_that_could_not_be_written_draws_nothing(
+    limited: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full for what has to last; else the owner's codes would be used up when it is mended."""
+    alice = limited.enrol("alice")
+
+    def fails(*_: object) -> bool:
+        raise StoreUnavailable("for a test")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(factors, "spend_step", fails)
+        for _ in range(55):
+            limited.clock.advance(seconds=30)
+            right = alice.password + alice.code(limited.clock())
+            assert (await limited.login("alice", right, client=HOME)).reason is Reason.STORE_UNAVAILABLE
+    assert await nothing_is_counted(limited)
 
 
 async def nothing_is_counted(world: World) -> bool:
