@@ -61,7 +61,8 @@ def test_local_time_that_is_not_there_once_is_refused() -> None:
 
 
 def test_day_ends_where_the_clocks_change_at_midnight() -> None:
-    assert end_of_day(date(2024, 3, 30), ZoneInfo("Asia/Beirut")).astimezone(UTC).hour == 22
+    ended = end_of_day(date(2024, 3, 30), ZoneInfo("Asia/Beirut"))
+    assert ended.astimezone(UTC) == datetime(2024, 3, 30, 22, tzinfo=UTC)
 
 
 def test_moment_is_told_in_the_zone_and_in_utc() -> None:

@@ -110,7 +110,10 @@ def test_own_words_are_filled_in() -> None:
 def test_providers_own_words_go_out_in_ascii() -> None:
     """TXT3: clients need not read anything else in a reply, and Postfix shows a question mark for each other byte."""
     words = {
-        "de": ("Für „Müller“ \u2013 ÄÖÜ äöü ß: {url} … 5\u00a0€", 'Fuer "Mueller" - AeOeUe aeoeue ss: U ... 5 EUR'),
+        "de": (
+            "Fu\u0308r „Müller“ \u2013 ÄÖÜ äöü ß: {url} … 5\u00a0€",
+            'Fuer "Mueller" - AeOeUe aeoeue ss: U ... 5 EUR',
+        ),
         "fr": ("Réessayez d\u2019abord à l\u2019œuvre : {url}", "Reessayez d'abord a l'oeuvre : U"),
         "nl": ("Geïnd? Één {url}", "Geind? Een U"),
         "en": ("Na\u00efve caf\u00e9s, e\u0301 too: {url}", "Naive cafes, e too: U"),

@@ -85,6 +85,7 @@ def test_address_that_waits_to_be_confirmed_is_none_any_more(
 
 
 def change_password_and_revoke(world: World, _undo: str) -> object:
+    world.installation.enrolment.add_app_password("alice", "thief")
     return world.installation.accounts.set_password("alice", Secret(b"changed"), revoke_app_passwords=True)
 
 

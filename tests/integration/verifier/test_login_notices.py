@@ -282,6 +282,7 @@ async def test_code_set_apart_is_told_to_nobody_whose_code_was_wrong_or_password
     for name, secret in (
         ("alice", f"{alice.password} {wrong_code(world, alice)}"),
         ("alice", f"nonsense{alice.code(world.clock())}"),
+        ("alice", "nonsense-"),
         ("bob", f"{bob.password} 123456"),
         ("nobody", "correct horse 123456"),
     ):
