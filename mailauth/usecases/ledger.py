@@ -242,11 +242,12 @@ class Ledger:
         `only_factor_is_right`: the second factor would have done, had the password been right.
         """
         effect = decision.effect
+        has_both = effect is not None and admitted.password_is_ours
         match decision.verdict:
-            case Granted() as granted if effect is not None and (admitted.password_is_ours or not admitted.is_full):
+            case Granted() as granted if limiter.may_be_told(granted, has_both=has_both, is_full=admitted.is_full):
+                if effect is None:
+                    return self._grant(admitted, granted, now)
                 return self._grant_and_spend(admitted, granted, effect, now)
-            case Granted() as granted if effect is None and not admitted.is_full:
-                return self._grant(admitted, granted, now)
             case Granted() as granted:
                 # The way of every refusal, so that its time tells nothing either.
                 return self._deny(admitted, Denied(Reason.NOT_TOLD, granted.account, password_was_right=True), now)
