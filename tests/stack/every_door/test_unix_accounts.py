@@ -18,7 +18,7 @@ import pytest
 
 from tests.stack.every_door.playing import Played
 from tests.stack.every_door.ways import ways
-from tests.stack.people import Owner
+from tests.stack.people import Owner, until
 
 LOGIN = "import pam, sys; print(pam.pam().authenticate(sys.argv[1], sys.stdin.read(), service='imap'))"
 INSIDE = 'for name in pam.d passwd shadow; do mount --bind "$0/$name" "/etc/$name" || exit 9; done; exec "$@"'
@@ -91,6 +91,7 @@ def test_guess_at_a_unix_password_that_needs_no_code_is_logged_as_refused_and_co
     owner.site.installation.accounts.exempt(owner.name, datetime.now(UTC) + timedelta(hours=1), "scans to mail")
     assert system.lets_in(PASSWORD), owner.site.log_of(owner.name)
     assert not system.lets_in("a guess")
+    until(lambda: "reason=password-refused-elsewhere" in owner.site.log_of(owner.name), "what came of it is logged")
     lines = owner.site.log_of(owner.name)
     assert lines.count("verdict=not-required reason=exempt") == 2
     assert lines.count("verdict=denied reason=password-refused-elsewhere") == 1

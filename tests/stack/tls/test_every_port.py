@@ -148,7 +148,9 @@ def test_clients_that_verify_log_in_at_every_port_and_mailauth_hears_how_it_is_s
 
 def test_password_and_code_open_a_mailbox_over_tls(site: Sandbox, verifying: ssl.SSLContext, alice: Account) -> None:
     assert site.imaps is not None
+    before = len(logins(site))
     imaps(site.imaps, verifying, alice.name, alice.typed())
+    until(lambda: len(logins(site)) > before, "the login is logged")
 
 
 def test_clients_that_do_not_know_the_authority_refuse(site: Sandbox, alice: Account, device: str) -> None:
