@@ -142,7 +142,7 @@ def _migrated_database() -> bytes:
     """Return a new database's file; most tests start with one, and migrating takes longer than most tests."""
     with tempfile.TemporaryDirectory() as directory:
         url = f"sqlite:///{directory}/mailauth.db"
-        databases.create_file(url)
+        databases.create(url)
         database = databases.Database(url)
         schema.upgrade(database)
         database.close()
@@ -155,7 +155,7 @@ def install(directory: Path, *settings: str) -> Path:
     path.write_text(configuration_text(directory, *settings))
     configuration = loading.load(path)
     keyring.create(Path(configuration.keys.file), "1")
-    databases.create_file(configuration.database.url)
+    databases.create(configuration.database.url)
     Path(make_url(configuration.database.url).database or "").write_bytes(_migrated_database())
     return path
 

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from mailauth.core import names, new_password
 from mailauth.core.clock import Clock
@@ -61,20 +60,21 @@ class Accounts:
         """
         canonical = new_password.require_no_scheme(names.read(name, self._default_domain))
         password_hash = None if password is None else self._hash(password)
-        try:
-            with self._database.writing() as connection:
-                if accounts.exists(connection, canonical):
-                    raise AccountExists(f"there is an account or alias {canonical} already")
-                sharing = accounts.of_names(connection, self._pam_users.rivals(canonical))
-                if sharing:
-                    user = self._pam_users.user_of(canonical)
-                    raise InvalidValue(
-                        f"{canonical} would be the same PAM user as {sharing[0]}, {user}: one password would open "
-                        "both (password.pam_local_part_domains)"
-                    )
-                accounts.add(connection, canonical, password_hash, self._clock())
-        except IntegrityError as error:
-            raise AccountExists(f"there is an account or alias {canonical} already") from error
+
+        def add(connection: Connection) -> None:
+            if accounts.exists(connection, canonical):
+                raise _exists(canonical)
+            sharing = accounts.of_names(connection, self._pam_users.rivals(canonical))
+            if sharing:
+                user = self._pam_users.user_of(canonical)
+                raise InvalidValue(
+                    f"{canonical} would be the same PAM user as {sharing[0]}, {user}: one password would open "
+                    "both (password.pam_local_part_domains)"
+                )
+            if not accounts.add(connection, canonical, password_hash, self._clock()):
+                raise _exists(canonical)
+
+        self._database.write(add)
         return canonical
 
     def sharing_pam_user(self, name: AccountName) -> tuple[AccountName, ...]:
@@ -82,13 +82,13 @@ class Accounts:
         rivals = self._pam_users.rivals(name)
         if not rivals:
             return ()
-        with self._database.reading() as connection:
-            return accounts.of_names(connection, rivals)
+        return self._database.read(lambda connection: accounts.of_names(connection, rivals))
 
     def set_password(self, name: str, password: Secret, *, revoke_app_passwords: bool) -> tuple[AccountName, int]:
         """Replace a password; app passwords live on unless said otherwise. Return the name and how many went."""
         password_hash, now = self._hash(password), self._clock()
-        with self._database.writing() as connection:
+
+        def replace(connection: Connection) -> tuple[AccountName, int]:
             account = find(connection, name, self._default_domain)
             accounts.set_password(connection, account.id, password_hash)
             limiter.clear_codes(connection, account.name)
@@ -101,75 +101,86 @@ class Accounts:
                 self._notices.tell(connection, account.id, kind, ADMINISTRATOR, now, names=list(revoked), **undoing)
             else:
                 mail_new_link(connection, self._links, self._notices, account.id, ADMINISTRATOR, now)
-        return account.name, len(revoked)
+            return account.name, len(revoked)
+
+        return self._database.write(replace)
 
     def set_disabled(self, name: str, *, disabled: bool) -> AccountName:
         """Disable an account (no login of any kind), or enable it again. Disabled, its mailed links serve no more."""
         now = self._clock()
-        with self._database.writing() as connection:
+
+        def change(connection: Connection) -> AccountName:
             account = find(connection, name, self._default_domain)
             accounts.set_disabled(connection, account.id, now if disabled else None)
             if disabled:
                 self._links.void_undoing(connection, account.id, now)
                 self._links.void_confirming(connection, account.id, now)
-        return account.name
+            return account.name
+
+        return self._database.write(change)
 
     def remove(self, name: str) -> AccountName:
         """Remove an account and all that it holds."""
-        with self._database.writing() as connection:
+
+        def remove(connection: Connection) -> AccountName:
             account = find(connection, name, self._default_domain)
             accounts.remove(connection, account.id)
-        return account.name
+            return account.name
+
+        return self._database.write(remove)
 
     def add_alias(self, name: str, alias: str) -> tuple[AccountName, AccountName]:
         """Give an account another name. Raises AccountExists where that name is in use."""
         other = new_password.require_no_scheme(names.read(alias, self._default_domain))
-        try:
-            with self._database.writing() as connection:
-                account = find(connection, name, self._default_domain)
-                if accounts.exists(connection, other):
-                    raise AccountExists(f"there is an account or alias {other} already")
-                accounts.add_alias(connection, other, account.id)
-        except IntegrityError as error:
-            raise AccountExists(f"there is an account or alias {other} already") from error
-        return account.name, other
+
+        def add(connection: Connection) -> AccountName:
+            account = find(connection, name, self._default_domain)
+            if accounts.exists(connection, other) or not accounts.add_alias(connection, other, account.id):
+                raise _exists(other)
+            return account.name
+
+        return self._database.write(add), other
 
     def remove_alias(self, name: str, alias: str) -> tuple[AccountName, AccountName]:
         """Take another name away from an account. Raises AccountUnknown where it had none such."""
         other = names.read(alias, self._default_domain)
-        with self._database.writing() as connection:
+
+        def remove(connection: Connection) -> AccountName:
             account = find(connection, name, self._default_domain)
             if not accounts.remove_alias(connection, other, account.id):
                 raise AccountUnknown(f"{account.name} has no alias {other}")
-        return account.name, other
+            return account.name
+
+        return self._database.write(remove), other
 
     def aliases(self, name: str) -> tuple[AccountName, ...]:
         """Return an account's other names."""
-        with self._database.reading() as connection:
-            return accounts.aliases(connection, find(connection, name, self._default_domain).id)
+        return self._database.read(
+            lambda connection: accounts.aliases(connection, find(connection, name, self._default_domain).id)
+        )
 
     def all(self) -> tuple[AccountSummary, ...]:
         """Return every account with what it holds."""
-        with self._database.reading() as connection:
-            return accounts.summaries(connection)
+        return self._database.read(accounts.summaries)
 
     def get(self, name: str) -> Account:
         """Return one account."""
-        with self._database.reading() as connection:
-            return find(connection, name, self._default_domain)
+        return self._database.read(lambda connection: find(connection, name, self._default_domain))
 
     def levels(self, name: str) -> tuple[Reach, ...]:
         """Return what the limiter has counted against an account, or against a name that is none."""
         canonical = names.read(name, self._default_domain)
-        with self._database.reading() as connection:
+
+        def look(connection: Connection) -> tuple[Reach, ...]:
             found = accounts.load(connection, canonical)
             return limiter.levels(connection, canonical if found is None else found.name, self._clock())
+
+        return self._database.read(look)
 
     def clear_levels(self, name: str) -> int:
         """Forget what the limiter has counted against an account; return of how many buckets."""
         reached = self.levels(name)
-        with self._database.writing() as connection:
-            limiter.clear(connection, [reach.key for reach in reached])
+        self._database.write(lambda connection: limiter.clear(connection, [reach.key for reach in reached]))
         return len(reached)
 
     def exempt(self, name: str, until: datetime, reason: str) -> AccountName:
@@ -184,7 +195,8 @@ class Accounts:
         now = self._clock()
         if until <= now:
             raise InvalidValue("the exemption would end in the past")
-        with self._database.writing() as connection:
+
+        def exempt(connection: Connection) -> AccountName:
             account = find(connection, name, self._default_domain)
             if account.totp is not None:
                 raise InvalidValue(
@@ -192,20 +204,28 @@ class Accounts:
                     f"factor. Make an app password for a device, or first: mailauth totp reset {account.name}"
                 )
             accounts.exempt(connection, account.id, until, reason, now)
-        return account.name
+            return account.name
+
+        return self._database.write(exempt)
 
     def unexempt(self, name: str) -> AccountName:
         """End an account's exemption. Raises InvalidValue where it has none."""
-        with self._database.writing() as connection:
+
+        def unexempt(connection: Connection) -> AccountName:
             account = find(connection, name, self._default_domain)
             if not accounts.unexempt(connection, account.id):
                 raise InvalidValue(f"{account.name} has no exemption")
-        return account.name
+            return account.name
+
+        return self._database.write(unexempt)
 
     def exemptions(self) -> tuple[Exemption, ...]:
         """Return every exemption."""
-        with self._database.reading() as connection:
-            return accounts.exemptions(connection)
+        return self._database.read(accounts.exemptions)
 
     def _hash(self, password: Secret) -> str:
         return self._hasher.hash(new_password.prepared(password.reveal(), self._min_characters))
+
+
+def _exists(name: AccountName) -> AccountExists:
+    return AccountExists(f"there is an account or alias {name} already")

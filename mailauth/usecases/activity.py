@@ -11,12 +11,12 @@ apart from the others, which are counted together where they are many.
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection
 
 from mailauth.core import agent
 from mailauth.core.login_memory import network_of
@@ -24,7 +24,6 @@ from mailauth.effects.store import accounts, login_activity
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.login_activity import Kind, StoredActivity
 from mailauth.usecases.crowds import Crowds, Seen
-from mailauth.vocabulary.errors import StoreUnavailable
 from mailauth.vocabulary.model import AccountName, Address, Attempt, Credential, Granted, Reason, Verdict
 
 log = logging.getLogger(__name__)
@@ -166,38 +165,36 @@ class Activity:
             return len(seen)
 
     def _write_down(self, seen: Sequence[tuple[_Key, _Times]]) -> None:
-        ids: dict[AccountName, int] = {}
-        with self._database.reading() as connection:  # names that are no account's must not keep writers waiting
-            for name in {key[0] for key, _ in seen}:
-                account = accounts.load(connection, name)
-                if account is not None:
-                    ids[name] = account.id
+        # Apart: names that are no account's must not keep writers waiting.
+        ids = self._database.read(lambda connection: _ids(connection, {key[0] for key, _ in seen}))
         known = [(ids[key[0]], _stored(key, times)) for key, times in seen if key[0] in ids]
         if not known:
             return
-        try:
-            with self._database.writing(durable=False) as connection:
-                added = [login_activity.add(connection, account_id, activity) for account_id, activity in known]
-                for account_id in {account_id for (account_id, _), is_new in zip(known, added, strict=True) if is_new}:
-                    login_activity.trim(connection, account_id, _GRANTED, MAX_ROWS)
-        except IntegrityError as error:  # another process counted the same, or the account went, in between
-            raise StoreUnavailable(f"login activity: {type(error.orig).__name__}") from error
+
+        def write(connection: Connection) -> None:
+            added = [login_activity.add(connection, account_id, activity) for account_id, activity in known]
+            for account_id in {account_id for (account_id, _), is_new in zip(known, added, strict=True) if is_new}:
+                login_activity.trim(connection, account_id, _GRANTED, MAX_ROWS)
+
+        self._database.write(write, durable=False)
 
     def recent(self, account_id: int, limit: int) -> tuple[LoginSeen, ...]:
         """Return an account's logins, those seen last in front, refused ones as well."""
-        with self._database.reading() as connection:
-            return tuple(_seen(each) for each in login_activity.recent(connection, account_id, limit))
+        found = self._database.read(lambda connection: login_activity.recent(connection, account_id, limit))
+        return tuple(_seen(each) for each in found)
 
     def let_in(self, account_id: int, limit: int) -> tuple[LoginSeen, ...]:
         """Return an account's logins that were let in, or passed on, those seen last in front."""
-        with self._database.reading() as connection:
-            found = login_activity.recent(connection, account_id, limit, among=_GRANTED)
+        found = self._database.read(
+            lambda connection: login_activity.recent(connection, account_id, limit, among=_GRANTED)
+        )
         return tuple(_seen(each) for each in found)
 
     def refusals(self, account_id: int) -> Refusals:
         """Return an account's other logins, those that differ by client or reason alone counted together."""
-        with self._database.reading() as connection:
-            found = login_activity.recent(connection, account_id, 2 * MAX_ROWS, without=_GRANTED)
+        found = self._database.read(
+            lambda connection: login_activity.recent(connection, account_id, 2 * MAX_ROWS, without=_GRANTED)
+        )
         places: dict[tuple[str, str, str], LoginSeen] = {}
         others = 0
         for each in map(_seen, found):
@@ -218,12 +215,18 @@ class Activity:
         if not app_password_ids:
             return {}
         opened = {str(Reason.APP_PASSWORD_GIVEN)}
-        with self._database.reading() as connection:
-            found = login_activity.of_app_passwords(connection, app_password_ids, opened)
+        found = self._database.read(
+            lambda connection: login_activity.of_app_passwords(connection, app_password_ids, opened)
+        )
         last: dict[int, LoginSeen] = {}
         for each in found:
             last.setdefault(each.kind.app_password_id, _seen(each))
         return last
+
+
+def _ids(connection: Connection, names: Iterable[AccountName]) -> dict[AccountName, int]:
+    found = ((name, accounts.load(connection, name)) for name in names)
+    return {name: account.id for name, account in found if account is not None}
 
 
 def _stored(key: _Key, times: _Times) -> StoredActivity:

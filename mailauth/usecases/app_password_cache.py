@@ -92,5 +92,6 @@ class AppPasswordCache:
         self._sweep_at = max(SWEEP_FROM, 2 * len(self._entries))
 
     def _read(self, keys: Iterable[_Key]) -> list[AppPassword | None]:
-        with self._database.reading() as connection:
-            return [app_passwords.find(connection, name, selector) for name, selector in keys]
+        return self._database.read(
+            lambda connection: [app_passwords.find(connection, name, selector) for name, selector in keys]
+        )

@@ -17,7 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC
+from functools import partial
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from mailauth.core import mail_address
 from mailauth.core.clock import Clock
@@ -91,13 +94,15 @@ class Campaign:
 
     def chosen(self, names: Sequence[str]) -> tuple[int, ...]:
         """Return the accounts that an administrator names, once each. Raises AccountUnknown, InvalidName."""
-        with self._database.reading() as connection:
+
+        def look(connection: Connection) -> tuple[int, ...]:
             return tuple(dict.fromkeys(find(connection, name, self._default_domain).id for name in names))
+
+        return self._database.read(look)
 
     def count(self, only: tuple[int, ...] | None = None) -> int:
         """Return how many accounts a run looks at."""
-        with self._database.reading() as connection:
-            return addressing.count_unenrolled(connection, only)
+        return self._database.read(lambda connection: addressing.count_unenrolled(connection, only))
 
     def announce(self, only: tuple[int, ...] | None = None, advanced: Callable[[int], object] = _nothing) -> Announced:
         """Queue the announcement to every account that is neither enrolled nor disabled, or to the chosen ones.
@@ -145,8 +150,7 @@ class Campaign:
     def _due(self, batch: tuple[Unenrolled, ...], done: Announced) -> list[Unenrolled]:
         """Return who of a batch is to be written to; count the others."""
         keys = {self._once_key(account): account for account in batch}
-        with self._database.reading() as connection:
-            known = outbox.states(connection, keys)
+        known = self._database.read(lambda connection: outbox.states(connection, keys))
         done.told_before += sum(state == ACCEPTED for state in known.values())
         done.waiting += sum(state == WAITING for state in known.values())
         return [account for key, account in keys.items() if known.get(key, GIVEN_UP) == GIVEN_UP]
@@ -172,19 +176,13 @@ class Campaign:
 
     def _queue(self, mails: list[NewMail]) -> None:
         # Not durable: a run that a power failure undoes in part is finished by the next one.
-        with self._database.writing(durable=False) as connection:
-            began = time.monotonic()
-            outbox.enqueue_all(connection, mails)
+        began = self._database.write(lambda connection: _enqueue_all(connection, mails), durable=False)
         self._pause(max(_LEAST_PAUSE_S, _PAUSE_FOR_EACH_SECOND * (time.monotonic() - began)))
 
     def _batches(self, only: tuple[int, ...] | None) -> Iterator[tuple[Unenrolled, ...]]:
         """Give the accounts that are concerned, a transaction's worth at a time."""
         last = 0
-        while True:
-            with self._database.reading() as connection:
-                batch = addressing.unenrolled(connection, last, BATCH, only)
-            if not batch:
-                return
+        while batch := self._database.read(partial(addressing.unenrolled, after=last, limit=BATCH, only=only)):
             yield batch
             last = batch[-1].id
 
@@ -196,6 +194,13 @@ class Campaign:
         # The name, because numbers of accounts that are gone are given again; hashed, because names can be longer.
         cutover = self._cutover.moment.astimezone(UTC).isoformat()
         return f"{NoticeKind.ANNOUNCEMENT} {cutover} {_digest(account.name)}"
+
+
+def _enqueue_all(connection: Connection, mails: list[NewMail]) -> float:
+    """Queue mails; return since when the write lock is held, by the clock of `time.monotonic`."""
+    began = time.monotonic()
+    outbox.enqueue_all(connection, mails)
+    return began
 
 
 @contextmanager

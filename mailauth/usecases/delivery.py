@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from sqlalchemy import Connection
+
 from mailauth.core import mail_address
 from mailauth.core.clock import Clock
 from mailauth.core.relay_streak import Refusal, RelayStreak
@@ -214,56 +216,61 @@ class Delivery:
 
     def retry(self, mail_id: int) -> None:
         """Make a mail due now that waits or was given up. Raises InvalidValue where there is none."""
-        with self._database.writing() as connection:
+
+        def retry(connection: Connection) -> None:
             if not outbox.retry(connection, mail_id, self._clock()):
                 raise InvalidValue(
                     f"no mail {mail_id} is waiting, or was given up and is kept; see: mailauth outbox list"
                 )
             outbox_pause.look_again(connection, self._clock())
 
+        self._database.write(retry)
+
     def retry_all(self, *, waiting: bool, given_up: bool) -> int:
         """Make all mails due now that wait, or that were given up and are kept; return how many."""
         states = [state for state, chosen in ((WAITING, waiting), (GIVEN_UP, given_up)) if chosen]
-        with self._database.writing() as connection:
+
+        def retry_all(connection: Connection) -> int:
             outbox_pause.look_again(connection, self._clock())
             return sum(outbox.retry_all(connection, state, self._clock()) for state in states)
 
+        return self._database.write(retry_all)
+
     def pause(self) -> Pause | None:
         """Return since when and why the server takes no mail; None where it does."""
-        with self._database.reading() as connection:
-            return outbox_pause.load(connection)
+        return self._database.read(outbox_pause.load)
 
     def all(self) -> tuple[MailSummary, ...]:
         """Return every mail that is kept, without what it says."""
-        with self._database.reading() as connection:
-            return outbox.summaries(connection)
+        return self._database.read(outbox.summaries)
 
     def purge(self) -> int:
         """Forget mails that ended long ago; return how many."""
         now = self._clock()
-        with self._database.writing(durable=False) as connection:
-            return outbox.purge(connection, now - KEPT_FOR, now - REMEMBERED_FOR)
+        return self._database.write(
+            lambda connection: outbox.purge(connection, now - KEPT_FOR, now - REMEMBERED_FOR), durable=False
+        )
 
     def _look(self, now: datetime) -> tuple[bool, Pause | None]:
-        with self._database.reading() as connection:
-            return outbox_leases.is_due(connection, now), outbox_pause.load(connection)
+        return self._database.read(
+            lambda connection: (outbox_leases.is_due(connection, now), outbox_pause.load(connection))
+        )
 
     def _lease(self, now: datetime, limit: int = LANES * PER_LANE) -> tuple[LeasedMail, ...]:
-        with self._database.writing() as connection:
-            return outbox_leases.lease(connection, now, now + LEASE, limit)
+        return self._database.write(lambda connection: outbox_leases.lease(connection, now, now + LEASE, limit))
 
     def _release(self, mails: list[LeasedMail]) -> None:
-        with self._database.writing() as connection:
+        def release(connection: Connection) -> None:
             for mail in mails:
                 outbox_leases.release(connection, mail)
 
+        self._database.write(release)
+
     def _save_pause(self, pause: Pause) -> None:
-        with self._database.writing() as connection:
-            outbox_pause.save(connection, pause)
+        self._database.write(lambda connection: outbox_pause.save(connection, pause))
 
     def _end_pause(self) -> None:
-        with self._database.writing() as connection:
-            outbox_pause.end(connection)
+        self._database.write(outbox_pause.end)
 
     async def _hand_over(self, conversation: Conversation, mail: LeasedMail, stop: asyncio.Event) -> Outcome:
         """Return what became of a mail. Raises ServerAway, and nothing else: no mail keeps the others from leaving."""
@@ -316,7 +323,7 @@ class Delivery:
         return outcome
 
     def _write_down(self, mail: LeasedMail, outcome: Outcome, now: datetime) -> None:
-        with self._database.writing() as connection:
+        def write_down(connection: Connection) -> None:
             match outcome:
                 case Accepted():
                     outbox_leases.accept(connection, mail, now)
@@ -326,6 +333,8 @@ class Delivery:
                     outbox_leases.give_up(connection, mail, now, error)
                 case _:
                     assert_never(outcome)
+
+        self._database.write(write_down)
 
     def _wait(self, tries: int) -> timedelta:
         """Return how long to wait after so many tries: twice as long each time, and not all at the same moment."""

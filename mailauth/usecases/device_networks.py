@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from mailauth.core import limiter
 from mailauth.effects.store import familiar_networks
 from mailauth.effects.store.database import Database
@@ -56,10 +58,13 @@ class DeviceNetworks:
             noted = list(batch.items())  # a copy: the event loop may be writing in the old dictionary at this moment
             if not noted:
                 return 0
+
+            def note(connection: Connection) -> None:
+                for (app_password_id, network), now in noted:
+                    familiar_networks.note_app_password(connection, app_password_id, network, now)
+
             try:
-                with self._database.writing(durable=False) as connection:
-                    for (app_password_id, network), now in noted:
-                        familiar_networks.note_app_password(connection, app_password_id, network, now)
+                self._database.write(note, durable=False)
             except BaseException:
                 self._waiting = dict(noted) | self._waiting
                 raise

@@ -112,12 +112,15 @@ class Enrolment:
     def begin(self, account: str) -> PendingEnrolment:
         """Make a new seed for an account and wait for its first code. What was in force stays in force."""
         seed, now = self._draw(otp.SEED_BYTES), self._clock()
-        with self._database.writing() as connection:
+
+        def begin(connection: Connection) -> PendingEnrolment:
             found = find(connection, account, self._default_domain)
             sealed = self._keyring.seal(Purpose.TOTP_SEED, found.name, seed)
             factors.set_pending(connection, found.id, sealed, now)
             label = otp.label(found.name, now, factors.enrolled_at(connection, found.id), self._zone)
-        return PendingEnrolment(found.name, otp.base32(seed), otp.uri(seed, label, self._issuer))
+            return PendingEnrolment(found.name, otp.base32(seed), otp.uri(seed, label, self._issuer))
+
+        return self._database.write(begin)
 
     def confirm(self, account: str, code: Secret, origin: Origin = ADMINISTRATOR) -> Confirmed | WrongCode:
         """Put the pending authenticator in force if a code of it is right. The code is spent with that.
@@ -126,7 +129,8 @@ class Enrolment:
         """
         digits = typed.code(code.reveal().decode("utf-8", "replace")).encode()
         now = self._clock()
-        with self._database.writing() as connection:
+
+        def confirm(connection: Connection) -> Confirmed | WrongCode:
             found = find(connection, account, self._default_domain)
             pending = factors.pending(connection, found.id)
             if pending is None or now - pending.created_at > PENDING_LIFE:
@@ -143,7 +147,9 @@ class Enrolment:
             else:
                 undoing = replace_links(connection, self._links, found.id, now)
                 self._notices.tell(connection, found.id, NoticeKind.AUTHENTICATOR_REPLACED, origin, now, **undoing)
-        return Confirmed(found.name)
+            return Confirmed(found.name)
+
+        return self._database.write(confirm)
 
     def reset(self, account: str, origin: Origin = ADMINISTRATOR, in_session: Session | None = None) -> AccountName:
         """Take an account's authenticator and recovery codes away, for a fresh enrolment. Raises NotEnrolled.
@@ -151,7 +157,8 @@ class Enrolment:
         And its recovery address: somebody else may have set it, and the next codes would go there.
         """
         now = self._clock()
-        with self._database.writing() as connection:
+
+        def reset(connection: Connection) -> AccountName:
             found = self._found(connection, account, in_session)
             if not factors.remove_totp(connection, found.id):
                 raise NotEnrolled(f"{found.name} has no authenticator")
@@ -161,7 +168,9 @@ class Enrolment:
             accounts.raise_epoch(connection, found.id)
             if found.totp is not None:
                 self._notices.tell(connection, found.id, NoticeKind.AUTHENTICATOR_REMOVED, origin, now)
-        return found.name
+            return found.name
+
+        return self._database.write(reset)
 
     def issue_recovery_codes(
         self, account: str, origin: Origin = ADMINISTRATOR, in_session: Session | None = None
@@ -169,7 +178,8 @@ class Enrolment:
         """Make a new set of recovery codes, grouped for people, and void the old set. Raises NotEnrolled."""
         codes = recovery.generate_set(self._draw)
         shown = tuple(alphabet.grouped(code) for code in codes)
-        with self._database.writing() as connection:
+
+        def issue(connection: Connection) -> AccountName:
             found = self._found(connection, account, in_session)
             if found.totp is None:
                 raise NotEnrolled(
@@ -184,7 +194,9 @@ class Enrolment:
             accounts.raise_epoch(connection, found.id)
             facts: dict[str, Any] = {"codes": list(shown), "first": False, **undoing}
             self._notices.tell(connection, found.id, NoticeKind.RECOVERY_CODES, origin, now, **facts)
-        return found.name, shown
+            return found.name
+
+        return self._database.write(issue), shown
 
     def prove_recovery_code(self, account: str, code: Secret) -> bool:
         """Spend one recovery code of an account, which shows that its owner has kept them; False for a wrong one.
@@ -193,22 +205,29 @@ class Enrolment:
         """
         folded = alphabet.fold(typed.code(code.reveal().decode("utf-8", "replace")).encode())
         now = self._clock()
-        with self._database.writing() as connection:
+
+        def prove_recovery_code(connection: Connection) -> bool:
             found = find(connection, account, self._default_domain)
             purpose = Purpose.RECOVERY_CODE
             digests = name_bound.digests(self._keyring, purpose, found.name, found.former_names, folded)
             row_id = factors.find_recovery_code(connection, found.id, digests)
             return row_id is not None and factors.spend_recovery_code(connection, found.id, row_id, found.epoch, now)
 
+        return self._database.write(prove_recovery_code)
+
     def enrolled_at(self, account: str) -> datetime | None:
         """Return since when the account's authenticator is in force; None where it has none."""
-        with self._database.reading() as connection:
-            return factors.enrolled_at(connection, find(connection, account, self._default_domain).id)
+        return self._database.read(
+            lambda connection: factors.enrolled_at(connection, find(connection, account, self._default_domain).id)
+        )
 
     def recovery_codes_left(self, account: str) -> int:
         """Return how many recovery codes of an account still work."""
-        with self._database.reading() as connection:
-            return factors.recovery_codes_left(connection, find(connection, account, self._default_domain).id)
+        return self._database.read(
+            lambda connection: factors.recovery_codes_left(
+                connection, find(connection, account, self._default_domain).id
+            )
+        )
 
     def add_app_password(
         self,
@@ -228,7 +247,8 @@ class Enrolment:
         now = self._clock()
         if expires_at is not None and expires_at <= now:
             raise InvalidValue("the expiry lies in the past")
-        with self._database.writing() as connection:
+
+        def add(connection: Connection) -> MadeAppPassword:
             found = self._found_as_seen(connection, account, in_session)
             if app_passwords.count_live(connection, found.id, now) >= app_password.CAP_PER_ACCOUNT:
                 raise TooMany(
@@ -254,20 +274,23 @@ class Enrolment:
             row_id = app_passwords.add(connection, found.id, new)
             kind = NoticeKind.APP_PASSWORD_MADE
             self._notices.tell(connection, found.id, kind, origin, now, name=name, services=sorted(allowed))
-        return MadeAppPassword(
-            id=row_id,
-            account=found.name,
-            name=name,
-            password=token,
-            services=tuple(sorted(allowed)),
-            networks=tuple(str(network) for network in networks),
-            expires_at=expires_at,
-        )
+            return MadeAppPassword(
+                id=row_id,
+                account=found.name,
+                name=name,
+                password=token,
+                services=tuple(sorted(allowed)),
+                networks=tuple(str(network) for network in networks),
+                expires_at=expires_at,
+            )
+
+        return self._database.write(add)
 
     def app_passwords(self, account: str) -> tuple[AppPassword, ...]:
         """Return an account's app passwords, revoked ones as well, without their secrets."""
-        with self._database.reading() as connection:
-            return app_passwords.of_account(connection, find(connection, account, self._default_domain).id)
+        return self._database.read(
+            lambda connection: app_passwords.of_account(connection, find(connection, account, self._default_domain).id)
+        )
 
     def revoke_app_password(
         self,
@@ -278,17 +301,19 @@ class Enrolment:
     ) -> int:
         """Revoke one app password of an account, or (None) all of them. Raises InvalidValue where none is live."""
         now = self._clock()
-        with self._database.writing() as connection:
+
+        def revoke(connection: Connection) -> int:
             found = self._found_as_seen(connection, account, in_session)
             revoked = app_passwords.revoke(connection, found.id, app_password_id, now)
             if revoked:
                 names, undoing = list(revoked), replace_links(connection, self._links, found.id, now)
                 kind = NoticeKind.APP_PASSWORD_REVOKED
                 self._notices.tell(connection, found.id, kind, origin, now, names=names, **undoing)
-        if not revoked:
+                return len(revoked)
             which = "no live app password" if app_password_id is None else f"no live app password {app_password_id}"
             raise InvalidValue(f"{found.name} has {which}; see: mailauth app-password list {found.name}")
-        return len(revoked)
+
+        return self._database.write(revoke)
 
     def _found_as_seen(self, connection: Connection, account: str, in_session: Session | None) -> Account:
         """Return an account whose other sessions outlive the change; SessionOver where this one is over."""

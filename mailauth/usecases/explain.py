@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -15,7 +16,7 @@ from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import find
 from mailauth.usecases.throttle import Throttle
 from mailauth.usecases.time_watch import TimeWatch, ahead_until
-from mailauth.vocabulary.model import Account, AccountName, Address
+from mailauth.vocabulary.model import Account, AccountName, Address, AppPassword
 from mailauth.vocabulary.notices import NoticeKind
 
 RECENT_LOGINS = 20
@@ -38,6 +39,14 @@ class Explanation:
     cutover: datetime
     cutover_has_passed: bool
     sentences: tuple[str, ...]
+
+
+class _Seen(NamedTuple):
+    account: Account
+    recovery_codes: int
+    app_passwords: tuple[AppPassword, ...]
+    set_apart_at: datetime | None
+    blocking: tuple[Filling, ...]
 
 
 class Explainer:
@@ -65,12 +74,9 @@ class Explainer:
         Without a client, what blocks any login counts as blocking, from wherever the account was logged in to lately.
         """
         now = self._clock()
-        with self._database.reading() as connection:
-            account = find(connection, name, self._default_domain)
-            codes = factors.recovery_codes_left(connection, account.id)
-            devices = app_passwords.of_account(connection, account.id)
-            set_apart_at = outbox.last_at(connection, NoticeKind.CODE_SET_APART, account.name)
-            blocking = () if account.disabled else self._blocking(connection, account, client)
+        account, codes, devices, set_apart_at, blocking = self._database.read(
+            lambda connection: self._look(connection, name, client)
+        )
         live = sum(1 for device in devices if app_password.is_live(device, now))
         requirement = self._policy.requirement(account, now, _ANY_MAIL)
         sentences = [
@@ -104,6 +110,16 @@ class Explainer:
             cutover=self._policy.cutover.moment.astimezone(UTC),
             cutover_has_passed=self._policy.cutover.has_passed(now),
             sentences=tuple(sentences),
+        )
+
+    def _look(self, connection: Connection, name: str, client: Address | None) -> _Seen:
+        account = find(connection, name, self._default_domain)
+        return _Seen(
+            account,
+            factors.recovery_codes_left(connection, account.id),
+            app_passwords.of_account(connection, account.id),
+            outbox.last_at(connection, NoticeKind.CODE_SET_APART, account.name),
+            () if account.disabled else self._blocking(connection, account, client),
         )
 
     def _blocking(self, connection: Connection, account: Account, client: Address | None) -> tuple[Filling, ...]:

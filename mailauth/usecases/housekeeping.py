@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+from sqlalchemy import Connection
+
 from mailauth.core.clock import Clock
 from mailauth.core.clock_watch import ClockWatch, Reading
 from mailauth.effects.store import (
@@ -47,7 +49,8 @@ class Housekeeping:
         past = self._watch.certain()
         if past is None:
             return 0
-        with self._database.writing(durable=False) as connection:
+
+        def tidy(connection: Connection) -> int:
             return (
                 limiter.purge(connection, past)
                 + familiar_networks.purge(connection, past)
@@ -57,3 +60,5 @@ class Housekeeping:
                 + login_activity.purge(connection, past - KEPT_FOR)
                 + outbox.wipe_given_up(connection, past - CONTENT_KEPT_FOR)
             )
+
+        return self._database.write(tidy, durable=False)

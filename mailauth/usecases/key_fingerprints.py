@@ -24,26 +24,23 @@ _SHOWN_BYTES = 4
 
 def mistakes(database: Database, ring: Keyring) -> tuple[str, ...]:
     """Return in words what is wrong with the keys of a ring, for a database of the current revision."""
-    with database.reading() as connection:
-        return tuple(_mistakes(connection, ring))
+    return database.read(lambda connection: tuple(_mistakes(connection, ring)))
 
 
 def require_same(database: Database, ring: Keyring, file: Path, now: datetime) -> None:
     """Raise KeyUnusable unless a key file's ring opens what the database holds. Notes keys that are new to it."""
-    with database.reading() as connection:
-        found = tuple(_mistakes(connection, ring))
-        new = set(ring.ids) - keys.noted(connection).keys()
+    found, new = database.read(
+        lambda connection: (tuple(_mistakes(connection, ring)), set(ring.ids) - keys.noted(connection).keys())
+    )
     if found:
         raise KeyUnusable(f"key file {file}: {'; '.join(found)}")
     if new:
-        with database.writing() as connection:
-            _note(connection, ring, now)
+        database.write(lambda connection: _note(connection, ring, now))
 
 
 def require_none_in_use(database: Database, file: Path) -> None:
     """Raise KeyUnusable where a database, of whatever revision, is sealed with a key: no new one can replace that."""
-    with database.reading() as connection:
-        used = keys.in_use(connection)
+    used = database.read(keys.in_use)
     if used:
         raise KeyUnusable(
             f"the key file {file} is missing, but the database is sealed with key {', '.join(sorted(used))}: a new "
@@ -55,16 +52,18 @@ def require_none_in_use(database: Database, file: Path) -> None:
 
 def begin(database: Database, ring: Keyring, file: Path, now: datetime) -> None:
     """Note the keys of a new installation. Raises KeyUnusable where the database is sealed with others."""
-    with database.reading() as connection:
-        if keys.noted(connection) == {key_id: ring.fingerprint(key_id) for key_id in ring.ids}:
-            return
-    with database.writing() as connection:
+    if database.read(keys.noted) == {key_id: ring.fingerprint(key_id) for key_id in ring.ids}:
+        return
+
+    def begin(connection: Connection) -> None:
         if keys.in_use(connection):
             found = tuple(_mistakes(connection, ring))
             if found:
                 raise KeyUnusable(f"key file {file}: {'; '.join(found)}")
         for key_id in ring.ids:
             keys.note(connection, key_id, ring.fingerprint(key_id), now)
+
+    database.write(begin)
 
 
 def _note(connection: Connection, ring: Keyring, now: datetime) -> None:

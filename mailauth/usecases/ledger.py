@@ -102,6 +102,14 @@ class _Drawn(NamedTuple):
     is_full: bool
 
 
+class _Throttled(NamedTuple):
+    """A login that is not verified, for this bucket."""
+
+    subject: AccountName
+    bucket: Bucket
+    retry_after_s: float
+
+
 class _Weighed(NamedTuple):
     """What came of drawing for what is half right, and what the client had accepted before."""
 
@@ -134,36 +142,47 @@ class Ledger:
 
     def admit(self, attempt: Attempt, name: AccountName, now: datetime) -> Admitted | Granted | Unavailable:
         """Return what is to be verified; or at once Granted from the login memory, or Unavailable if throttled."""
+        # Taken once, though what follows may be run again.
+        let_go = self._releases.no_longer_held(now)
+        found = self._database.write(
+            lambda connection: self._admit(connection, attempt, name, let_go, now), durable=False
+        )
+        if not isinstance(found, _Throttled):
+            return found
+        fields = {"account": found.subject, "bucket": found.bucket.kind, "client": attempt.client}
+        log.info("throttled", extra={FIELDS: fields})
+        return Unavailable(Reason.THROTTLED, found.subject, found.retry_after_s)
+
+    def _admit(
+        self, connection: Connection, attempt: Attempt, name: AccountName, let_go: tuple[Bucket, ...], now: datetime
+    ) -> "Admitted | Granted | _Throttled":
         secret = attempt.secret.reveal()
         source = limiter.source_of(attempt.client, self._trusted)
-        with self._database.writing(durable=False) as connection:
-            account = accounts.load(connection, name)
-            subject = name if account is None else account.name
-            memory = self._memory(attempt, subject, account)
-            is_remembered = self._use(connection, memory, account, now)
-            if is_remembered and account is not None:
-                return Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED, epoch=account.epoch)
-            # How the string reads depends on the account's state: never both ways.
-            is_enrolled = account is not None and account.totp is not None
-            presented = splitter.split(secret, enrolled=is_enrolled and not attempt.password_only)
-            if_enrolled = splitter.split(secret, enrolled=not attempt.password_only)
-            familiarity = networks.find(connection, 0 if account is None else account.id, source.network)
-            refused_digest = self._refused_digest(attempt, subject, account, source)
-            was_accepted = memories.was_accepted(connection, memory.string_digest)
-            is_own_again = memories.is_known(connection, memory.digest)
-            was_refused = self._refused.has(refused_digest, now)
-            draws = self._draws(subject, account, source, familiarity, if_enrolled, now)
-            buckets.give_back(connection, self._releases.no_longer_held(now))
-            is_no_guess = is_own_again or was_refused
-            is_shown = is_no_guess or self._withheld.has(refused_digest, now)
-            drawn = self._draw(connection, attempt, draws, now, is_shown=is_shown, is_no_guess=is_no_guess)
-            is_throttled = drawn.refusing is not None or drawn.is_full
-            retry_after_s = buckets.wait_s(connection, draws.looked_at, now) if is_throttled else 0.0
-            recovery_row = self._recovery_row(connection, subject, account, if_enrolled)
+        buckets.give_back(connection, let_go)
+        account = accounts.load(connection, name)
+        subject = name if account is None else account.name
+        memory = self._memory(attempt, subject, account)
+        is_remembered = self._use(connection, memory, account, now)
+        if is_remembered and account is not None:
+            return Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED, epoch=account.epoch)
+        # How the string reads depends on the account's state: never both ways.
+        is_enrolled = account is not None and account.totp is not None
+        presented = splitter.split(secret, enrolled=is_enrolled and not attempt.password_only)
+        if_enrolled = splitter.split(secret, enrolled=not attempt.password_only)
+        familiarity = networks.find(connection, 0 if account is None else account.id, source.network)
+        refused_digest = self._refused_digest(attempt, subject, account, source)
+        was_accepted = memories.was_accepted(connection, memory.string_digest)
+        is_own_again = memories.is_known(connection, memory.digest)
+        was_refused = self._refused.has(refused_digest, now)
+        draws = self._draws(subject, account, source, familiarity, if_enrolled, now)
+        is_no_guess = is_own_again or was_refused
+        is_shown = is_no_guess or self._withheld.has(refused_digest, now)
+        drawn = self._draw(connection, attempt, draws, now, is_shown=is_shown, is_no_guess=is_no_guess)
+        is_throttled = drawn.refusing is not None or drawn.is_full
+        retry_after_s = buckets.wait_s(connection, draws.looked_at, now) if is_throttled else 0.0
+        recovery_row = self._recovery_row(connection, subject, account, if_enrolled)
         if drawn.refusing is not None:
-            fields = {"account": subject, "bucket": drawn.refusing.kind, "client": attempt.client}
-            log.info("throttled", extra={FIELDS: fields})
-            return Unavailable(Reason.THROTTLED, subject, retry_after_s)
+            return _Throttled(subject, drawn.refusing, retry_after_s)
         return Admitted(
             attempt=attempt,
             subject=subject,
@@ -231,8 +250,7 @@ class Ledger:
     def give_back_draws(self, admitted: Admitted, *, was_begun: bool) -> None:
         """Give back what an attempt drew that could not be decided; what it cost to begin with it stays drawn."""
         undone = [bucket for bucket in admitted.taken if not was_begun or not admitted.draws.is_cost(bucket)]
-        with self._database.writing(durable=False) as connection:
-            buckets.give_back(connection, undone)
+        self._database.write(lambda connection: buckets.give_back(connection, undone), durable=False)
 
     def settle(
         self, admitted: Admitted, decision: engine.Decision, now: datetime, *, only_factor_is_right: bool = False
@@ -258,13 +276,18 @@ class Ledger:
 
     def _grant(self, admitted: Admitted, granted: Granted, now: datetime) -> Verdict:
         """Let in by what spends nothing."""
-        with self._database.writing(durable=False) as connection:
+
+        def let_in(connection: Connection) -> bool:
             if not _is_unchanged(connection, admitted.account):
-                return Denied(Reason.ACCOUNT_CHANGED, granted.account)
+                return False
             held = _held(admitted, None)
             buckets.give_back(connection, [bucket for bucket in admitted.taken if bucket not in held])
             self._note_network(connection, admitted, granted, None, now)
-            return replace(granted, release=self._release_token(admitted, None, now))
+            return True
+
+        if not self._database.write(let_in, durable=False):
+            return Denied(Reason.ACCOUNT_CHANGED, granted.account)
+        return replace(granted, release=self._release_token(admitted, None, now))
 
     def _grant_and_spend(self, admitted: Admitted, granted: Granted, effect: engine.Effect, now: datetime) -> Verdict:
         """Let in by both factors. What the buckets do not admit goes the way of every refusal, to the statement."""
@@ -275,12 +298,12 @@ class Ledger:
         if not weighed.is_admitted:
             return self._refuse(admitted, replace(lost, reason=Reason.CODE_NOT_JUDGED), weighed, now)
         try:
-            spent = None if weighed.is_remembered else self._spend_and_note(admitted, granted, effect, needed, now)
+            is_spent = not weighed.is_remembered and self._spend_and_note(admitted, granted, effect, needed, now)
         except BaseException:
             self._database.later(lambda: self._give_back(needed))  # nothing was told
             raise
-        if spent is not None:
-            return spent
+        if is_spent:
+            return replace(granted, release=self._release_token(admitted, effect, now))
         if weighed.is_remembered:
             self._database.later(lambda: self._give_back(needed))
         else:
@@ -294,13 +317,14 @@ class Ledger:
         effect: engine.Effect,
         needed: tuple[Bucket, ...],
         now: datetime,
-    ) -> Granted | None:
-        """Spend, in one transaction with all that follows from it; None where another login did before."""
+    ) -> bool:
+        """Spend, in one transaction with all that follows from it; False where another login did before."""
         account = admitted.account
-        with self._database.writing() as connection:
+
+        def spend(connection: Connection) -> bool:
             buckets.give_back(connection, needed)
             if account is None or not _spend(connection, effect, now):
-                return None
+                return False
             buckets.give_back(connection, admitted.taken)
             self._note_network(connection, admitted, granted, effect, now)
             if isinstance(effect, engine.SpendRecoveryCode):
@@ -308,7 +332,9 @@ class Ledger:
             else:
                 memory = admitted.memory
                 memories.remember(connection, account.id, memory.digest, memory.string_digest, memory.profile, now)
-            return replace(granted, release=self._release_token(admitted, effect, now))
+            return True
+
+        return self._database.write(spend)
 
     def _note_network(
         self,
@@ -383,12 +409,12 @@ class Ledger:
 
         Return whose it was; None where the token does not serve, or was another account's.
         """
-        with self._database.reading() as connection:
-            account = accounts.load(connection, name)
+        account = self._database.read(lambda connection: accounts.load(connection, name))
         release = self._releases.take(token, now)
         if release is None or account is None or release.account_id != account.id:
             return None
-        with self._database.writing() as connection:
+
+        def unspend(connection: Connection) -> None:
             effect = release.effect
             is_unspent = effect is not None and _unspend(connection, effect, release.spent_at)
             if is_unspent and isinstance(effect, engine.SpendRecoveryCode):
@@ -398,6 +424,8 @@ class Ledger:
                 networks.restore(connection, release.account_id, release.noted_network, release.familiarity_before)
             for bucket in release.drawn:
                 buckets.draw(connection, [bucket], now)
+
+        self._database.write(unspend)
         if release.refused_digest is not None:
             self._refused.add(release.refused_digest, now)
         return release.account
@@ -415,13 +443,16 @@ class Ledger:
         """
         draws = [(bucket, codes) for bucket in admitted.draws.codes]
         draws += [(bucket, factors) for bucket in admitted.draws.factors]
-        with self._database.writing(durable=False) as connection:
+
+        def weigh(connection: Connection) -> _Weighed:
             return _Weighed(
                 # What this client had accepted a moment ago, on another connection, is remembered by now.
                 is_remembered=self._use(connection, admitted.memory, admitted.account, now),
                 is_known=memories.is_known(connection, admitted.memory.digest),
                 is_admitted=buckets.draw_alike(connection, draws, now),
             )
+
+        return self._database.write(weigh, durable=False)
 
     def _refuse(self, admitted: Admitted, denied: Denied, weighed: "_Weighed", now: datetime) -> Verdict:
         """Return the verdict on a login that is refused, or let in by what it had accepted a moment ago."""
@@ -445,8 +476,7 @@ class Ledger:
         return verdict
 
     def _give_back(self, owed: tuple[Bucket, ...]) -> None:
-        with self._database.writing(durable=False) as connection:
-            buckets.give_back(connection, owed)
+        self._database.write(lambda connection: buckets.give_back(connection, owed), durable=False)
 
     def _use(self, connection: Connection, memory: Memory, account: Account | None, now: datetime) -> bool:
         epoch = None if account is None else account.epoch

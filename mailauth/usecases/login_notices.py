@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from sqlalchemy import Connection
+
 from mailauth.core.services import PORTAL
 from mailauth.effects.store import accounts, outbox
 from mailauth.effects.store.database import Database
@@ -133,7 +135,7 @@ class LoginNotices:
         return abs(seen.at - accepted_at) < SAME_DEVICE_FOR
 
     def _tell(self, seen: _Seen, kind: NoticeKind, facts: Mapping[str, Any]) -> int:
-        with self._database.writing() as connection:
+        def tell(connection: Connection) -> int:
             account = accounts.load(connection, seen.account)
             if account is None:
                 return 0
@@ -148,3 +150,5 @@ class LoginNotices:
             except InvalidValue as error:
                 log.warning("an owner cannot be told of a refused login: %s", error)
                 return 0
+
+        return self._database.write(tell)

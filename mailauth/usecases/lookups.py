@@ -86,8 +86,7 @@ class Lookups:
         self._pool.close()
 
     def _load(self, name: AccountName) -> AccountName | None:
-        with self._database.reading() as connection:
-            return accounts.named(connection, name)
+        return self._database.read(lambda connection: accounts.named(connection, name))
 
     def _remember_unknown(self, name: AccountName) -> None:
         self._unknown[name] = self._monotonic() + UNKNOWN_FOR_S

@@ -48,8 +48,7 @@ class OwnAccount:
 
     def set_language(self, session: Session, language: str) -> None:
         """Keep the language that was chosen, for pages and mails."""
-        with self._database.writing() as connection:
-            accounts.set_language(connection, session.account_id, language)
+        self._database.write(lambda connection: accounts.set_language(connection, session.account_id, language))
 
     def ask_for_address(self, session: Session, address: str, origin: Origin) -> None:
         """Mail a link to a new recovery address; it counts when the link was followed.
@@ -58,7 +57,8 @@ class OwnAccount:
         SessionOver.
         """
         wanted, now = checked_address(address), self._clock()
-        with self._database.writing() as connection:
+
+        def ask_for_address(connection: Connection) -> None:
             account_of(connection, session)
             if recovery_address.is_own(connection, session.account_id, wanted):
                 raise InvalidValue("this leads to the account's own mailbox; take an address of another one")
@@ -71,33 +71,41 @@ class OwnAccount:
             kind = NoticeKind.CONFIRM_ADDRESS
             self._notices.tell(connection, session.account_id, kind, origin, now, address=wanted, link=link)
 
+        self._database.write(ask_for_address)
+
     def remove_address(self, session: Session, origin: Origin) -> None:
         """Forget the recovery address; it is told so, as the mailbox is. Raises SessionOver."""
-        with self._database.writing() as connection:
+
+        def remove_address(connection: Connection) -> None:
             account_of(connection, session)
             now = self._clock()
             recovery_address.forget(connection, self._notices, session.account_id, origin, now)
             mail_new_link(connection, self._links, self._notices, session.account_id, origin, now)
+
+        self._database.write(remove_address)
 
     def sign_out_everywhere(self, session: Session, origin: Origin) -> int:
         """End every session of the account, this one as well; return how many there were.
 
         Nor does a link serve any more that was mailed before, as for every change against an intruder.
         """
-        with self._database.writing() as connection:
+
+        def sign_out_everywhere(connection: Connection) -> int:
             mail_new_link(connection, self._links, self._notices, session.account_id, origin, self._clock())
             return portal_sessions.remove_all(connection, session.account_id)
 
+        return self._database.write(sign_out_everywhere)
+
     def open_link(self, token: str) -> MailLink | None:
         """Return what a link is for, without doing it; None for one that serves no more."""
-        with self._database.reading() as connection:
-            found = self._links.find(connection, token, self._clock())
+        found = self._database.read(lambda connection: self._links.find(connection, token, self._clock()))
         return None if found is None else _link(found)
 
     def follow_link(self, token: str, origin: Origin) -> MailLink | None:
         """Do what a link is for, once; None for one that serves no more."""
         now = self._clock()
-        with self._database.writing() as connection:
+
+        def follow(connection: Connection) -> MailLink | None:
             found = self._links.find(connection, token, now)
             if found is None or not mail_links.use(connection, found.id, now):
                 return None
@@ -109,7 +117,9 @@ class OwnAccount:
                     self._confirm_address(connection, found, origin, now)
                 case LinkPurpose.UNDO_ENROLMENT:
                     self._undo_enrolment(connection, found, origin, now)
-        return link
+            return link
+
+        return self._database.write(follow)
 
     def _confirm_address(self, connection: Connection, link: StoredLink, origin: Origin, now: datetime) -> None:
         had_one = accounts.recovery_address(connection, link.account_id) is not None

@@ -13,8 +13,7 @@ def mistakes(configuration: Configuration) -> tuple[Mistake, ...]:
         return ()
     database = Database(configuration.database.url)
     try:
-        with database.reading() as connection:
-            shared = users.shared(accounts.all_names(connection))
+        shared = users.shared(database.read(accounts.all_names))
     except StoreUnavailable:
         return ()  # whoever needs it says so
     finally:

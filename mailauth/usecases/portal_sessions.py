@@ -104,7 +104,8 @@ class PortalSessions:
         """
         account, credential = granted.account, granted.credential
         cookie, now = self.new_cookie(self._draw), self._clock()
-        with self._database.writing() as connection:
+
+        def add(connection: Connection) -> None:
             found = accounts.load(connection, account)
             if found is None or found.disabled:
                 raise AccountUnknown(f"there is no account {account} that could log in")
@@ -125,6 +126,8 @@ class PortalSessions:
             store.add(connection, new)
             if language is not None:
                 accounts.suggest_language(connection, found.id, language)
+
+        self._database.write(add)
         return cookie
 
     def load(self, cookie: str) -> Session | None:
@@ -135,13 +138,12 @@ class PortalSessions:
         if not _COOKIE.fullmatch(cookie):
             return None
         now = self._clock()
-        with self._database.reading() as connection:
-            found = store.find(connection, self._digests(cookie))
+        found = self._database.read(lambda connection: store.find(connection, self._digests(cookie)))
         if found is None or not self._is_live(found, now):
             return None
         if now - found.last_seen_at >= TOUCH_EVERY:
-            with self._database.writing(durable=False) as connection:
-                store.touch(connection, found.digest, now)
+            digest = found.digest
+            self._database.write(lambda connection: store.touch(connection, digest, now), durable=False)
         return _session(found, now)
 
     def renew(self, session: Session, granted: Granted, origin: Origin) -> str:
@@ -157,9 +159,10 @@ class PortalSessions:
         values: dict[str, Any] = {"digest": self._digest(cookie), "last_seen_at": now, **_where(origin)}
         if credential in _BOTH_FACTORS or not session.is_enrolled:
             values |= {"credential": credential, "proved_at": now}
-        with self._database.writing() as connection:
-            if not store.renew(connection, session.digest, session.epoch, **values):
-                raise SessionOver(f"a session of {session.account} is over")
+        if not self._database.write(
+            lambda connection: store.renew(connection, session.digest, session.epoch, **values)
+        ):
+            raise SessionOver(f"a session of {session.account} is over")
         return cookie
 
     def carry_over(
@@ -182,14 +185,12 @@ class PortalSessions:
     def close(self, cookie: str) -> None:
         """End the session of a cookie, if there is one."""
         if _COOKIE.fullmatch(cookie):
-            with self._database.writing() as connection:
-                store.remove(connection, self._digests(cookie))
+            self._database.write(lambda connection: store.remove(connection, self._digests(cookie)))
 
     def all(self, session: Session) -> tuple[SessionSummary, ...]:
         """Return the account's sessions that are not over, those used last in front."""
         now = self._clock()
-        with self._database.reading() as connection:
-            found = store.of_account(connection, session.account_id)
+        found = self._database.read(lambda connection: store.of_account(connection, session.account_id))
         return tuple(
             SessionSummary(each.created_at, each.last_seen_at, each.network, each.agent, each.id == session.id)
             for each in found

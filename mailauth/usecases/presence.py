@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from mailauth.core.clock import Clock
 from mailauth.effects.store import running_parts
 from mailauth.effects.store.database import Database
@@ -43,25 +45,32 @@ class Presence:
         self._parts = tuple(
             RunningPart(part, self._host, os.getpid(), self._version, self._digest, where, now, now) for part in parts
         )
-        with self._database.writing(durable=False) as connection:
+
+        def enter(connection: Connection) -> None:
             before = running_parts.all_of_them(connection)
             gone = [part.pid for part in before if part.host == self._host and not _lives(part.pid)]
             running_parts.remove(connection, self._host, [*gone, os.getpid()])
             for part in self._parts:
                 running_parts.add(connection, part)
 
+        self._database.write(enter, durable=False)
+
     def confirm(self) -> None:
         """Note that this process runs still. Raises StoreUnavailable."""
         now = self._clock()
-        with self._database.writing(durable=False) as connection:
+
+        def confirm(connection: Connection) -> None:
             if running_parts.seen(connection, self._host, os.getpid(), now) == 0:
                 for part in self._parts:  # another database is in its place
                     running_parts.add(connection, part._replace(seen_at=now))
 
+        self._database.write(confirm, durable=False)
+
     def leave(self) -> None:
         """Note that this process ends. Raises StoreUnavailable."""
-        with self._database.writing(durable=False) as connection:
-            running_parts.remove(connection, self._host, [os.getpid()])
+        self._database.write(
+            lambda connection: running_parts.remove(connection, self._host, [os.getpid()]), durable=False
+        )
 
     def warnings(self, source: Path) -> tuple[str, ...]:
         """Return in sentences which parts run with another version or configuration than a file has now.
@@ -69,8 +78,7 @@ class Presence:
         Raises StoreUnavailable.
         """
         now, where = self._clock(), _resolved(source)
-        with self._database.reading() as connection:
-            parts = running_parts.all_of_them(connection)
+        parts = self._database.read(running_parts.all_of_them)
         return tuple(
             self._sentence(part, where)
             for part in parts

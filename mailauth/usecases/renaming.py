@@ -7,7 +7,6 @@ are bound to the new one here, in one transaction with the name itself. Works on
 from typing import NamedTuple
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from mailauth.core import names, new_password
 from mailauth.core.pam_users import PamUsers
@@ -49,25 +48,26 @@ class Renaming:
         InvalidValue; and KeyUnusable or SealBroken where the seed cannot be opened: nothing has changed then.
         """
         canonical = new_password.require_no_scheme(names.read(new_name, self._default_domain))
-        try:
-            with self._database.writing() as connection:
-                account = find(connection, name, self._default_domain)
-                self._check(connection, account, canonical)
-                accounts.remove_alias(connection, canonical, account.id)
-                self._bind(connection, account, canonical)
-                store.rename(connection, account.id, canonical, (*account.former_names, account.name))
-                store.move_levels(connection, account.name, canonical)
-                if keep_alias:
-                    accounts.add_alias(connection, account.name, account.id)
-        except IntegrityError as error:
-            raise AccountExists(f"there is an account or alias {canonical} already") from error
-        return Renamed(account.name, canonical)
+
+        def rename(connection: Connection) -> Renamed:
+            account = find(connection, name, self._default_domain)
+            self._check(connection, account, canonical)
+            accounts.remove_alias(connection, canonical, account.id)
+            self._bind(connection, account, canonical)
+            if not store.rename(connection, account.id, canonical, (*account.former_names, account.name)):
+                raise _exists(canonical)
+            store.move_levels(connection, account.name, canonical)
+            if keep_alias and not accounts.add_alias(connection, account.name, account.id):
+                raise _exists(account.name)
+            return Renamed(account.name, canonical)
+
+        return self._database.write(rename)
 
     def _check(self, connection: Connection, account: Account, new_name: AccountName) -> None:
         if new_name == account.name:
             raise InvalidValue(f"{new_name} is the account's name already")
         if accounts.exists(connection, new_name) and new_name not in accounts.aliases(connection, account.id):
-            raise AccountExists(f"there is an account or alias {new_name} already")
+            raise _exists(new_name)
         sharing = [
             each for each in accounts.of_names(connection, self._pam_users.rivals(new_name)) if each != account.name
         ]
@@ -89,3 +89,7 @@ class Renaming:
                     store.set_digest(
                         connection, table, row_id, name_bound.rebound(ring, purpose, new_name, digest, key_id)
                     )
+
+
+def _exists(name: AccountName) -> AccountExists:
+    return AccountExists(f"there is an account or alias {name} already")

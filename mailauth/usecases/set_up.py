@@ -123,7 +123,8 @@ class SetUp:
         For who has just proved who they are: it may be shown once. Raises SessionOver.
         """
         now = self._clock()
-        with self._database.writing() as connection:
+
+        def begin(connection: Connection) -> PendingSetUp:
             account_of(connection, session)
             before = store.pending(connection, session.digest)
             if before is None or _is_over(before, now):
@@ -137,24 +138,32 @@ class SetUp:
                 raise SessionOver(f"a session of {session.account} is over")
             return self._shown(connection, session, before)
 
+        return self._database.write(begin)
+
     def pending(self, session: Session) -> PendingSetUp | None:
         """Return what waits in the session for a code, or None."""
-        with self._database.reading() as connection:
+
+        def pending(connection: Connection) -> PendingSetUp | None:
             found = store.pending(connection, session.digest)
             if found is None or _is_over(found, self._clock()):
                 return None
             return self._shown(connection, session, found)
 
+        return self._database.read(pending)
+
     def show(self, session: Session) -> PendingSetUp | ShownBefore | None:
         """Return what waits in the session for a code, for a page: with its secret once after each proof."""
         now = self._clock()
-        with self._database.writing() as connection:
+
+        def show(connection: Connection) -> PendingSetUp | ShownBefore | None:
             found = store.pending(connection, session.digest)
             if found is None or _is_over(found, now):
                 return None
             if not store.show(connection, session.digest, found.sealed, now):
                 return ShownBefore(found.begun_at + PENDING_LIFE)
             return self._shown(connection, session, found)
+
+        return self._database.write(show)
 
     def show_again(self, session: Session, sight: str) -> PendingSetUp | ShownBefore | None:
         """Return the same for a page that comes back with a mistake: with its secret if the page had it before."""
@@ -165,10 +174,13 @@ class SetUp:
 
     def cancel(self, session: Session) -> None:
         """Forget what waits in the session, if anything does."""
-        with self._database.writing() as connection:
+
+        def cancel(connection: Connection) -> None:
             found = store.pending(connection, session.digest)
             if found is not None:
                 store.take_pending(connection, session.digest, found.sealed)
+
+        self._database.write(cancel)
 
     def confirm(
         self, session: Session, code: Secret, origin: Origin
@@ -180,7 +192,8 @@ class SetUp:
         it don't matter. Raises NothingToConfirm, SessionOver.
         """
         digits, now = typed.code(code.reveal().decode("utf-8", "replace")).encode(), self._clock()
-        with self._database.writing() as connection:
+
+        def confirm(connection: Connection) -> SetUpDone | WrongCode | CodeUsed | TooManyTries:
             try:
                 account = account_of(connection, session)
             except SessionOver:
@@ -201,6 +214,8 @@ class SetUp:
             if not store.take_pending(connection, session.digest, waiting.sealed):
                 return CodeUsed()
             return self._put_in_force(connection, session, account, seed, match.step, origin, now)
+
+        return self._database.write(confirm)
 
     def _put_in_force(
         self,

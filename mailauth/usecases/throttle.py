@@ -29,9 +29,12 @@ class Throttle:
     def fillings(self, name: str) -> tuple[Filling, ...]:
         """Return the buckets of an account, or of a name that is none, that are not empty. Raises InvalidName."""
         canonical = names.read(name, self._default_domain)
-        with self._database.reading() as connection:
+
+        def fillings(connection: Connection) -> tuple[Filling, ...]:
             found = accounts.load(connection, canonical)
             return self._fillings(connection, canonical if found is None else found.name)
+
+        return self._database.read(fillings)
 
     def blocking(self, connection: Connection, account: Account, client: Address | None) -> tuple[Filling, ...]:
         """Return the buckets that refuse a new guess now: of the account, or of a login to it from one client."""

@@ -7,6 +7,7 @@ moment in the database. What is seen is stored, so that the next start knows it.
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -28,6 +29,15 @@ _APART_S = 1.0
 """Both clocks are read again where reading them took longer: the process was held up in between."""
 
 
+class _Noted(NamedTuple):
+    """What a look at the clock came to: the database is ahead; the date passed, now or before; how much ended."""
+
+    behind: Jump | None
+    is_seen: bool
+    was_seen: bool
+    ended: int
+
+
 class TimeWatch:
     """Watches the clock for one process, and knows what others saw."""
 
@@ -40,12 +50,13 @@ class TimeWatch:
         self._clock = clock
         self._steady = steady
         self._watch: ClockWatch | None = None
+        self._has_compared = False
         self._rule = cutover.moment.astimezone(UTC).isoformat()
 
     def load(self) -> None:
         """Take note of what was seen before. Raises StoreUnavailable."""
-        with self._database.reading() as connection:
-            self._load(connection)
+        if self._database.read(self._is_noted):
+            self._cutover.seen.add(self._cutover.moment)
 
     def look(self) -> None:
         """Look at the clock; the first time, also whether it is behind what the database holds.
@@ -53,7 +64,7 @@ class TimeWatch:
         Raises StoreUnavailable; what is seen is told before that.
         """
         reading = self._read()
-        jump, is_first = None, self._watch is None
+        jump: Jump | None = None
         if self._watch is None:
             self._watch = ClockWatch.begun(reading)
         else:
@@ -61,25 +72,43 @@ class TimeWatch:
             if jump is not None:
                 _tell(jump)
         certain = self._watch.certain()
-        with self._database.writing(durable=False) as connection:
-            if is_first:
+        now = reading.wall
+
+        def note(connection: Connection) -> _Noted:
+            behind = None
+            if not self._has_compared:
                 clock_marks.forget_other_dates(connection, self._rule)
-                jump = clock_watch.behind(clock_marks.newest(connection), reading.wall)
-                if jump is not None:
-                    _tell(jump)
-            if jump is not None:
-                clock_marks.note_jump(connection, jump)
-            clock_marks.note_newest(connection, reading.wall)
-            self._load(connection)
-            if certain is not None:
-                self._see(connection, certain, reading.wall)
+                behind = clock_watch.behind(clock_marks.newest(connection), now)
+            if (noticed := behind or jump) is not None:
+                clock_marks.note_jump(connection, noticed)
+            clock_marks.note_newest(connection, now)
+            was_seen = self._is_noted(connection) or self._cutover.moment in self._cutover.seen
+            is_seen = was_seen or (certain is not None and self._cutover.moment <= certain)
+            if is_seen and not was_seen:
+                clock_marks.note_passed(connection, self._rule, now)
+            return _Noted(behind, is_seen, was_seen, 0 if certain is None else clock_marks.end(connection, certain))
+
+        noted = self._database.write(note, durable=False)
+        self._has_compared = True
+        if noted.behind is not None:
+            _tell(noted.behind)
+        if noted.is_seen:
+            self._cutover.seen.add(self._cutover.moment)
+            if not noted.was_seen:
+                log.info("the cut-over was seen to have passed: no clock brings it back")
+        if noted.ended:
+            log.info("what had ended, no clock brings back", extra={FIELDS: {"count": noted.ended}})
 
     def warnings(self) -> tuple[str, ...]:
         """Return in sentences what is strange about the time now. Raises StoreUnavailable."""
         now = self._clock()
-        with self._database.reading() as connection:
-            jump, newest = clock_marks.last_jump(connection), clock_marks.newest(connection)
-            seen_at = clock_marks.seen_to_pass(connection, self._rule)
+        jump, newest, seen_at = self._database.read(
+            lambda connection: (
+                clock_marks.last_jump(connection),
+                clock_marks.newest(connection),
+                clock_marks.seen_to_pass(connection, self._rule),
+            )
+        )
         found = []
         if jump is not None and abs(now - jump.at) < TOLD_FOR:
             found.append(f"The server's clock jumped: {_words(jump)}. Look at it with timedatectl, and set NTP up.")
@@ -104,22 +133,15 @@ class TimeWatch:
         there were. Raises AccountUnknown, InvalidName, StoreUnavailable.
         """
         step = otp.step_at(self._clock()) + otp.WINDOW_STEPS
-        with self._database.writing() as connection:
+
+        def set_steps_back(connection: Connection) -> int:
             account_id = None if name is None else find(connection, name, self._default_domain).id
             return clock_marks.set_steps_back(connection, step, account_id)
 
-    def _load(self, connection: Connection) -> None:
-        if clock_marks.seen_to_pass(connection, self._rule) is not None:
-            self._cutover.seen.add(self._cutover.moment)
+        return self._database.write(set_steps_back)
 
-    def _see(self, connection: Connection, certain: datetime, now: datetime) -> None:
-        if self._cutover.moment <= certain and self._cutover.moment not in self._cutover.seen:
-            clock_marks.note_passed(connection, self._rule, now)
-            self._cutover.seen.add(self._cutover.moment)
-            log.info("the cut-over was seen to have passed: no clock brings it back")
-        ended = clock_marks.end(connection, certain)
-        if ended:
-            log.info("what had ended, no clock brings back", extra={FIELDS: {"count": ended}})
+    def _is_noted(self, connection: Connection) -> bool:
+        return clock_marks.seen_to_pass(connection, self._rule) is not None
 
     def _read(self) -> Reading:
         while True:

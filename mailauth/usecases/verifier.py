@@ -346,7 +346,7 @@ def _is_right_factor(factor: engine.SecondFactor) -> bool:
 
 def _unavailable(name: AccountName, error: Exception) -> Unavailable:
     log.error("login of %s cannot be decided: %s", name, error)
-    return Unavailable(_UNAVAILABLE_BECAUSE[type(error)], name)
+    return Unavailable(next(why for kind, why in _UNAVAILABLE_BECAUSE.items() if isinstance(error, kind)), name)
 
 
 @lru_cache(maxsize=4096)

@@ -71,6 +71,10 @@ class StoreUnavailable(MailauthError):
     """The database could not be read or written; nothing of what was attempted is in force."""
 
 
+class StoreMissing(StoreUnavailable):
+    """There is no database yet, or no more."""
+
+
 class SchemaMismatch(MailauthError):
     """The database has no tables yet, or they are of another version of mailauth."""
 

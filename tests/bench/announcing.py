@@ -22,6 +22,7 @@ from mailauth.effects.store.tables import account
 from mailauth.vocabulary.secret import Secret
 from tests.integration.serving import Site
 from tests.integration.talking import Closed, granted
+from tests.transactions import writing
 
 PASSWORD = "correct horse"
 
@@ -108,7 +109,7 @@ def main() -> None:
             {"name": f"user{number:06}@mailitwize.be", "epoch": 0, "created_at": installation.clock()}
             for number in range(options.accounts)
         ]
-        with installation.database.writing() as connection:
+        with writing(installation.database) as connection:
             connection.execute(insert(account), rows)
         server = site.serve()
         groups = {"app passwords": with_app_passwords, "passwords": with_passwords}

@@ -23,6 +23,7 @@ from mailauth.effects.configuration import loading, outside
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.passwords import PasswordHasher
 from mailauth.effects.store import tables
+from tests.transactions import writing
 from tests.world import install
 
 PASSWORD = "correct horse battery"
@@ -100,7 +101,7 @@ def make(directory: Path, size: int, kept: int) -> Population:
         numbers = iter(range(1, size + 1))
         while chunk := list(itertools.islice(numbers, CHUNK)):
             made = list(_people(chunk, taken))
-            with installation.database.writing() as connection:
+            with writing(installation.database) as connection:
                 connection.execute(insert(tables.account), list(_accounts(chunk, made, stored)))
                 connection.execute(insert(tables.totp), list(_authenticators(chunk, made, ring)))
                 connection.execute(insert(tables.app_password), list(_app_passwords(chunk, made, ring)))

@@ -25,6 +25,7 @@ from sqlalchemy import insert, select
 from mailauth.effects.store.tables import account
 from mailauth.vocabulary.model import Credential, Granted, Reason
 from mailauth.vocabulary.notices import Origin
+from tests.transactions import writing
 from tests.world import World
 
 ACCOUNTS = 10_000
@@ -80,7 +81,7 @@ def measured(directory: Path, rounds: int) -> list[dict[str, float | str]]:
 
 def populate(world: World) -> None:
     """10,000 accounts, one of which has all that a page may have to show."""
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         rows = [{"name": f"user{n}@mailitwize.be", "epoch": 0, "created_at": world.clock()} for n in range(ACCOUNTS)]
         connection.execute(insert(account), rows)
         assert connection.execute(select(account.c.id)).first() is not None

@@ -9,13 +9,15 @@ from ipaddress import ip_address
 import pytest
 from sqlalchemy import func, select
 
-from mailauth.effects.store import database, login_activity, tables
+from mailauth.effects.store import login_activity, tables
+from mailauth.effects.store.dialects.sqlite import dialect
 from mailauth.usecases import activity as activities
 from mailauth.usecases.activity import Activity, LoginSeen
 from mailauth.usecases.crowds import Crowds
 from mailauth.vocabulary.errors import StoreUnavailable
 from mailauth.vocabulary.model import AccountName, Attempt, Credential, Denied, Granted, Reason
 from mailauth.vocabulary.secret import Secret
+from tests.transactions import reading
 from tests.world import World
 
 
@@ -33,7 +35,7 @@ def note(activity: Activity, world: World, attempt: Attempt, reason: Reason = Re
 
 
 def rows(world: World) -> int:
-    with world.installation.database.reading() as connection:
+    with reading(world.installation.database) as connection:
         return connection.execute(select(func.count()).select_from(tables.login_activity)).scalar_one()
 
 
@@ -163,7 +165,7 @@ def test_words_of_a_client_are_kept_short_and_printable(world: World) -> None:
 
 
 def test_database_that_is_away_loses_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(dialect, "BUSY_TIMEOUT_S", 0.05)
     world.add("alice")
     activity = world.installation.activity
     note(activity, world, attempt_of())

@@ -12,6 +12,7 @@ from mailauth.effects.store import mail_links
 from mailauth.usecases.time_watch import TimeWatch
 from mailauth.vocabulary.model import Denied, Granted, Reason
 from mailauth.vocabulary.notices import NoticeKind
+from tests.transactions import reading, writing
 from tests.world import CUTOVER, World, WorldMaker
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -114,7 +115,7 @@ async def test_what_has_ended_is_not_brought_back_by_a_clock(world: World) -> No
     revoked = add(alice.name, "tablet", expires_at=began + 9 * HOUR)
     lasting = add(alice.name, "printer", expires_at=began + 9 * HOUR)
     world.installation.enrolment.revoke_app_password(alice.name, revoked.id)
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         mail_links.add(connection, 1, b"digest", "confirm-address", "x", began, began + HOUR)
     steady = Steady(world)
     steady.watch.look()
@@ -124,7 +125,7 @@ async def test_what_has_ended_is_not_brought_back_by_a_clock(world: World) -> No
     assert await world.login(alice.name, expiring.password) == Denied(Reason.APP_PASSWORD_EXPIRED, alice.name)
     assert await world.login(alice.name, revoked.password) == Denied(Reason.APP_PASSWORD_REVOKED, alice.name)
     assert isinstance(await world.login(alice.name, lasting.password), Granted)
-    with world.installation.database.reading() as connection:
+    with reading(world.installation.database) as connection:
         assert mail_links.find(connection, [b"digest"], began) is None
 
 
@@ -215,5 +216,5 @@ async def test_replay_of_a_code_that_was_accepted_is_a_replay_though_the_clock_i
 def waiting(world: World):  # type: ignore[no-untyped-def]
     from mailauth.effects.store import outbox_leases
 
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         return outbox_leases.lease(connection, world.clock.now + DAY, world.clock.now + 2 * DAY, 100)

@@ -6,11 +6,12 @@ from mailauth.effects.store import tables
 from mailauth.vocabulary.model import Credential, Unavailable
 from mailauth.vocabulary.notices import Origin
 from tests.integration.portal_sessions.people import granted
+from tests.transactions import reading
 from tests.world import World, WorldMaker
 
 
 def rows(world: World, name: str) -> int:
-    with world.installation.database.reading() as connection:
+    with reading(world.installation.database) as connection:
         return connection.execute(select(func.count()).select_from(tables.metadata.tables[name])).scalar_one()
 
 

@@ -8,6 +8,7 @@ import pytest
 from mailauth.usecases.enrolment import Confirmed
 from mailauth.vocabulary.model import Credential, Denied, Granted, Reason
 from mailauth.vocabulary.secret import Secret
+from tests.transactions import reading, writing
 from tests.world import Person, World, WorldMaker
 
 HERE, ELSEWHERE = "192.0.2.7", "198.51.100.9"
@@ -226,8 +227,8 @@ async def test_rows_of_an_account_are_bounded_and_purged(remembering: World) -> 
         remembering.clock.advance(seconds=30)
         await remembering.login("alice", presented(remembering, alice), "imap", HERE)
     database = remembering.installation.database
-    with database.reading() as connection:
+    with reading(database) as connection:
         assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 64
     remembering.clock.advance(days=31)
-    with database.writing() as connection:
+    with writing(database) as connection:
         assert login_memory.purge(connection, remembering.clock()) == 64

@@ -9,6 +9,7 @@ from mailauth.vocabulary.errors import AccountExists, AccountUnknown, InvalidVal
 from mailauth.vocabulary.model import Credential, Granted, Reason
 from mailauth.vocabulary.notices import Origin
 from mailauth.vocabulary.secret import Secret
+from tests.transactions import writing
 from tests.world import Person, World, WorldMaker
 
 OLD, NEW, THIRD = "anna.jansen@mailitwize.be", "anna.peeters@mailitwize.be", "anna@mailitwize.be"
@@ -83,13 +84,13 @@ async def test_what_is_moved_to_another_account_in_the_database_does_not_serve_t
     _, codes = world.installation.enrolment.issue_recovery_codes(mallory.name)
     app_password = world.installation.enrolment.add_app_password(mallory.name, "phone").password
     rename(world)
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         ids = dict(connection.exec_driver_sql("SELECT name, id FROM account").all())
         victim, thief = ids[NEW], ids[mallory.name]
         for table in ("app_password", "recovery_code"):
             connection.exec_driver_sql(f"UPDATE {table} SET account_id = ? WHERE account_id = ?", (victim, thief))
     for former in ("", OLD, mallory.name, f"{mallory.name} {OLD}", f"{OLD} {mallory.name}", f"{NEW} {mallory.name}"):
-        with world.installation.database.writing() as connection:
+        with writing(world.installation.database) as connection:
             connection.exec_driver_sql("UPDATE account SET former_names = ? WHERE id = ?", (former, victim))
         world.clock.advance(minutes=2)
         assert not await granted(world, NEW, app_password), former

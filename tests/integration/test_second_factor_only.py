@@ -18,6 +18,7 @@ from mailauth.vocabulary.model import (
     Verdict,
 )
 from mailauth.vocabulary.secret import Secret
+from tests.transactions import reading
 from tests.world import World, WorldMaker
 
 
@@ -127,7 +128,7 @@ async def test_recovery_code_is_given_back_too(world: World) -> None:
 
 def due(world: World) -> int:
     """Return how many mails a worker would take now."""
-    with world.installation.database.reading() as connection:
+    with reading(world.installation.database) as connection:
         return connection.execute(select(func.count()).where(outbox.c.next_at <= world.clock())).scalar_one()
 
 

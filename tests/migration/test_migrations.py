@@ -15,8 +15,10 @@ from sqlalchemy import CheckConstraint, inspect
 from mailauth.effects.store import accounts, schema, tables
 from mailauth.effects.store import database as databases
 from mailauth.effects.store.database import Database
+from mailauth.effects.store.dialects.sqlite import dialect
 from mailauth.vocabulary.errors import SchemaMismatch, StoreUnavailable
 from mailauth.vocabulary.model import AccountName
+from tests.transactions import reading, writing
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 
@@ -24,7 +26,7 @@ NOW = datetime(2025, 6, 1, tzinfo=UTC)
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     url = f"sqlite:///{tmp_path}/mailauth.db"
-    databases.create_file(url)
+    databases.create(url)
     database = Database(url)
     yield database
     database.close()
@@ -43,7 +45,7 @@ def migrate(database: Database, revision: str, *, down: bool = False) -> None:
 
 
 def table_names(database: Database) -> set[str]:
-    with database.reading() as connection:
+    with reading(database) as connection:
         return set(inspect(connection).get_table_names()) - {"alembic_version"}
 
 
@@ -53,7 +55,7 @@ def statements(database: Database) -> dict[str, list[str]]:
     A column that was added later stands behind the constraints, and where a table was made anew, SQLite tells the
     same in other words: quotes, and a primary key without its name.
     """
-    with database.reading() as connection:
+    with reading(database) as connection:
         rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").all()
     ours = [(name, sql) for name, sql in rows if name != "alembic_version" and not name.startswith("sqlite_")]
     return {name: _parts(sql) for name, sql in ours}
@@ -90,12 +92,12 @@ def test_migrations_and_tables_agree_down_to_keys_and_constraints(database: Data
     """Alembic's comparison does not look at primary keys, ON DELETE, defaults and the like; SQLite's memory does."""
     schema.upgrade(database)
     url = f"sqlite:///{tmp_path}/direct.db"
-    databases.create_file(url)
+    databases.create(url)
     direct = Database(url)
     with direct.engine.begin() as connection:
         tables.metadata.create_all(connection)
     for name in tables.metadata.tables:
-        with database.reading() as ours, direct.reading() as theirs:
+        with reading(database) as ours, reading(direct) as theirs:
             migrated, made = inspect(ours), inspect(theirs)
             assert migrated.get_pk_constraint(name) == made.get_pk_constraint(name)
             assert migrated.get_foreign_keys(name) == made.get_foreign_keys(name)
@@ -109,7 +111,7 @@ def test_migrations_and_tables_agree_down_to_keys_and_constraints(database: Data
 
 def test_comparison_finds_what_is_amiss(database: Database) -> None:
     schema.upgrade(database)
-    with database.writing() as connection:
+    with writing(database) as connection:
         connection.exec_driver_sql("DROP TABLE exemption")
     assert any("exemption" in difference for difference in schema.differences(database))
 
@@ -129,10 +131,10 @@ def test_upgrade_says_from_where_to_where_and_is_idempotent(database: Database) 
 
 def test_upgrade_keeps_what_is_stored(database: Database) -> None:
     migrate(database, REVISIONS[0])
-    with database.writing() as connection:
+    with writing(database) as connection:
         accounts.add(connection, AccountName("alice@mailitwize.be"), "{ARGON2ID}x", NOW)
     schema.upgrade(database)
-    with database.reading() as connection:
+    with reading(database) as connection:
         (summary,) = accounts.summaries(connection)
     assert summary.name == "alice@mailitwize.be"
     assert summary.created_at == NOW
@@ -180,7 +182,7 @@ def test_older_database_says_how_to_bring_it_up_to_date(database: Database) -> N
 def test_newer_database_is_refused_and_upgrading_it_does_nothing(database: Database) -> None:
     """`db upgrade` cannot help there: it is mailauth that is too old."""
     schema.upgrade(database)
-    with database.writing() as connection:
+    with writing(database) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     for use in (schema.require_current, schema.upgrade):
         with pytest.raises(SchemaMismatch, match=r"revision 9999.*newer") as refused:
@@ -198,9 +200,9 @@ def test_upgrade_waits_for_the_lock_and_then_says_that_it_could_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CON2."""
-    monkeypatch.setattr(databases, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(dialect, "BUSY_TIMEOUT_S", 0.05)
     url = f"sqlite:///{tmp_path}/mailauth.db"
-    databases.create_file(url)
+    databases.create(url)
     database = Database(url)
     schema.current(database)
     holder = sqlite3.connect(tmp_path / "mailauth.db", isolation_level=None)
@@ -216,7 +218,7 @@ def test_upgrade_waits_for_the_lock_and_then_says_that_it_could_not(
 def test_damaged_database_is_not_upgraded(database: Database, tmp_path: Path) -> None:
     """BAK1: the migration would be written into what is left."""
     migrate(database, REVISIONS[-2])
-    with database.writing() as connection:
+    with writing(database) as connection:
         page = connection.exec_driver_sql("SELECT rootpage FROM sqlite_master WHERE name = 'outbox'").scalar_one()
     database.close()
     file = tmp_path / "mailauth.db"

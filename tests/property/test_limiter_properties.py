@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 
 from mailauth.core.limiter import EMPTY, Bucket, Kind, Level, Rate
 from mailauth.effects.store import limiter
-from mailauth.effects.store.database import Database, create_file
+from mailauth.effects.store.database import Database, create
 from mailauth.effects.store.tables import metadata
+from tests.transactions import writing
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 RATES = st.builds(Rate, st.integers(1, 5), st.sampled_from([0.5, 1, 60]))
@@ -23,7 +24,7 @@ ACTS = st.lists(
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     url = f"sqlite:///{tmp_path_factory.mktemp('limiter')}/limiter.db"
-    create_file(url)
+    create(url)
     database = Database(url)
     metadata.create_all(database.engine)
     yield database
@@ -38,7 +39,7 @@ class Undo(Exception):
 def test_statements_do_what_levels_say(database: Database, rate: Rate, acts: list[tuple[str, int]]) -> None:
     bucket = Bucket(Kind.ACCOUNT, "alice@example.org", rate)
     try:
-        with database.writing() as connection:
+        with writing(database) as connection:
             _play(connection, bucket, acts)
             raise Undo
     except Undo:
@@ -93,7 +94,7 @@ def test_level_of_a_row_from_before_counts_as_it_did() -> None:
 def test_logins_that_are_decided_out_of_order_empty_no_bucket(database: Database) -> None:
     """Each is counted by the moment of its receipt, seconds before that of one that was counted already."""
     bucket = Bucket(Kind.CODE, "bob@example.org", Rate(3, 60))
-    with database.writing() as connection:
+    with writing(database) as connection:
         for _ in range(3):
             assert limiter.draw_alike(connection, [(bucket, 1)], EPOCH)
         for _ in range(500):
@@ -107,7 +108,7 @@ def test_logins_that_are_decided_out_of_order_empty_no_bucket(database: Database
 
 def test_bucket_that_is_fuller_than_a_new_rate_allows_refuses_nothing_that_draws_nothing(database: Database) -> None:
     before, after = (Bucket(Kind.FACTOR, "carol@example.org", Rate(burst, 60)) for burst in (50, 20))
-    with database.writing() as connection:
+    with writing(database) as connection:
         for _ in range(50):
             assert limiter.draw_alike(connection, [(before, 1)], EPOCH)
         assert limiter.draw_alike(connection, [(after, 0)], EPOCH)

@@ -16,6 +16,7 @@ from tests.stack.clients import HOME, TIMEOUT_S, Address, Login
 from tests.stack.doors import IN, Door
 from tests.stack.people import Owner, Site
 from tests.stack.sandboxes import Sandbox
+from tests.transactions import writing
 
 HOST = "127.0.9.9"
 LIFE_S, IDLE_S = 36_000, 1_800
@@ -75,5 +76,5 @@ def _pass(site: Site, owner: Owner, seconds: int) -> None:
         "UPDATE login_memory SET created_at = created_at - :seconds, expires_at = expires_at - :seconds, "
         "last_used_at = last_used_at - :seconds WHERE account_id = (SELECT id FROM account WHERE name = :name)"
     )
-    with site.installation.database.writing() as connection:
+    with writing(site.installation.database) as connection:
         connection.execute(older, {"seconds": seconds, "name": owner.name})

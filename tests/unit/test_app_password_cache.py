@@ -2,8 +2,6 @@
 
 import asyncio
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -32,9 +30,8 @@ class FakeDatabase:
         self.now += self.takes_s
         return found
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        yield None
+    def read(self, job: Any) -> Any:
+        return job(None)
 
 
 @pytest.fixture

@@ -11,13 +11,12 @@ from mailauth.effects import keyring
 from mailauth.effects.configuration import digest
 from mailauth.effects.configuration.outside import key_file
 from mailauth.effects.configuration.schema import Configuration
-from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
 from mailauth.usecases import key_fingerprints
 from mailauth.usecases.presence import Presence
 from mailauth.usecases.time_watch import TimeWatch
-from mailauth.vocabulary.errors import KeyUnusable, Mistake, SchemaMismatch, StoreUnavailable
+from mailauth.vocabulary.errors import KeyUnusable, Mistake, SchemaMismatch, StoreMissing, StoreUnavailable
 
 
 class State(NamedTuple):
@@ -38,26 +37,12 @@ def of(configuration: Configuration, source: Path, clock: Clock) -> State:
             mistakes = key_mistakes(configuration, database)
         strange, cutover = _time(configuration, database, clock)
         return State(mistakes, (*strange, *_running(configuration, database, source, clock)), cutover)
-    except SchemaMismatch:
+    except (SchemaMismatch, StoreMissing):
         return State((), (), configuration.cutover.cutover())
     except StoreUnavailable as error:
-        unusable = () if _is_missing(configuration.database.url) else (Mistake("database.url", str(error)),)
-        return State(unusable, (), configuration.cutover.cutover())
+        return State((Mistake("database.url", str(error)),), (), configuration.cutover.cutover())
     finally:
         database.close()
-
-
-def _is_missing(url: str) -> bool:
-    """Tell whether there is no database yet. One in a place that is closed to us is no missing one."""
-    file = databases.file_of(url)
-    try:
-        if file is not None:
-            file.stat()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        pass
-    return False
 
 
 def key_mistakes(configuration: Configuration, database: Database) -> tuple[Mistake, ...]:

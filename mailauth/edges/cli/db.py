@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import click
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from mailauth.core import otp
 from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors, spoken
@@ -13,9 +13,8 @@ from mailauth.edges.cli.database_state import clock_warnings, key_mistakes
 from mailauth.effects import keyring
 from mailauth.effects.configuration.outside import key_file
 from mailauth.effects.configuration.schema import Configuration
-from mailauth.effects.store import backup as backups
 from mailauth.effects.store import database as databases
-from mailauth.effects.store import restored, schema, soundness
+from mailauth.effects.store import restored, schema
 from mailauth.usecases import key_fingerprints
 from mailauth.vocabulary.errors import MailauthError, Mistake
 
@@ -32,7 +31,7 @@ def upgrade(context: Context) -> None:
     """Make or alter the tables as this version needs them. Back the database up first."""
     url = context.configuration().database.url
     try:
-        databases.create_file(url)
+        databases.create(url)
     except OSError as error:
         raise MailauthError(f"cannot make the database {url}: {error.strerror}") from error
     database = databases.Database(url)
@@ -58,10 +57,9 @@ def check(context: Context, as_json: bool) -> None:
     configuration = context.configuration()
     database = databases.Database(configuration.database.url)
     try:
-        file = databases.file_of(database.url)
-        damage = () if file is None or not file.exists() else soundness.findings(file)
+        damage = database.findings()
         if damage:
-            _report_damage(damage, as_json)
+            _report_damage(database, damage, as_json)
         revision = schema.current(database)
         is_current = revision == schema.HEAD
         differences = schema.differences(database) if is_current else []
@@ -100,11 +98,11 @@ def _listed(mistakes: tuple[Mistake, ...]) -> list[str]:
     return [f"{mistake.place}: {mistake.problem}" for mistake in mistakes]
 
 
-def _report_damage(damage: tuple[str, ...], as_json: bool) -> NoReturn:
+def _report_damage(database: databases.Database, damage: tuple[str, ...], as_json: bool) -> NoReturn:
     if as_json:
         print_json({"ok": False, "damage": damage})
     else:
-        click.echo(f"the database {databases.damage_words(damage)}", err=True)
+        click.echo(f"the database {database.damage_words(damage)}", err=True)
     raise SystemExit(1)
 
 
@@ -122,8 +120,7 @@ def backup(context: Context, file: Path, force: bool) -> None:
     FILE is one state of the database, checked, and readable by its owner alone. A copy made with cp lacks what is only
     in the log yet. The key file is not part of it: keep that elsewhere, since whoever has both has everything.
     """
-    place = _sqlite_file(context.configuration())
-    size = backups.back_up(place, file, replace=force)
+    size = databases.back_up(context.configuration().database.url, file, replace=force)
     click.echo(f"written  {file} ({size} bytes); it needs the key file, which is not part of it")
 
 
@@ -140,15 +137,12 @@ def restore(context: Context, file: Path) -> None:
     as they were.
     """
     configuration = context.configuration()
-    place = _sqlite_file(configuration)
-    if file.exists() and place.exists() and file.samefile(place):
-        raise MailauthError(f"{file} is the database itself")
-    with backups.in_place_of(place, file) as draft:
+    url = configuration.database.url
+    with databases.in_place_of(url, file) as draft:
         done = _prepared(configuration, draft, file, context.now())
-    click.echo(
-        f"restored {place} from {file}: {done.contents.accounts} accounts, {_until(done.contents.last_login_at)}"
-    )
-    kept = backups.aside(place)
+    place, contents = make_url(url).database, done.contents
+    click.echo(f"restored {place} from {file}: {contents.accounts} accounts, {_until(contents.last_login_at)}")
+    kept = databases.aside(url)
     if kept:
         click.echo(f"kept     {kept[-1]}: what was there before")
     if done.revision_before != schema.HEAD:
@@ -172,10 +166,9 @@ class _Prepared(NamedTuple):
     revision_before: str
 
 
-def _prepared(configuration: Configuration, draft: Path, source: Path, now: datetime) -> _Prepared:
+def _prepared(configuration: Configuration, draft: URL, source: Path, now: datetime) -> _Prepared:
     """Make a draft of a backup ready to be put in force, or raise what is wrong with it."""
-    url = make_url(configuration.database.url).set(database=str(draft)).render_as_string(hide_password=False)
-    database = databases.Database(url)
+    database = databases.Database(draft)
     try:
         revision = schema.current(database)
         if revision is None:
@@ -186,10 +179,10 @@ def _prepared(configuration: Configuration, draft: Path, source: Path, now: date
             found = key_fingerprints.mistakes(database, keyring.read(path))
             if found:
                 raise MailauthError(f"nothing was changed: key file {path}, for {source}: {'; '.join(found)}")
-        with database.writing() as connection:
-            contents = restored.contents(connection)
-            # Any code that may be shown or accepted now may have been spent before.
-            closed = restored.close(connection, otp.step_at(now) + otp.WINDOW_STEPS, now)
+        # Any code that may be shown or accepted now may have been spent before.
+        step = otp.step_at(now) + otp.WINDOW_STEPS
+        contents = database.read(restored.contents)
+        closed = database.write(lambda connection: restored.close(connection, step, now))
         return _Prepared(contents, closed, revision)
     finally:
         database.close()
@@ -197,10 +190,3 @@ def _prepared(configuration: Configuration, draft: Path, source: Path, now: date
 
 def _until(moment: datetime | None) -> str:
     return "no login yet" if moment is None else f"the last login at {spoken(moment)}"
-
-
-def _sqlite_file(configuration: Configuration) -> Path:
-    file = databases.file_of(configuration.database.url)
-    if file is None:
-        raise MailauthError("this is for SQLite; a database server has its own backups")
-    return file

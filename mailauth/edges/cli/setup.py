@@ -13,7 +13,7 @@ from mailauth.edges.cli import database_state, first_answers
 from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors
 from mailauth.effects import keyring
 from mailauth.effects.configuration import describing, foreign, loading, outside
-from mailauth.effects.configuration.schema import Configuration
+from mailauth.effects.configuration.schema import Configuration, embedded_database
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
 from mailauth.usecases import key_fingerprints, pam_conflicts
@@ -87,7 +87,7 @@ def _is_named(parameter: str) -> bool:
 def _settings_in(directory: Path) -> tuple[str, ...]:
     return (
         f"keys.file={directory}/mailauth.key",
-        f"database.url=sqlite:///{directory}/mailauth.db",
+        f"database.url={embedded_database(directory)}",
         f"server.socket=[{{path = {json.dumps(str(directory / 'auth.sock'))}, lookups = true}}]",
     )
 
@@ -132,7 +132,7 @@ def _make_key(configuration: Configuration) -> None:
 
 def _refuse_beside_sealed_database(configuration: Configuration) -> None:
     """Make no new key where one is missing: it would open nothing."""
-    if not databases.is_there(configuration.database.url):
+    if databases.is_missing(configuration.database.url):
         return
     database = databases.Database(configuration.database.url)
     try:
@@ -154,7 +154,7 @@ def _note_key(configuration: Configuration, now: datetime) -> None:
 def _make_database(configuration: Configuration) -> None:
     url = configuration.database.url
     try:
-        databases.create_file(url)
+        databases.create(url)
     except OSError as error:
         raise MailauthError(f"cannot make the database {url}: {error.strerror}") from error
     database = databases.Database(url)

@@ -9,6 +9,7 @@ they can be without touching anything; files, users and databases are looked at 
 
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -73,6 +74,11 @@ class CutOverSection(Section):
     def cutover(self) -> CutOver:
         """Return the moment."""
         return parse_cutover(self.date)
+
+
+def embedded_database(directory: Path) -> str:
+    """Return the URL of an embedded database in a directory, which is an absolute path."""
+    return f"sqlite:///{directory}/mailauth.db"
 
 
 class DatabaseSection(Section):

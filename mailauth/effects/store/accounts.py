@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
+from mailauth.effects.store import dialects
 from mailauth.effects.store.tables import account, alias, app_password, exemption, recovery_code, totp
 from mailauth.vocabulary.model import Account, AccountName, ActiveTotp, Exemption
 
@@ -80,15 +81,15 @@ def of_names(connection: Connection, names: Sequence[AccountName]) -> tuple[Acco
     return tuple(AccountName(name) for name in connection.execute(statement).scalars())
 
 
-def add(connection: Connection, name: AccountName, password_hash: str | None, now: datetime) -> None:
-    """Add an account. IntegrityError where there is one of that name.
+def add(connection: Connection, name: AccountName, password_hash: str | None, now: datetime) -> bool:
+    """Add an account; False, and nothing added, where there is one of that name.
 
     Its epoch begins with the millisecond in which it was made: one that is removed and made again may get the same
     id, and what was decided for the one before is void for it.
     """
     epoch = int(now.timestamp() * 1000)
     row = {"name": name, "password_hash": password_hash, "epoch": epoch, "created_at": now}
-    connection.execute(insert(account).values(row))
+    return connection.execute(dialects.statements(connection).insert_if_absent(account), row).rowcount == 1
 
 
 def remove(connection: Connection, account_id: int) -> None:
@@ -145,9 +146,10 @@ def set_recovery_address(connection: Connection, account_id: int, address: str |
     connection.execute(update(account).where(account.c.id == account_id).values(recovery_address=address))
 
 
-def add_alias(connection: Connection, name: AccountName, account_id: int) -> None:
-    """Add another name for an account. IntegrityError where it is an alias already."""
-    connection.execute(insert(alias).values(name=name, account_id=account_id))
+def add_alias(connection: Connection, name: AccountName, account_id: int) -> bool:
+    """Add another name for an account; False, and nothing added, where it is an alias already."""
+    row = {"name": name, "account_id": account_id}
+    return connection.execute(dialects.statements(connection).insert_if_absent(alias), row).rowcount == 1
 
 
 def remove_alias(connection: Connection, name: AccountName, account_id: int) -> bool:
@@ -164,9 +166,9 @@ def aliases(connection: Connection, account_id: int) -> tuple[AccountName, ...]:
 
 def exempt(connection: Connection, account_id: int, until: datetime, reason: str, now: datetime) -> None:
     """Set an account's exemption, in place of any older one."""
-    unexempt(connection, account_id)
-    row = {"account_id": account_id, "until": until, "reason": reason, "created_at": now}
-    connection.execute(insert(exemption).values(row))
+    new = {"until": until, "reason": reason, "created_at": now}
+    row = {"account_id": account_id, **new}
+    connection.execute(dialects.statements(connection).upsert(exemption, ["account_id"], row, new))
 
 
 def unexempt(connection: Connection, account_id: int) -> bool:

@@ -2,9 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from mailauth.core.clock_watch import Jump
+from mailauth.effects.store import dialects
 from mailauth.effects.store.tables import app_password, clock_mark, exemption, login_activity, mail_link, totp
 
 _NEWEST, _JUMP = "newest", "jump"
@@ -86,5 +87,5 @@ def _at(connection: Connection, name: str) -> datetime | None:
 
 
 def _set(connection: Connection, name: str, at: datetime, seconds: int = 0) -> None:
-    connection.execute(delete(clock_mark).where(clock_mark.c.name == name))
-    connection.execute(insert(clock_mark).values(name=name, at=at, seconds=seconds))
+    new = {"at": at, "seconds": seconds}
+    connection.execute(dialects.statements(connection).upsert(clock_mark, ["name"], {"name": name, **new}, new))

@@ -5,10 +5,14 @@ A row counts for the account's epoch that it was noted in, so that a change of p
 """
 
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, Insert, bindparam, delete, func, select, update
 
 from mailauth.core.limiter import FAMILIAR_FOR, MAX_NETWORKS, MAX_NETWORKS_BY_APP_PASSWORD, Familiarity
+from mailauth.effects.store import dialects
+from mailauth.effects.store.dialects import Statements
 from mailauth.effects.store.tables import account, app_password, familiar_source
 
 _SAME = (familiar_source.c.account_id == bindparam("whose")) & (familiar_source.c.network == bindparam("from_where"))
@@ -18,17 +22,14 @@ _FIND = select(
     familiar_source.c.both_at,
     familiar_source.c.by_app_password,
 ).where(_SAME)
-_AGAIN = (
-    update(familiar_source)
-    .where(_SAME)
-    .values(
-        epoch=bindparam("its_epoch"),
-        last_passed_at=bindparam("passed_at"),
-        both_at=bindparam("by_both_at"),
-        by_app_password=bindparam("by_device"),
-    )
-)
-_FIRST = insert(familiar_source)
+_NOTED: dict[str, BindParameter[Any]] = {
+    "epoch": bindparam("its_epoch"),
+    "last_passed_at": bindparam("passed_at"),
+    "both_at": bindparam("by_both_at"),
+    "by_app_password": bindparam("by_device"),
+}
+_AGAIN = update(familiar_source).where(_SAME).values(_NOTED)
+_KEY: dict[str, BindParameter[Any]] = {"account_id": bindparam("whose"), "network": bindparam("from_where")}
 _OWNER = (
     select(account.c.id, account.c.epoch)
     .join(app_password, app_password.c.account_id == account.c.id)
@@ -62,12 +63,9 @@ def note(
         both_at = before.both_at
     its = {"whose": account_id, "from_where": network}
     values = {"its_epoch": epoch, "passed_at": now, "by_both_at": both_at, "by_device": int(by_app_password)}
-    if before is not None:
-        connection.execute(_AGAIN, its | values)
-        return
-    _make_room(connection, account_id, by_app_password=by_app_password)
-    row = {"account_id": account_id, "network": network, "epoch": epoch, "last_passed_at": now, "both_at": both_at}
-    connection.execute(_FIRST, row | {"by_app_password": int(by_app_password)})
+    if before is None:
+        _make_room(connection, account_id, by_app_password=by_app_password)
+    connection.execute(_note(dialects.statements(connection)), its | values)
 
 
 def restore(connection: Connection, account_id: int, network: str, before: Familiarity | None) -> None:
@@ -77,7 +75,8 @@ def restore(connection: Connection, account_id: int, network: str, before: Famil
         connection.execute(_FORGET, its)
         return
     values = {"its_epoch": before.epoch, "passed_at": before.passed_at, "by_both_at": before.both_at}
-    connection.execute(_AGAIN, its | values | {"by_device": int(before.by_app_password)})
+    values["by_device"] = int(before.by_app_password)
+    connection.execute(_AGAIN, its | values)
 
 
 def note_app_password(connection: Connection, app_password_id: int, network: str, now: datetime) -> None:
@@ -105,6 +104,11 @@ def purge(connection: Connection, now: datetime) -> int:
     return connection.execute(
         delete(familiar_source).where(familiar_source.c.last_passed_at <= now - FAMILIAR_FOR)
     ).rowcount
+
+
+@cache
+def _note(forms: Statements) -> Insert:
+    return forms.upsert(familiar_source, list(_KEY), _KEY | _NOTED, _NOTED)
 
 
 def _make_room(connection: Connection, account_id: int, *, by_app_password: bool) -> None:

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, delete, insert, inspect, select, true
+from sqlalchemy import Column, ColumnElement, Connection, inspect, select, true
 
 from mailauth.effects.keyring import Sealed
+from mailauth.effects.store import dialects
 from mailauth.effects.store.tables import (
     account,
     app_password,
@@ -41,9 +42,9 @@ def noted(connection: Connection) -> dict[str, bytes]:
 
 def note(connection: Connection, key_id: str, fingerprint: bytes, now: datetime) -> None:
     """Note a key's fingerprint, in place of the one of another key of that id."""
-    connection.execute(delete(key_fingerprint).where(key_fingerprint.c.key_id == key_id))
-    row = {"key_id": key_id, "fingerprint": fingerprint, "noted_at": now}
-    connection.execute(insert(key_fingerprint).values(**row))
+    new = {"fingerprint": fingerprint, "noted_at": now}
+    row = {"key_id": key_id, **new}
+    connection.execute(dialects.statements(connection).upsert(key_fingerprint, ["key_id"], row, new))
 
 
 def in_use(connection: Connection) -> frozenset[str]:

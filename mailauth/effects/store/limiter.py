@@ -8,11 +8,26 @@ what `Level` says in Python; a test holds both against each other.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, bindparam, case, delete, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Insert,
+    String,
+    and_,
+    bindparam,
+    case,
+    delete,
+    select,
+    update,
+)
 
 from mailauth.core.limiter import EMPTY, OUT_OF_ORDER_MS, Bucket, Kind, Level
+from mailauth.effects.store import dialects
+from mailauth.effects.store.dialects import Statements
 from mailauth.effects.store.tables import limiter
 
 _NOW: ColumnElement[int] = bindparam("now_ms", type_=BigInteger)
@@ -34,20 +49,18 @@ _REACHES_TO = case(
     (limiter.c.arrival_ms > _AT, limiter.c.arrival_ms),
     else_=_AT,
 )  # fmt: skip
-_DRAW = (
-    update(limiter)
-    .where(_OF_BUCKET, _REACHES_TO + _STEP <= _AT + _REACH)
-    .values(arrival_ms=_REACHES_TO + _STEP, drawn_at_ms=_AT)
-)
-_ADD = update(limiter).where(_OF_BUCKET).values(arrival_ms=_REACHES_TO + _STEP, drawn_at_ms=_AT)
+_FIRST: dict[str, ColumnElement[Any]] = {
+    "bucket": bindparam("key", type_=String),
+    "arrival_ms": _NOW + _STEP,
+    "drawn_at_ms": _NOW,
+}
+_DRAWN: dict[str, ColumnElement[Any]] = {"arrival_ms": _REACHES_TO + _STEP, "drawn_at_ms": _AT}
 # After the clock was set back a full bucket would stay as full as it is until the old time comes again.
 _REANCHOR = (
     update(limiter).where(_OF_BUCKET, limiter.c.drawn_at_ms > _AT).values(arrival_ms=_REACHES_TO, drawn_at_ms=_AT)
 )
 _GIVE_BACK = update(limiter).where(_OF_BUCKET).values(arrival_ms=limiter.c.arrival_ms - _STEP)
 _LEVEL = select(limiter.c.arrival_ms, limiter.c.drawn_at_ms).where(_OF_BUCKET)
-_EXISTS = select(limiter.c.bucket).where(_OF_BUCKET)
-_FILL = insert(limiter)
 
 
 class Reach(NamedTuple):
@@ -82,12 +95,10 @@ def draw_alike(connection: Connection, draws: Sequence[tuple[Bucket, int]], now:
     are_admitting = all(
         count == 0 or (level or EMPTY).admits(bucket.rate, now_ms, count) for bucket, count, level in found
     )
-    for bucket, count, level in found:
+    for bucket, count, _ in found:
         step_ms = count * bucket.rate.interval_ms if are_admitting else 0
-        if level is None:
-            connection.execute(_FILL, {"bucket": bucket.key, "arrival_ms": now_ms + step_ms, "drawn_at_ms": now_ms})
-        else:
-            connection.execute(_ADD, {"key": bucket.key, "now_ms": now_ms, "step_ms": step_ms})
+        add = _add(dialects.statements(connection))
+        connection.execute(add, {"key": bucket.key, "now_ms": now_ms, "step_ms": step_ms})
     return are_admitting
 
 
@@ -163,12 +174,17 @@ def purge(connection: Connection, empty_since: datetime) -> int:
 def _draw_one(connection: Connection, bucket: Bucket, now_ms: int, draws: int) -> bool:
     step_ms = draws * bucket.rate.interval_ms
     values = {"key": bucket.key, "now_ms": now_ms, "step_ms": step_ms, "reach_ms": bucket.rate.reach_ms}
-    if connection.execute(_DRAW, values).rowcount == 1:
-        return True
-    if connection.execute(_EXISTS, {"key": bucket.key}).first() is not None:
-        return False
-    connection.execute(_FILL, {"bucket": bucket.key, "arrival_ms": now_ms + step_ms, "drawn_at_ms": now_ms})
-    return True
+    return connection.execute(_draw(dialects.statements(connection)), values).rowcount == 1
+
+
+@cache
+def _draw(forms: Statements) -> Insert:
+    return forms.upsert(limiter, ["bucket"], _FIRST, _DRAWN, only_if=_REACHES_TO + _STEP <= _AT + _REACH)
+
+
+@cache
+def _add(forms: Statements) -> Insert:
+    return forms.upsert(limiter, ["bucket"], _FIRST, _DRAWN)
 
 
 def _level(connection: Connection, bucket: Bucket) -> Level:

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
+from mailauth.effects.store import dialects
 from mailauth.effects.store.tables import login_activity
 
 ELSEWHERE = "*"
@@ -51,11 +52,12 @@ def add(connection: Connection, account_id: int, seen: StoredActivity) -> bool:
     """Count logins in with those that look the same; tell whether they are the first of their kind, in a new row."""
     its = {f"its_{name}": content for name, content in seen.kind._asdict().items()}
     values = {"owner": account_id, **its, "more": seen.logins, "at": seen.last_at}
-    if connection.execute(_COUNT, values).rowcount:
-        return False
-    row = seen.kind._asdict() | {"account_id": account_id, "count": seen.logins}
-    connection.execute(insert(login_activity).values(**row, first_at=seen.first_at, last_at=seen.last_at))
-    return True
+    row = {"account_id": account_id, **seen.kind._asdict(), "count": seen.logins}
+    times = {"first_at": seen.first_at, "last_at": seen.last_at}
+    if connection.execute(dialects.statements(connection).insert_if_absent(login_activity), row | times).rowcount:
+        return True
+    connection.execute(_COUNT, values)
+    return False
 
 
 def recent(

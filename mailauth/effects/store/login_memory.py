@@ -5,10 +5,14 @@ count. The digest covers the account's epoch: any change of password, factor or 
 """
 
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, Insert, bindparam, delete, exists, select, update
 
 from mailauth.core.login_memory import KEPT_AFTER, MAX_ROWS_PER_ACCOUNT, Profile
+from mailauth.effects.store import dialects
+from mailauth.effects.store.dialects import Statements
 from mailauth.effects.store.tables import account, login_memory
 
 _USE = (
@@ -33,9 +37,25 @@ _KNOWN = select(login_memory.c.id).where(login_memory.c.digest == bindparam("kno
 _ACCEPTED = select(login_memory.c.id).where(login_memory.c.string_digest == bindparam("known_digest"))
 _FORGET = delete(login_memory).where(login_memory.c.digest == bindparam("known_digest"))
 _OLDEST_FIRST = (
-    select(login_memory.c.id).where(login_memory.c.account_id == bindparam("whose")).order_by(login_memory.c.id)
+    select(login_memory.c.id)
+    .where(login_memory.c.account_id == bindparam("whose"))
+    .order_by(login_memory.c.created_at, login_memory.c.id)
 )
-_REMEMBER = insert(login_memory)
+
+
+_NEW: dict[str, Any] = {
+    "account_id": bindparam("whose"),
+    "string_digest": bindparam("of_string"),
+    "created_at": bindparam("now"),
+    "expires_at": bindparam("until"),
+    "last_used_at": bindparam("now"),
+    "uses": 1,
+}
+
+
+@cache
+def _remember(forms: Statements) -> Insert:
+    return forms.upsert(login_memory, ["digest"], {"digest": bindparam("its_digest"), **_NEW}, _NEW)
 
 
 def use(connection: Connection, digest: bytes, profile: Profile, now: datetime, epoch: int | None) -> bool:
@@ -65,21 +85,18 @@ def remember(
     connection: Connection, account_id: int, digest: bytes, string_digest: bytes, profile: Profile, now: datetime
 ) -> None:
     """Remember an accepted string, in place of an older memory of it; the account's oldest go beyond the cap."""
-    forget(connection, digest)
     ids = list(connection.execute(_OLDEST_FIRST, {"whose": account_id}).scalars())
     surplus = ids[: max(0, len(ids) - MAX_ROWS_PER_ACCOUNT + 1)]
     if surplus:
         connection.execute(delete(login_memory).where(login_memory.c.id.in_(surplus)))
-    row = {
-        "account_id": account_id,
-        "digest": digest,
-        "string_digest": string_digest,
-        "created_at": now,
-        "expires_at": now + profile.life,
-        "last_used_at": now,
-        "uses": 1,
+    values = {
+        "whose": account_id,
+        "its_digest": digest,
+        "of_string": string_digest,
+        "now": now,
+        "until": now + profile.life,
     }
-    connection.execute(_REMEMBER, row)
+    connection.execute(_remember(dialects.statements(connection)), values)
 
 
 def forget(connection: Connection, digest: bytes) -> None:

@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from mailauth.core import mail_address
 from mailauth.effects.keyring import Sealed
+from mailauth.effects.store import dialects
 from mailauth.effects.store.tables import account, outbox
 from mailauth.vocabulary.model import AccountName
 
@@ -76,15 +76,8 @@ def enqueue(connection: Connection, mail: NewMail) -> bool:
     if mail.once_key is None:
         connection.execute(insert(outbox).values(row))
         return True
-    if is_remembered(connection, mail.once_key):
-        return False
-    try:
-        # Another process may have been quicker; its row must not undo what else this transaction does.
-        with connection.begin_nested():
-            connection.execute(insert(outbox).values(row))
-    except IntegrityError:
-        return False
-    return True
+    # One statement: another process may be at it as well, and its row must not undo what else this transaction does.
+    return connection.execute(dialects.statements(connection).insert_if_absent(outbox), row).rowcount == 1
 
 
 def enqueue_all(connection: Connection, mails: Collection[NewMail]) -> int:
@@ -98,13 +91,7 @@ def enqueue_all(connection: Connection, mails: Collection[NewMail]) -> int:
     new = [row for key, row in rows.items() if known.get(key, GIVEN_UP) == GIVEN_UP]
     if not new:
         return 0
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(outbox), new)
-    except IntegrityError:
-        # Another process is at it as well, on a database with several writers.
-        return sum(enqueue(connection, mail) for mail in mails)
-    return len(new)
+    return connection.execute(dialects.statements(connection).insert_if_absent(outbox), new).rowcount
 
 
 def states(connection: Connection, once_keys: Collection[str | None]) -> dict[str | None, str]:

@@ -6,8 +6,9 @@ In the database, so that every worker keeps to it, a restarted one as well, and 
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
+from mailauth.effects.store import dialects
 from mailauth.effects.store.tables import outbox_pause
 
 _ONLY = 1
@@ -33,17 +34,14 @@ def load(connection: Connection) -> Pause | None:
 
 def save(connection: Connection, pause: Pause) -> None:
     """Begin a pause, or go on with it."""
-    end(connection)
-    connection.execute(
-        insert(outbox_pause).values(
-            id=_ONLY,
-            reason=pause.reason[:_MAX_REASON_CHARACTERS],
-            error=pause.error[:_MAX_ERROR_CHARACTERS],
-            since=pause.since,
-            until=pause.until,
-            wait_s=int(pause.wait.total_seconds()),
-        )
-    )
+    new = {
+        "reason": pause.reason[:_MAX_REASON_CHARACTERS],
+        "error": pause.error[:_MAX_ERROR_CHARACTERS],
+        "since": pause.since,
+        "until": pause.until,
+        "wait_s": int(pause.wait.total_seconds()),
+    }
+    connection.execute(dialects.statements(connection).upsert(outbox_pause, ["id"], {"id": _ONLY, **new}, new))
 
 
 def end(connection: Connection) -> None:

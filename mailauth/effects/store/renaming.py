@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, Table, delete, exists, select, update
 
 from mailauth.effects.keyring import Sealed
 from mailauth.effects.store.tables import account, limiter, totp
@@ -18,10 +18,12 @@ class Digest(NamedTuple):
     digest: bytes
 
 
-def rename(connection: Connection, account_id: int, name: AccountName, former_names: tuple[AccountName, ...]) -> None:
-    """Give an account another name and raise its epoch. IntegrityError where another account has it."""
+def rename(connection: Connection, account_id: int, name: AccountName, former_names: tuple[AccountName, ...]) -> bool:
+    """Give an account another name and raise its epoch; False, and nothing changed, where another account has it."""
     values = {"name": name, "former_names": " ".join(former_names), "epoch": account.c.epoch + 1}
-    connection.execute(update(account).where(account.c.id == account_id).values(values))
+    another = account.alias()
+    is_free = ~exists(select(another.c.id).where(another.c.name == name, another.c.id != account_id))
+    return connection.execute(update(account).where(account.c.id == account_id, is_free).values(values)).rowcount == 1
 
 
 def seeds(connection: Connection, account_id: int) -> Iterator[tuple[int, Sealed]]:

@@ -3,9 +3,12 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
+from mailauth.effects.store import dialects
 from mailauth.effects.store.tables import running_part
+
+_KEY = ("host", "pid", "part")
 
 
 class RunningPart(NamedTuple):
@@ -29,8 +32,10 @@ def all_of_them(connection: Connection) -> tuple[RunningPart, ...]:
 
 
 def add(connection: Connection, part: RunningPart) -> None:
-    """Note a part."""
-    connection.execute(insert(running_part).values(**part._asdict()))
+    """Note a part, in place of one that was killed and had the same number."""
+    row = part._asdict()
+    new = {name: value for name, value in row.items() if name not in _KEY}
+    connection.execute(dialects.statements(connection).upsert(running_part, _KEY, row, new))
 
 
 def seen(connection: Connection, host: str, pid: int, now: datetime) -> int:

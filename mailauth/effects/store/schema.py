@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, MetaData, Table, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from mailauth.effects.store import database as databases
-from mailauth.effects.store import soundness
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.tables import metadata
 from mailauth.vocabulary.errors import SchemaMismatch, StoreUnavailable
@@ -26,11 +24,7 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 
 def current(database: Database) -> str | None:
     """Return the revision of a database; None where it has no tables of ours."""
-    with database.reading() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        version = Table("alembic_version", MetaData(), autoload_with=connection)
-        return connection.execute(select(version.c.version_num)).scalar()
+    return database.read(_current)
 
 
 def require_current(database: Database) -> None:
@@ -69,16 +63,24 @@ def differences(database: Database) -> list[str]:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    with database.reading() as connection:
+    def compare(connection: Connection) -> list[str]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return [str(difference) for difference in compare_metadata(context, metadata)]
 
+    return database.read(compare)
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version = Table("alembic_version", MetaData(), autoload_with=connection)
+    return connection.execute(select(version.c.version_num)).scalar()
+
 
 def _require_sound(database: Database) -> None:
-    file = databases.file_of(database.url)
-    damage = () if file is None else soundness.findings(file)
+    damage = database.findings()
     if damage:
-        raise StoreUnavailable(f"the database {databases.damage_words(damage)}")
+        raise StoreUnavailable(f"the database {database.damage_words(damage)}")
 
 
 def _refuse_newer(found: str | None) -> None:

@@ -17,6 +17,7 @@ from mailauth.effects.store.database import Database
 from tests.integration.cli.conftest import CommandLine
 from tests.integration.serving import Site, secret_of
 from tests.integration.talking import Closed, granted
+from tests.transactions import reading, writing
 from tests.world import FakeClock
 
 
@@ -68,7 +69,7 @@ def test_restore_closes_what_may_have_been_used_or_ended_since(mailauth: Command
     assert mailauth.check(alice.name, secrets[1], "--ip", "192.0.2.7")["verdict"] == "granted"
     now_s = int(mailauth.clock.now.timestamp())
     database = Database(f"sqlite:///{copy}")
-    with database.writing() as connection:
+    with writing(database) as connection:
         connection.exec_driver_sql(
             "INSERT INTO mail_link (account_id, digest, purpose, subject, created_at, expires_at) "
             f"VALUES (1, x'00', 'p', 's', {now_s}, {now_s + 9000})"
@@ -131,7 +132,7 @@ def test_damage_that_no_statement_comes_across_is_found_before_anything_is_writt
     for number in range(3):
         mailauth.run("account", "add", f"a{number}@mailitwize.be", stdin="correct horse")
     database = Database(f"sqlite:///{file_of(mailauth)}")
-    with database.reading() as connection:
+    with reading(database) as connection:
         page = connection.exec_driver_sql("SELECT rootpage FROM sqlite_master WHERE name = 'outbox'").scalar_one()
     database.close()
     with file_of(mailauth).open("r+b") as raw:
@@ -183,7 +184,7 @@ def test_backup_of_an_older_revision_is_migrated_and_one_of_a_newer_is_refused(
     mailauth.clock.advance(seconds=90)
     assert mailauth.check(alice.name, alice.password + alice.code(mailauth.clock()))["verdict"] == "granted"
     database = Database(f"sqlite:///{copy}")
-    with database.writing() as connection:
+    with writing(database) as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     database.close()
     assert "newer than this mailauth" in mailauth.run("db", "restore", str(copy), code=1).stderr

@@ -21,6 +21,7 @@ from mailauth.effects.configuration import loading
 from mailauth.effects.mails.writing import STEPS
 from mailauth.effects.store.tables import account, outbox
 from tests.integration.cli.conftest import NOW, CommandLine
+from tests.transactions import reading, writing
 
 STORES = (
     "https://play.google.com/store/apps/details?id=com.google.android.apps.authenticator2",
@@ -36,7 +37,7 @@ def crowd(mailauth: CommandLine) -> Callable[[int], None]:
 
     def add(count: int) -> None:
         rows = [{"name": f"user{n:04}@mailitwize.be", "epoch": 0, "created_at": NOW} for n in range(count)]
-        with closing(installation(mailauth)) as ours, ours.database.writing() as connection:
+        with closing(installation(mailauth)) as ours, writing(ours.database) as connection:
             connection.execute(insert(account), rows)
 
     return add
@@ -47,13 +48,13 @@ def installation(mailauth: CommandLine) -> wiring.Installation:
 
 
 def recipients(mailauth: CommandLine) -> Counter[str]:
-    with closing(installation(mailauth)) as ours, ours.database.reading() as connection:
+    with closing(installation(mailauth)) as ours, reading(ours.database) as connection:
         rows = connection.execute(select(outbox.c.recipient).where(outbox.c.kind == "announcement")).scalars()
         return Counter(rows)
 
 
 def set_language(mailauth: CommandLine, name: str, language: str) -> None:
-    with closing(installation(mailauth)) as ours, ours.database.writing() as connection:
+    with closing(installation(mailauth)) as ours, writing(ours.database) as connection:
         connection.execute(update(account).where(account.c.name == name).values(language=language))
 
 
@@ -89,7 +90,7 @@ def test_account_that_was_sent_the_announcement_is_not_sent_it_again(mailauth: C
     """What is delivered is wiped, and remembered all the same."""
     mailauth.run("account", "add", "alice", stdin="pw")
     mailauth.run("campaign", "announce")
-    with closing(installation(mailauth)) as ours, ours.database.writing() as connection:
+    with closing(installation(mailauth)) as ours, writing(ours.database) as connection:
         connection.execute(update(outbox).values(state="accepted", content=None, ended_at=NOW))
     again = mailauth.json("campaign", "announce")
     assert (again["queued"], again["told_before"], again["waiting"]) == (0, 1, 0)
@@ -101,7 +102,7 @@ def test_account_whose_announcement_was_given_up_counts_as_not_told_and_is_writt
     """MAIL10: told means that a server has taken the mail."""
     crowd(3)
     mailauth.run("campaign", "announce")
-    with closing(installation(mailauth)) as ours, ours.database.writing() as connection:
+    with closing(installation(mailauth)) as ours, writing(ours.database) as connection:
         is_second = outbox.c.recipient == "user0001@mailitwize.be"
         connection.execute(update(outbox).where(is_second).values(state="given-up", ended_at=NOW))
     again = mailauth.json("campaign", "announce")
@@ -115,7 +116,7 @@ def test_name_that_is_no_address_keeps_nobody_else_from_being_told(mailauth: Com
     """Nor an account whose domain somebody wrote into the database as people write it."""
     names = ["a@mailitwize.be", "b@b\u00fccher.example", "c c@mailitwize.be", "d@\u0301.example", "e@mailitwize.be"]
     rows = [{"name": name, "epoch": 0, "created_at": NOW} for name in names]
-    with closing(installation(mailauth)) as ours, ours.database.writing() as connection:
+    with closing(installation(mailauth)) as ours, writing(ours.database) as connection:
         connection.execute(insert(account), rows)
     for words in (("--dry-run", str(tmp_path / "mails")), ()):
         result = mailauth.json("campaign", "announce", *words)
@@ -246,7 +247,7 @@ def test_dry_run_writes_a_file_for_any_name(mailauth: CommandLine, tmp_path: Pat
     odd_ones = ["é" * 120 + tail, "a" + "é" * 119 + "z" + tail, "-x" + tail, "{|}~" + tail, "o'neill&co" + tail]
     names = [*long_ones, *odd_ones]
     rows = [{"name": name, "epoch": 0, "created_at": NOW} for name in names]
-    with closing(installation(mailauth)) as ours, ours.database.writing() as connection:
+    with closing(installation(mailauth)) as ours, writing(ours.database) as connection:
         connection.execute(insert(account), rows)
     folder = tmp_path / "mails"
     assert mailauth.json("campaign", "announce", "--dry-run", str(folder))["written"] == len(names)

@@ -10,12 +10,13 @@ from mailauth.effects.configuration import loading
 from mailauth.effects.store import outbox_pause
 from mailauth.effects.store.tables import outbox
 from tests.integration.cli.conftest import CommandLine
+from tests.transactions import writing
 
 
 def fail(mailauth: CommandLine, mail_id: int) -> None:
     """Have a mail not accepted, to be tried again much later."""
     later = mailauth.clock().replace(year=2026)
-    with closing(wiring.build(loading.load(mailauth.config))) as ours, ours.database.writing() as connection:
+    with closing(wiring.build(loading.load(mailauth.config))) as ours, writing(ours.database) as connection:
         changes = {"tries": 3, "next_at": later, "last_error": "450 full"}
         connection.execute(update(outbox).where(outbox.c.id == mail_id).values(**changes))
 
@@ -56,7 +57,7 @@ def test_all_that_wait_are_due_again_at_a_word(mailauth: CommandLine) -> None:
 
 def test_mail_that_was_sent_cannot_be_tried_again(mailauth: CommandLine) -> None:
     mailauth.enrol("alice")
-    with closing(wiring.build(loading.load(mailauth.config))) as ours, ours.database.writing() as connection:
+    with closing(wiring.build(loading.load(mailauth.config))) as ours, writing(ours.database) as connection:
         connection.execute(update(outbox).values(state="accepted", content=None, ended_at=mailauth.clock()))
     for number in ("1", "99"):
         assert "is kept; see: mailauth outbox list" in mailauth.run("outbox", "retry", number, code=1).stderr
@@ -72,7 +73,7 @@ def test_which_mails_to_try_again_has_to_be_said_one_way_or_the_other(mailauth: 
 def test_mails_that_were_given_up_are_due_again_at_a_word(mailauth: CommandLine) -> None:
     mailauth.enrol("alice")
     mailauth.enrol("bob")
-    with closing(wiring.build(loading.load(mailauth.config))) as ours, ours.database.writing() as connection:
+    with closing(wiring.build(loading.load(mailauth.config))) as ours, writing(ours.database) as connection:
         connection.execute(update(outbox).values(state="given-up", ended_at=mailauth.clock()))
     assert [mail["is_kept"] for mail in mailauth.json("outbox", "list")] == [True, True]
     assert mailauth.run("outbox", "retry", "--all").stdout == "0 mails due now\n"
@@ -84,6 +85,6 @@ def test_list_says_that_the_server_takes_no_mail_and_why(mailauth: CommandLine) 
     mailauth.enrol("alice")
     now = mailauth.clock()
     pause = outbox_pause.Pause("504 5.5.2", "504 5.5.2 <vm>: Helo command rejected", now, now, timedelta(seconds=30))
-    with closing(wiring.build(loading.load(mailauth.config))) as ours, ours.database.writing() as connection:
+    with closing(wiring.build(loading.load(mailauth.config))) as ours, writing(ours.database) as connection:
         outbox_pause.save(connection, pause)
     assert "says: 504 5.5.2 <vm>: Helo command rejected" in mailauth.run("outbox", "list").stdout

@@ -9,6 +9,7 @@ from mailauth.effects.store import familiar_networks, tables
 from mailauth.vocabulary.model import Denied, Granted, Reason
 from mailauth.vocabulary.secret import Secret
 from tests.integration.limits.conftest import DEFAULTS, HOME, THIRD, fill_the_accounts_bucket, throttled
+from tests.transactions import reading
 from tests.world import CUTOVER, Person, World, WorldMaker, enrol_account
 
 
@@ -125,7 +126,7 @@ async def test_password_makes_a_network_more_than_that_of_an_app_password(make_w
         await world.login("alice", device.password, client=HOME)
         world.installation.device_networks.flush()
         account = world.installation.accounts.get("alice")
-        with world.installation.database.reading() as connection:
+        with reading(world.installation.database) as connection:
             found = familiar_networks.find(connection, account.id, HOME)
         assert found is not None
         return found.kinship(account.epoch, world.clock())
@@ -151,11 +152,11 @@ async def test_networks_by_app_passwords_are_few_and_go_with_a_revocation(limite
         limited.clock.advance(days=1 - day)
     database = limited.installation.database
     count = select(func.count()).select_from(tables.familiar_source)
-    with database.reading() as connection:
+    with reading(database) as connection:
         assert connection.execute(count).scalar_one() == MAX_NETWORKS_BY_APP_PASSWORD
         assert familiar_networks.find(connection, 1, "192.0.2.39") is not None, "the oldest go first"
     await limited.login("alice", device.password, client="192.0.2.77")
     enrolment.revoke_app_password("alice", device.id)
     limited.installation.device_networks.flush()
-    with database.reading() as connection:
+    with reading(database) as connection:
         assert connection.execute(count).scalar_one() == 0, "also what was only about to be noted"

@@ -7,6 +7,7 @@ import pytest
 from mailauth.core import otp
 from mailauth.vocabulary.model import Denied, Granted, Reason, Unavailable
 from tests.integration.limits.conftest import DEFAULTS, HOME, THIEF, throttled
+from tests.transactions import writing
 from tests.world import World, WorldMaker
 
 
@@ -187,7 +188,7 @@ async def test_what_cannot_be_counted_is_not_allowed(limited: World) -> None:
     from sqlalchemy import text
 
     alice = limited.enrol("alice")
-    with limited.installation.database.writing() as connection:
+    with writing(limited.installation.database) as connection:
         connection.execute(text("DROP TABLE limiter"))
     verdict = await limited.login("alice", alice.password + alice.code(limited.clock()))
     assert verdict == Unavailable(Reason.STORE_UNAVAILABLE, alice.name)

@@ -1,7 +1,6 @@
 """What was never decided is no guess: outages and overload do not count against anybody (requirement LIM11)."""
 
 import asyncio
-import threading
 import time
 
 import pytest
@@ -59,9 +58,7 @@ async def test_login_whose_deadline_ended_it_while_it_was_counted_draws_nothing(
     """The database is locked for longer than a login may take."""
     world = make_world(*DEFAULTS, "server.deadline_s=1")
     world.enrol("alice")
-    lock = world.installation.database._write_lock
-    assert isinstance(lock, type(threading.Lock()))
-    with lock:
+    with world.installation.database._dialect.writing_turn():
         verdicts = await asyncio.gather(*(world.login("alice", f"guess{n}", client=HOME) for n in range(10)))
         assert {verdict.reason for verdict in verdicts} == {Reason.DEADLINE}
     assert await nothing_is_counted(world)

@@ -10,6 +10,7 @@ from mailauth.effects import keyring
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.store.tables import account, outbox
 from mailauth.vocabulary.notices import ADMINISTRATOR, NoticeKind, Origin
+from tests.transactions import reading, writing
 from tests.world import World, WorldMaker
 
 
@@ -24,18 +25,18 @@ class Outbox:
 
     def set(self, **columns: object) -> None:
         """Set columns of the account."""
-        with self.world.installation.database.writing() as connection:
+        with writing(self.world.installation.database) as connection:
             connection.execute(update(account).where(account.c.id == self.account_id).values(**columns))
 
     def tell(self, kind: NoticeKind, origin: Origin = ADMINISTRATOR, **facts: Any) -> int:
         """Queue a notice in a transaction of its own."""
         installation = self.world.installation
-        with installation.database.writing() as connection:
+        with writing(installation.database) as connection:
             return installation.notices.tell(connection, self.account_id, kind, origin, self.world.clock(), **facts)
 
     def rows(self) -> list[Any]:
         """Return all rows, the oldest in front."""
-        with self.world.installation.database.reading() as connection:
+        with reading(self.world.installation.database) as connection:
             return list(connection.execute(select(outbox).order_by(outbox.c.id)))
 
     def keyring(self) -> Keyring:

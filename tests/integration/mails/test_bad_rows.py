@@ -19,6 +19,7 @@ from mailauth.vocabulary.notices import NoticeKind
 from tests.integration.mails.conftest import Outbox
 from tests.integration.mails.servers import Taken, smtp_server
 from tests.integration.mails.test_delivery import delivery
+from tests.transactions import writing
 
 
 def sealed(box: Outbox, message_id: str, content: bytes) -> dict[str, Any]:
@@ -60,7 +61,7 @@ async def test_what_cannot_be_sent_waits_with_a_word_and_keeps_nothing_else_from
     for name in bad_rows(box, ""):
         box.tell(NoticeKind.AUTHENTICATOR_REPLACED)
         row = box.rows()[-1]
-        with box.world.installation.database.writing() as connection:
+        with writing(box.world.installation.database) as connection:
             connection.execute(update(outbox).where(outbox.c.id == row.id).values(bad_rows(box, row.message_id)[name]))
         box.tell(NoticeKind.AUTHENTICATOR_REMOVED)
         async with smtp_server() as server:
@@ -72,7 +73,7 @@ async def test_what_cannot_be_sent_waits_with_a_word_and_keeps_nothing_else_from
         assert bad.last_error, name
         assert any(record.levelno == logging.ERROR for record in caplog.records), name
         caplog.clear()
-        with box.world.installation.database.writing() as connection:
+        with writing(box.world.installation.database) as connection:
             connection.execute(outbox.delete())
 
 

@@ -21,6 +21,7 @@ from mailauth.usecases.delivery import LANES, PER_LANE, Delivery
 from mailauth.vocabulary.notices import NoticeKind
 from tests.integration.mails.conftest import Outbox
 from tests.integration.mails.servers import Taken, scripted_server, smtp_server
+from tests.transactions import writing
 from tests.world import WorldMaker
 
 CODES = ["k7qm-2xvp-9hfd-c3wn", "abcd-efgh-jkmn-pqrs"]
@@ -395,7 +396,7 @@ async def test_sender_with_a_domain_beyond_ascii_needs_nothing_special_of_the_se
     box.tell(NoticeKind.AUTHENTICATOR_REPLACED)
     assert box.rows()[0].message_id.endswith("@xn--mller-kva.example>")
     content = box.content(box.rows()[0])
-    with box.world.installation.database.writing() as connection:
+    with writing(box.world.installation.database) as connection:
         old = "<0123@müller.example>"
         sealed = box.keyring().seal(Purpose.OUTBOX, old, json.dumps(content).encode())
         connection.execute(update(outbox).values(message_id=old, content=sealed.blob, key_id=sealed.key_id))

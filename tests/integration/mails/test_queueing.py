@@ -8,6 +8,7 @@ from mailauth.effects.keyring import Purpose, Sealed
 from mailauth.vocabulary.errors import InvalidValue, SealBroken
 from mailauth.vocabulary.notices import ADMINISTRATOR, NoticeKind, Origin
 from tests.integration.mails.conftest import Outbox
+from tests.transactions import writing
 
 CODES = ["k7qm-2xvp-9hfd-c3wn", "aaaa-bbbb-cccc-dddd"]
 CHANGES = [
@@ -107,7 +108,7 @@ def test_notice_goes_with_the_transaction_that_it_is_about(box: Outbox) -> None:
 
     def change_that_fails() -> None:
         installation = box.world.installation
-        with installation.database.writing() as connection:
+        with writing(installation.database) as connection:
             now = box.world.clock()
             installation.notices.tell(connection, box.account_id, NoticeKind.AUTHENTICATOR_REMOVED, ADMINISTRATOR, now)
             raise RuntimeError("undone")

@@ -9,6 +9,7 @@ from mailauth.effects.store.tables import metadata
 from tests.cases import case
 from tests.integration.portal.browsing import COOKIE, ORIGIN, Browser, form_to
 from tests.integration.portal.conftest import BrowserMaker
+from tests.transactions import reading
 from tests.world import World
 
 FIELDS = {
@@ -38,7 +39,7 @@ def paths(app: Starlette, method: str) -> list[str]:
 def everything(world: World) -> dict[str, list[tuple[object, ...]]]:
     """Return all rows of all tables, but for the moment at which a session was seen last."""
     world.installation.database.engine.dispose()
-    with world.installation.database.reading() as connection:
+    with reading(world.installation.database) as connection:
         return {
             table.name: [
                 tuple(row)

@@ -9,6 +9,7 @@ from mailauth.vocabulary.model import Attempt, Denied, Granted, Verdict
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal.browsing import Browser, form_to, read, words
 from tests.integration.portal.conftest import BrowserMaker
+from tests.transactions import reading
 from tests.world import Person, World, WorldMaker
 
 
@@ -230,7 +231,7 @@ async def test_who_chose_no_language_gets_mails_in_that_of_the_page(world: World
     alice = world.enrol("alice@mailitwize.be")
     await open_browser(**{"Accept-Language": "nl-BE,nl;q=0.9"}).come_in(alice)
     world.installation.enrolment.add_app_password("alice@mailitwize.be", "telephone")
-    with world.installation.database.reading() as connection:
+    with reading(world.installation.database) as connection:
         assert connection.execute(select(outbox.c.language)).scalars().all()[-1] == "nl"
 
 

@@ -9,6 +9,7 @@ from mailauth.usecases.portal_sessions import PortalSessions
 from mailauth.usecases.set_up import SetUp
 from tests.integration.portal.browsing import COOKIE, Browser, codes_on, form_to, words
 from tests.integration.portal.conftest import BrowserMaker
+from tests.transactions import writing
 from tests.world import World
 
 
@@ -155,7 +156,7 @@ def _ends_sessions_after(world: World, monkeypatch: pytest.MonkeyPatch, owner: t
 
     def then_ends(*args: object, **named: object) -> object:
         result = real(*args, **named)
-        with world.installation.database.writing() as connection:
+        with writing(world.installation.database) as connection:
             connection.execute(delete(portal_session))
         return result
 

@@ -8,6 +8,7 @@ from sqlalchemy import insert
 
 from mailauth.effects.store.tables import account, portal_session
 from tests.integration.portal.browsing import Browser
+from tests.transactions import writing
 from tests.world import World
 
 ACCOUNTS = 10_000
@@ -33,7 +34,7 @@ def crowded(world: World) -> World:
     moments = {"created_at": now, "proved_at": now, "last_seen_at": now}
     where = {"epoch": 0, "credential": "password", "network": "", "agent": "", **moments}
     sessions = [{"account_id": n + 1, "digest": n.to_bytes(32, "big"), **where} for n in range(ACCOUNTS)]
-    with world.installation.database.writing(durable=False) as connection:
+    with writing(world.installation.database) as connection:
         connection.execute(insert(account), names)
         connection.execute(insert(portal_session), sessions)
     return world

@@ -16,6 +16,7 @@ from mailauth.usecases.set_up import PendingSetUp, SetUpDone
 from mailauth.vocabulary.model import Credential, Granted, Reason
 from mailauth.vocabulary.notices import Notice, Origin
 from mailauth.vocabulary.secret import Secret
+from tests.transactions import reading
 from tests.world import Person, World
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ def set_up(world: World, person: Person, session: Session | None = None) -> SetU
 
 def mails(world: World) -> list[tuple[str, Notice]]:
     """Return all mails that are queued, in the order of their making: to whom, and what they say."""
-    with world.installation.database.reading() as connection:
+    with reading(world.installation.database) as connection:
         rows = connection.execute(select(tables.outbox).order_by(tables.outbox.c.id)).all()
     found = []
     for row in rows:

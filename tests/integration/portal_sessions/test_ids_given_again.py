@@ -8,6 +8,7 @@ from mailauth.effects.store.tables import portal_session, totp
 from mailauth.usecases.portal_sessions import Session
 from mailauth.vocabulary.errors import SessionOver
 from tests.integration.portal_sessions.people import FIREFOX, granted, loaded, log_in, mails
+from tests.transactions import reading, writing
 from tests.world import World
 
 
@@ -30,7 +31,7 @@ def ended(world: World) -> Session:
     sessions.close(cookie)
     alice_s = log_in(world, alice)
     assert session.epoch == alice_s.epoch
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         moved = update(portal_session).where(portal_session.c.id == alice_s.id).values(id=session.id)
         assert connection.execute(moved).rowcount == 1
     return session
@@ -38,7 +39,7 @@ def ended(world: World) -> Session:
 
 def test_session_that_ended_is_renewed_into_nobody_elses(world: World, ended: Session) -> None:
     installation = world.installation
-    with installation.database.reading() as connection:
+    with reading(installation.database) as connection:
         before = connection.execute(select(portal_session)).all()
     with pytest.raises(SessionOver):
         installation.sessions.renew(ended, granted(world, "mallory"), FIREFOX)
@@ -46,7 +47,7 @@ def test_session_that_ended_is_renewed_into_nobody_elses(world: World, ended: Se
         installation.set_up.begin(ended)
     with pytest.raises(SessionOver):
         installation.enrolment.issue_recovery_codes("mallory", FIREFOX, ended)
-    with installation.database.reading() as connection:
+    with reading(installation.database) as connection:
         assert connection.execute(select(portal_session)).all() == before
     assert installation.set_up.pending(ended) is None
 
@@ -58,7 +59,7 @@ def test_code_is_spent_in_the_authenticator_of_its_own_account_alone(world: Worl
     alice, bob = accounts.get("alice"), accounts.get("bob")
     assert alice.totp is not None
     step = alice.totp.last_step + 1
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         assert not factors.spend_step(connection, bob.id, alice.totp.id, step, bob.epoch)
         assert factors.spend_step(connection, alice.id, alice.totp.id, step, alice.epoch)
         assert not factors.unspend_step(connection, bob.id, alice.totp.id, step, bob.epoch)
@@ -73,7 +74,7 @@ def test_recovery_code_is_spent_for_its_own_account_alone(world: World) -> None:
         world.installation.enrolment.issue_recovery_codes(name)
     accounts = world.installation.accounts
     alice, bob = accounts.get("alice"), accounts.get("bob")
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         for row_id in range(1, 11):  # Alice's
             assert not factors.spend_recovery_code(connection, bob.id, row_id, bob.epoch, world.clock())
         assert factors.recovery_codes_left(connection, alice.id) == 10

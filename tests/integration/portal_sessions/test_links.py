@@ -23,6 +23,7 @@ from tests.integration.portal_sessions.people import (
     mails,
     set_up,
 )
+from tests.transactions import reading, writing
 from tests.world import World
 
 ELSEWHERE = "alice@example.org"
@@ -35,7 +36,7 @@ def ask(world: World, address: str = ELSEWHERE) -> str:
 
 
 def address_of(world: World) -> str | None:
-    with world.installation.database.reading() as connection:
+    with reading(world.installation.database) as connection:
         return connection.execute(select(tables.account.c.recovery_address)).scalar_one()
 
 
@@ -78,7 +79,7 @@ def test_link_serves_one_of_eight_threads(world: World) -> None:
 def test_link_is_used_by_compare_and_set(world: World) -> None:
     """CON1: elsewhere than on SQLite another process may have used it after it was found."""
     token = ask(world)
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         (link_id,) = connection.execute(select(tables.mail_link.c.id)).scalars()
         assert mail_links.use(connection, link_id, world.clock())
         assert not mail_links.use(connection, link_id, world.clock())
@@ -207,7 +208,7 @@ async def test_undoing_takes_away_all_that_came_with_the_enrolment(world: World)
     assert isinstance(await world.login("alice", alice.password + done.codes[0]), Denied)
     assert kinds(world)[-1] == "enrolment-undone"
     assert world.installation.accounts.get("alice").epoch == enrolled.epoch + 1, "what is being decided is void"
-    with world.installation.database.reading() as connection:
+    with reading(world.installation.database) as connection:
         assert connection.execute(select(tables.portal_session)).all() == []
 
 
@@ -263,7 +264,7 @@ def test_language_that_was_chosen_is_kept_and_mails_are_written_in_it(world: Wor
     world.installation.own_account.set_language(session, "nl")
     assert log_in(world, alice).language == "nl"
     world.installation.enrolment.add_app_password("alice", "telephone")
-    with world.installation.database.reading() as connection:
+    with reading(world.installation.database) as connection:
         assert connection.execute(select(tables.outbox.c.language)).scalar_one() == "nl"
 
 

@@ -18,6 +18,7 @@ from mailauth.vocabulary.model import AccountName, Credential, Granted, Reason
 from mailauth.vocabulary.notices import Origin
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal_sessions.people import granted
+from tests.transactions import reading, writing
 from tests.world import World
 
 BOTH = Credential.PASSWORD_AND_CODE
@@ -53,7 +54,7 @@ def test_cookie_has_256_bits_and_is_stored_nowhere(world: World) -> None:
     value = base64.urlsafe_b64decode(cookie + "=")
     assert len(value) == 32
     assert opened(world, alice.name) != cookie
-    with world.installation.database.reading() as connection:
+    with reading(world.installation.database) as connection:
         for row in connection.execute(select(tables.portal_session)):
             assert cookie.encode() not in bytes(row.digest)
             assert bytes(row.digest) != value
@@ -120,7 +121,7 @@ def disable_and_enable(world: World, name: str) -> None:
 
 
 def disable_behind_our_back(world: World, name: str) -> None:
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         connection.execute(
             tables.account.update().where(tables.account.c.name == name).values(disabled_at=world.clock())
         )

@@ -31,12 +31,13 @@ from tests.integration.portal_sessions.people import (
     set_up,
     wrong_code_of,
 )
+from tests.transactions import reading, writing
 from tests.world import World
 
 
 def everything(world: World) -> dict[str, list[tuple[object, ...]]]:
     """Return what the database holds, but for what was counted of wrong codes."""
-    with world.installation.database.reading() as connection:
+    with reading(world.installation.database) as connection:
         return {
             table.name: [tuple(row) for row in connection.execute(select(table))]
             for table in tables.metadata.sorted_tables
@@ -184,7 +185,7 @@ def test_seeds_that_wait_do_not_open_in_one_another_s_rows(world: World) -> None
     pending = world.installation.set_up.begin(session)
     columns = ("pending_seed", "pending_key_id", "pending_at")
     rows = tables.portal_session
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         row = connection.execute(select(rows).where(rows.c.id == session.id)).one()
         moved = {name: getattr(row, name) for name in columns}
         for each in (same_account, other_account):
@@ -310,7 +311,7 @@ def test_database_that_fails_at_the_commit_leaves_nothing_half_done(
 ) -> None:
     session = log_in(world, world.add("alice"))
     pending = world.installation.set_up.begin(session)
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         connection.exec_driver_sql(
             "CREATE TRIGGER fails BEFORE INSERT ON outbox BEGIN SELECT RAISE(FAIL, 'disk full'); END"
         )
@@ -332,7 +333,7 @@ def test_network_of_the_set_up_is_familiar_from_then_on(world: World) -> None:
     """Who has just proved both factors there is not to be locked out by what strangers try elsewhere."""
     set_up(world, world.add("alice"))
     alice = world.installation.accounts.get("alice")
-    with world.installation.database.reading() as connection:
+    with reading(world.installation.database) as connection:
         here = familiar_networks.find(connection, alice.id, "192.0.2.7")
         assert here is not None
         assert here.kinship(alice.epoch, world.clock()) is Kinship.BY_BOTH

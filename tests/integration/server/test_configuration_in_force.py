@@ -14,6 +14,7 @@ from tests.integration.cli.conftest import CommandLine
 from tests.integration.server.conftest import SiteMaker
 from tests.integration.serving import PATIENCE_S, Site, secret_of, until
 from tests.integration.talking import granted
+from tests.transactions import reading, writing
 from tests.world import FakeClock, World
 
 
@@ -101,7 +102,7 @@ def test_part_that_runs_with_another_configuration_is_named_until_it_is_restarte
 
 
 def rows(site: Site) -> int:
-    with site.installation.database.reading() as connection:
+    with reading(site.installation.database) as connection:
         return int(connection.exec_driver_sql("SELECT count(*) FROM running_part").scalar_one())
 
 
@@ -120,7 +121,7 @@ def test_part_of_another_host_is_gone_when_it_was_not_seen_for_a_while(world: Wo
     assert len(ours.warnings(source)) == 2
     clock.now += timedelta(seconds=2)
     assert ours.warnings(source) == ()
-    with database.writing() as connection:
+    with writing(database) as connection:
         connection.exec_driver_sql("DELETE FROM running_part")
     other.confirm()
     assert len(ours.warnings(source)) == 2, "after a restore it is noted again"

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
-from mailauth.effects.store import accounts, backup, schema, soundness, write_ahead_log
+from mailauth.effects.store import accounts, schema
 from mailauth.effects.store import database as databases
-from mailauth.effects.store.backup import CannotBackUp, CannotRestore
 from mailauth.effects.store.database import Database
+from mailauth.effects.store.dialects import CannotBackUp, CannotRestore
+from mailauth.effects.store.dialects.sqlite import backup, soundness, write_ahead_log
 from mailauth.vocabulary.errors import StoreUnavailable
 from mailauth.vocabulary.model import AccountName
 
@@ -28,7 +30,7 @@ HASH = "x" * 400
 def file(tmp_path: Path) -> Path:
     (tmp_path / "var").mkdir()
     file = tmp_path / "var" / "mailauth.db"
-    databases.create_file(f"sqlite:///{file}")
+    databases.create(f"sqlite:///{file}")
     database = Database(f"sqlite:///{file}")
     schema.upgrade(database)
     database.close()
@@ -43,16 +45,21 @@ def database(file: Path) -> Iterator[Database]:
 
 
 def add(database: Database, *numbers: int) -> None:
-    with database.writing() as connection:
+    def job(connection: Connection) -> None:
         for number in numbers:
             accounts.add(connection, AccountName(f"a{number:05}@mailitwize.be"), HASH, NOW)
+
+    database.write(job)
+
+
+def remove_all(database: Database) -> None:
+    database.write(lambda connection: connection.exec_driver_sql("DELETE FROM account"))
 
 
 def names(file: Path) -> list[str]:
     database = Database(f"sqlite:///{file}")
     try:
-        with database.reading() as connection:
-            return [summary.name for summary in accounts.summaries(connection)]
+        return [summary.name for summary in database.read(accounts.summaries)]
     finally:
         database.close()
 
@@ -120,10 +127,10 @@ def test_backup_replaces_nothing_unless_told_to_and_never_the_database(
             backup.back_up(file, target, replace=True)
     os.mkfifo(tmp_path / "pipe")
     for target in (tmp_path / "pipe", tmp_path, Path(f"{file}-wal"), Path(f"{file}-shm")):
-        with database.reading():  # so that the log is there
-            assert target.exists()
-            with pytest.raises(CannotBackUp, match="no file that a copy may replace"):
-                backup.back_up(file, target, replace=True)
+        database.read(accounts.summaries)  # so that the log is there
+        assert target.exists()
+        with pytest.raises(CannotBackUp, match="no file that a copy may replace"):
+            backup.back_up(file, target, replace=True)
     with pytest.raises(CannotBackUp, match="No such file"):
         backup.back_up(file, tmp_path / "nowhere" / "copy.db")
 
@@ -183,7 +190,7 @@ def test_restore_is_refused_while_anybody_has_the_database_open(
     add(database, 1)
     backup.back_up(file, tmp_path / "copy.db")
     script = (
-        "import sys; from pathlib import Path; from mailauth.effects.store import backup\n"
+        "import sys; from pathlib import Path; from mailauth.effects.store.dialects.sqlite import backup\n"
         "with backup.in_place_of(Path(sys.argv[1]), Path(sys.argv[2])): pass"
     )
     add(database, 2)
@@ -220,15 +227,13 @@ def test_log_that_was_left_behind_is_noticed_and_nothing_is_changed(
     """Whichever way the file was replaced: by `cp`, by a backup, by an older copy; SQLite would apply the log."""
     add(database, *range(20))
     backup.back_up(file, tmp_path / "backup.db")
-    with database.writing() as connection:
-        connection.exec_driver_sql("DELETE FROM account")
+    remove_all(database)
     database.close()  # all that the log had is in the file now
     shutil.copyfile(file, tmp_path / "copied.db")
     for _ in range(3):
         again = Database(f"sqlite:///{file}")
         add(again, 7)
-        with again.writing() as connection:
-            connection.exec_driver_sql("DELETE FROM account")
+        remove_all(again)
         again.close()
     last = Database(f"sqlite:///{file}")
     add(last, *range(100, 140))
@@ -356,9 +361,9 @@ def test_database_that_proves_damaged_is_not_written_to_any_more(file: Path) -> 
     add(database, *range(300))
     database.condemn(["page 7 is amiss"])
     before = file.read_bytes()
-    for use in (database.writing, database.reading):
-        with pytest.raises(StoreUnavailable, match=r"is damaged .page 7 is amiss.*mailauth db restore"), use():
-            pass
+    for use in (database.write, database.read):
+        with pytest.raises(StoreUnavailable, match=r"is damaged .page 7 is amiss.*mailauth db restore"):
+            use(accounts.summaries)
     assert file.read_bytes() == before
     database.close()
 
@@ -369,8 +374,8 @@ def test_damage_that_sqlite_comes_across_by_itself_ends_all_writing(file: Path) 
     database.close()
     damage(file)
     database = Database(f"sqlite:///{file}")
-    with pytest.raises(StoreUnavailable), database.reading() as connection:
-        accounts.summaries(connection)
+    with pytest.raises(StoreUnavailable):
+        database.read(accounts.summaries)
     before = file.read_bytes()
     with pytest.raises(StoreUnavailable, match="is damaged"):
         add(database, 1000)
@@ -387,8 +392,7 @@ def test_file_in_place_of_a_damaged_one_is_used_at_once(database: Database, file
         Path(f"{file}{name}").unlink(missing_ok=True)
     (tmp_path / "new.db").rename(file)
     add(database, 2)
-    with database.reading() as connection:
-        assert len(accounts.summaries(connection)) == 2
+    assert len(database.read(accounts.summaries)) == 2
 
 
 def test_damage_that_is_found_later_ends_reading_and_writing(file: Path) -> None:
@@ -402,8 +406,8 @@ def test_damage_that_is_found_later_ends_reading_and_writing(file: Path) -> None
         inspection = database.inspect(0)
         assert inspection is not None
         inspection.wait(60)
-    with pytest.raises(StoreUnavailable, match="is damaged"), database.reading():
-        pass
+    with pytest.raises(StoreUnavailable, match="is damaged"):
+        database.read(accounts.summaries)
     database.close()
 
 

@@ -1,4 +1,4 @@
-"""The database's files are for their owner alone, and are made by nobody but `create_file`."""
+"""The database's files are for their owner alone, and are made by nobody but `create`."""
 
 import os
 import stat
@@ -26,7 +26,7 @@ def modes(directory: Path) -> dict[str, int]:
 
 def test_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     url = f"sqlite:///{tmp_path}/mailauth.db"
-    databases.create_file(url)
+    databases.create(url)
     database = Database(url)
     schema.upgrade(database)
     found = modes(tmp_path)
@@ -36,7 +36,7 @@ def test_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) -> Non
 
 
 def test_directory_is_made_private(tmp_path: Path, umask: int) -> None:
-    databases.create_file(f"sqlite:///{tmp_path}/var/mailauth.db")
+    databases.create(f"sqlite:///{tmp_path}/var/mailauth.db")
     assert stat.S_IMODE((tmp_path / "var").stat().st_mode) == 0o700
 
 
@@ -44,7 +44,7 @@ def test_existing_file_is_left_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "mailauth.db"
     file.write_bytes(b"something")
     file.chmod(0o640)
-    databases.create_file(f"sqlite:///{file}")
+    databases.create(f"sqlite:///{file}")
     assert file.read_bytes() == b"something"
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
 

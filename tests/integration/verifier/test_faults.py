@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from mailauth.effects.store import database
 from mailauth.effects.store.database import Database
+from mailauth.effects.store.dialects.sqlite import dialect
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Denied, Granted, Reason, Unavailable, Verdict
 from tests.cases import case
+from tests.transactions import writing
 from tests.world import Person, World, WorldMaker
 
 
@@ -68,7 +69,7 @@ def is_unavailable(verdict: Verdict, reason: Reason) -> bool:
 
 
 def run_sql(world: World, statement: str, **values: object) -> None:
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         assert connection.execute(text(statement), values).rowcount > 0
 
 
@@ -77,7 +78,7 @@ def run_sql(world: World, statement: str, **values: object) -> None:
 async def test_broken_database_grants_nothing(
     make_world: WorldMaker, monkeypatch: pytest.MonkeyPatch, after: str, break_it: Callable[[Path], None]
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(dialect, "BUSY_TIMEOUT_S", 0.05)
     world = make_world()
     alice = world.enrol("alice")
     robot = world.add("robot")
@@ -162,7 +163,7 @@ async def test_locked_database_grants_no_code_and_recovers(
     make_world: WorldMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # CON2
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(dialect, "BUSY_TIMEOUT_S", 0.2)
     world = make_world()
     alice = world.enrol("alice")
     with locked(file_of(world)):
@@ -229,7 +230,7 @@ async def test_damaged_row_makes_logins_unavailable_and_burns_no_code(make_world
 async def test_seed_of_another_account_does_not_open(world: World) -> None:
     # KEY1
     alice, bob = world.enrol("alice"), world.enrol("bob")
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         rows = connection.execute(text("SELECT id, sealed_seed FROM totp ORDER BY id")).all()
         for (row_id, _), (_, other) in zip(rows, reversed(rows), strict=True):
             connection.execute(text("UPDATE totp SET sealed_seed = :s WHERE id = :i"), {"s": other, "i": row_id})

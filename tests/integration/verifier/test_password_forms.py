@@ -9,6 +9,7 @@ import pytest
 from mailauth.effects.store import accounts
 from mailauth.vocabulary.model import Granted, Reason, Verdict
 from mailauth.vocabulary.secret import Secret
+from tests.transactions import writing
 from tests.world import Person, World
 
 COMPOSED, DECOMPOSED = "correct hörse", "correct ho\u0308rse"
@@ -72,6 +73,6 @@ def keep_as_typed(world: World, person: Person, password: bytes) -> Person:
     """Store a hash as it was made before passwords had one form."""
     source = world.installation.password_source
     account = world.installation.accounts.get(person.name)
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         accounts.set_password(connection, account.id, source.hasher.hash(password))  # type: ignore[attr-defined]
     return person

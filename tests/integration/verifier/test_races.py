@@ -11,6 +11,7 @@ from mailauth.core import engine
 from mailauth.effects.passwords import HashPool
 from mailauth.vocabulary.model import Denied, Granted, Reason, Verdict
 from mailauth.vocabulary.secret import Secret
+from tests.transactions import writing
 from tests.world import Person, World
 
 Change = Callable[[World, Person], object]
@@ -31,7 +32,7 @@ def disable_and_enable(world: World, alice: Person) -> None:
 
 def disable_behind_our_back(world: World, alice: Person) -> None:
     """As an administrator with a database shell would: the epoch stays."""
-    with world.installation.database.writing() as connection:
+    with writing(world.installation.database) as connection:
         connection.execute(text("UPDATE account SET disabled_at = 1"))
 
 
@@ -135,7 +136,7 @@ async def test_newer_step_that_commits_first_shuts_out_the_older(world: World) -
     newer_step = int(world.clock().timestamp()) // 30 + 1
 
     def newer() -> None:
-        with world.installation.database.writing() as connection:
+        with writing(world.installation.database) as connection:
             connection.execute(text("UPDATE totp SET last_step = :step"), {"step": newer_step})
 
     verdict = await login_with_something_in_between(world, "alice", older, newer)

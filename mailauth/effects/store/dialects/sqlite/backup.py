@@ -17,20 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from mailauth.effects.store import soundness, write_ahead_log
-from mailauth.effects.store.write_ahead_log import log_of
+from mailauth.effects.store.dialects import CannotBackUp, CannotRestore
+from mailauth.effects.store.dialects.sqlite import soundness, write_ahead_log
+from mailauth.effects.store.dialects.sqlite.write_ahead_log import log_of
 from mailauth.vocabulary.errors import MailauthError, StoreUnavailable
 
 _LOCKS_BEGIN, _LOCKS_BYTES = 0x40000000, 512
 """The bytes of a database's file that SQLite locks (PENDING_BYTE and those behind it)."""
-
-
-class CannotBackUp(MailauthError):
-    """The copy could not be made; what had its name before is as it was."""
-
-
-class CannotRestore(MailauthError):
-    """The copy was not put in place; the database is as it was."""
 
 
 def back_up(file: Path, target: Path, *, replace: bool = False) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from mailauth.effects.store import write_ahead_log
+from mailauth.effects.store.dialects.sqlite import write_ahead_log
 from mailauth.vocabulary.errors import StoreUnavailable
 
 MAX_FINDINGS = 10

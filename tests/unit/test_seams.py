@@ -1,0 +1,54 @@
+"""What is said in one place only: where the layers do not tell, a look at the source does."""
+
+import ast
+import re
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "mailauth"
+STORE = PACKAGE / "effects" / "store"
+KINDS = re.compile(r"sqlite|postgres|mariadb|mysql", re.IGNORECASE)
+MAY_NAME_A_KIND = (STORE / "dialects", STORE / "migrations", PACKAGE / "effects" / "configuration")
+"""And `tables.py`, where SQLAlchemy's own words for one kind's options have to stand."""
+
+
+def modules() -> list[Path]:
+    found = sorted(PACKAGE.rglob("*.py"))
+    assert len(found) > 100
+    return found
+
+
+def code(file: Path) -> str:
+    """Return a module without its documentation: names, strings and all else that runs."""
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [one for one in body if not _is_docstring(one)] or [ast.Pass()]  # type: ignore[attr-defined]
+    return ast.unparse(tree)
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def test_no_kind_of_database_is_named_outside_its_dialect() -> None:
+    named = {
+        str(file.relative_to(PACKAGE))
+        for file in modules()
+        if not file.is_relative_to(MAY_NAME_A_KIND[0])
+        and not any(file.is_relative_to(place) for place in MAY_NAME_A_KIND)
+        and KINDS.search(code(file))
+    }
+    assert named == {"effects/store/tables.py"}
+
+
+def test_errors_of_sqlalchemy_stay_in_the_store() -> None:
+    names = re.compile(r"sqlalchemy\.exc|IntegrityError|DBAPIError|SQLAlchemyError|OperationalError")
+    found = [file for file in modules() if not file.is_relative_to(STORE) and names.search(code(file))]
+    assert found == []
+
+
+def test_transactions_are_jobs() -> None:
+    held = re.compile(r"with .*\.(writing|reading|begin|begin_nested)\(")
+    found = {str(file.relative_to(PACKAGE)) for file in modules() if held.search(code(file))}
+    assert found == {"effects/store/database.py", "effects/store/schema.py"}
