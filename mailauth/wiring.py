@@ -110,9 +110,9 @@ def build(
     """
     ring = keyring.read(key_file(configuration))
     database = Database(configuration.database.url)
-    policy = Policy(configuration.cutover.cutover())
+    policy = configuration.cutover.policy()
     domain = configuration.accounts.default_domain
-    time_watch = TimeWatch(database, policy.cutover, domain, clock, steady)
+    time_watch = TimeWatch(database, policy, domain, clock, steady)
     try:
         schema.require_current(database)
         key_fingerprints.require_same(database, ring, key_file(configuration), clock())
@@ -140,7 +140,7 @@ def build(
     login_notices = LoginNotices(database, notices)
     device_networks = DeviceNetworks(database, trusted)
     languages, mail = Languages(provider.language), configuration.mail
-    letterhead = Letterhead(provider.name, provider.support, mail.sender, portal.url, portal.colour, policy.cutover)
+    letterhead = Letterhead(provider.name, provider.support, mail.sender, portal.url, portal.colour, policy)
     mails = Mails(languages, letterhead)
     smtp = SmtpServer(
         mail.host,
@@ -154,7 +154,6 @@ def build(
     )
     idle, life = timedelta(seconds=portal.idle_s), timedelta(seconds=portal.life_s)
     sessions = PortalSessions(database, ring, idle, life, clock)
-    zone = policy.cutover.moment.tzinfo or UTC
     return Installation(
         configuration=configuration,
         clock=clock,
@@ -165,7 +164,7 @@ def build(
         ),
         password_source=password_source,
         accounts=accounts,
-        enrolment=Enrolment(database, ring, notices, links, provider.name, domain, clock, zone),
+        enrolment=Enrolment(database, ring, notices, links, provider.name, domain, clock, policy.zone),
         renaming=Renaming(database, ring, pam_users, domain),
         explainer=Explainer(database, policy, throttle, time_watch, domain, clock),
         throttle=throttle,
@@ -197,12 +196,12 @@ def build(
         languages=languages,
         notices=notices,
         sessions=sessions,
-        set_up=SetUp(database, ring, sessions, notices, links, provider.name, clock, zone),
+        set_up=SetUp(database, ring, sessions, notices, links, provider.name, clock, policy.zone),
         own_account=OwnAccount(database, notices, links, clock),
         activity=activity,
         login_notices=login_notices,
         device_networks=device_networks,
         mails=mails,
         delivery=Delivery(database, notices, mails, smtp, clock),
-        campaign=Campaign(database, notices, mails, languages, policy.cutover, domain, clock),
+        campaign=Campaign(database, notices, mails, languages, policy, domain, clock),
     )

@@ -97,7 +97,7 @@ def decide(evidence: Evidence, policy: Policy, now: datetime) -> Decision:
         return Decision(_denied(account, Reason.ACCOUNT_DISABLED, evidence))
     if evidence.password_only:
         return _by_password(account, evidence, Reason.PASSWORD_CONFIRMED)
-    match policy.requirement(account, now, evidence.service):
+    match policy.stand(account, now, evidence.service).requirement:
         case Requirement.SECOND_FACTOR:
             return _with_second_factor(account, evidence, now)
         case Requirement.PASSWORD_BEFORE_CUTOVER:

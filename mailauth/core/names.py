@@ -39,6 +39,11 @@ def read(presented: str, default_domain: str) -> AccountName:
     return canonicalise(typed.address(presented), default_domain)
 
 
+def presented_domain(presented: str, default_domain: str) -> str:
+    """Return the domain of a name as somebody typed it, whether or not it is one: for texts, never for a look-up."""
+    return presented.rpartition("@")[2].lower() if "@" in presented else default_domain
+
+
 def canonicalise(name: str, default_domain: str) -> AccountName:
     """Return the canonical form of a presented name: NFC, lower case, IDNA domain, the default domain added.
 

@@ -1,13 +1,16 @@
-"""The cut-over: from which moment a second factor is required, and from whom.
+"""Who needs a second factor, from when, and by which rule: the only place that knows a date.
 
-Everything is computed at each login from the configured date and the account, so that changing the date takes effect
-at once and for everybody. Compared in UTC. Stored is only that the date was seen to pass: no clock that is set back
-undoes that.
+Rules stand in order, and the first that says anything about an account decides. Everything is computed at each login
+from the configured date and the account, so that changing the date takes effect at once and for everybody. Compared
+in UTC. Stored is only that a date was seen to pass: no clock that is set back undoes that.
+
+Must not know what a login presented: what is needed is one question, what was given another (`engine.py`).
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from enum import Enum
+from enum import Enum, StrEnum
 from zoneinfo import ZoneInfo
 
 from mailauth.core.services import PORTAL
@@ -25,18 +28,34 @@ class Requirement(Enum):
     PASSWORD_TO_ENROL = "the password alone, in the portal, which lets one do nothing but enrol"
 
 
-class Sightings:
-    """The moments that were seen to pass. One for all who ask; it grows only."""
+class Rule(StrEnum):
+    """What may decide, the first in front."""
 
-    def __init__(self) -> None:
-        self._moments: set[datetime] = set()
+    ENROLLED = "enrolled"
+    EXEMPTION = "exemption"
+    DATE = "date"
 
-    def add(self, moment: datetime) -> None:
-        """Let a moment have passed, whatever any clock says."""
-        self._moments.add(moment)
 
-    def __contains__(self, moment: datetime) -> bool:
-        return moment in self._moments
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an account stands: what it needs, by which rule, and since or until when, where the rule has a moment."""
+
+    requirement: Requirement
+    rule: Rule
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What everybody may know of a domain: the date, in the zone of its announcement, and whether it has come."""
+
+    moment: datetime
+    has_passed: bool
+
+    def spoken(self) -> str:
+        """Return the date as people say it, in the announced zone: `5 May 2025`."""
+        return f"{self.moment.day} {_MONTHS[self.moment.month - 1]} {self.moment.year}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +63,75 @@ class CutOver:
     """The moment from which a second factor is required, in the zone in which it was announced."""
 
     moment: datetime
-    seen: Sightings = field(default_factory=Sightings, compare=False, repr=False)
 
-    def has_passed(self, now: datetime) -> bool:
-        """Tell whether the cut-over is here, or was seen to be before; its very moment counts as passed."""
-        return now >= self.moment.astimezone(UTC) or self.moment in self.seen
+
+class Policy:
+    """The rules of one installation. One for all who ask, since it learns which dates were seen to pass."""
+
+    def __init__(self, cutover: CutOver) -> None:
+        self._cutover = cutover
+        self._seen: set[datetime] = set()
+        self._rules: tuple[Callable[[Account, datetime, str], Standing | None], ...] = (
+            self._enrolled,
+            self._exemption,
+            self._date,
+        )
 
     @property
     def zone(self) -> tzinfo:
-        """The zone in which it was announced, and in which the provider's days begin and end."""
-        return self.moment.tzinfo or UTC
+        """The zone in which dates are announced, and in which the provider's days begin and end."""
+        return self._cutover.moment.tzinfo or UTC
 
-    def spoken(self) -> str:
-        """Return the date as people say it, in the announced zone: `5 May 2025`."""
-        return f"{self.moment.day} {_MONTHS[self.moment.month - 1]} {self.moment.year}"
+    @property
+    def dates(self) -> tuple[datetime, ...]:
+        """The moments on which rules depend."""
+        return (self._cutover.moment,)
+
+    def stand(self, account: Account, now: datetime, service: str) -> Standing:
+        """Return how an account stands now, for logins to a service."""
+        for rule in self._rules:
+            standing = rule(account, now, service)
+            if standing is not None:
+                return standing
+        raise AssertionError("the last rule is about everybody")
+
+    def announced(self, domain: str, now: datetime) -> Announced:
+        """Return the date for a domain as it was presented, known here or not: this tells nothing of accounts."""
+        moment = self._cutover.moment
+        return Announced(moment, self._has_passed(moment, now))
+
+    def see(self, date: datetime) -> None:
+        """Let a date have passed, whatever any clock says from now on."""
+        self._seen.add(date)
+
+    def has_seen(self, date: datetime) -> bool:
+        """Tell whether a date was seen to pass."""
+        return date in self._seen
+
+    def _has_passed(self, date: datetime, now: datetime) -> bool:
+        """Tell whether a date is here, or was seen to be before; its very moment counts as passed."""
+        return now >= date.astimezone(UTC) or date in self._seen
+
+    def _enrolled(self, account: Account, _now: datetime, _service: str) -> Standing | None:
+        """Ask who is enrolled for the second factor at once, before the cut-over as well.
+
+        It is there to protect them, and an attacker must not be able to wait for a day when it is not asked for.
+        """
+        return None if account.totp is None else Standing(Requirement.SECOND_FACTOR, Rule.ENROLLED)
+
+    def _exemption(self, account: Account, now: datetime, _service: str) -> Standing | None:
+        until = account.exempt_until
+        if until is None or now >= until:
+            return None
+        return Standing(Requirement.PASSWORD_BY_EXEMPTION, Rule.EXEMPTION, until=until)
+
+    def _date(self, _account: Account, now: datetime, service: str) -> Standing:
+        """Let who is not enrolled, from the date on, into the portal alone, where they find nothing but the set-up."""
+        date = self._cutover.moment
+        if not self._has_passed(date, now):
+            return Standing(Requirement.PASSWORD_BEFORE_CUTOVER, Rule.DATE, until=date)
+        required = Requirement.PASSWORD_TO_ENROL if service == PORTAL else Requirement.ENROLMENT
+        return Standing(required, Rule.DATE, since=date)
 
 
 _MONTHS = [
@@ -119,25 +193,3 @@ def _located(moment: datetime, zone_name: str) -> datetime:
     if here.utcoffset() != here.replace(fold=1).utcoffset():
         raise InvalidValue(f"{moment} does not exist once and only once in {zone_name}; take another hour")
     return here
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Who needs a second factor, and from when."""
-
-    cutover: CutOver
-
-    def requirement(self, account: Account, now: datetime, service: str) -> Requirement:
-        """Return what a login to this account, for a service, needs now.
-
-        Who is enrolled needs the second factor at once, before the cut-over as well: it is there to protect
-        them, and an attacker must not be able to wait for a day when it isn't asked for. Who is not, after it, gets
-        into the portal alone, where the set-up is all that they find.
-        """
-        if account.totp is not None:
-            return Requirement.SECOND_FACTOR
-        if account.exempt_until is not None and now < account.exempt_until:
-            return Requirement.PASSWORD_BY_EXEMPTION
-        if self.cutover.has_passed(now):
-            return Requirement.PASSWORD_TO_ENROL if service == PORTAL else Requirement.ENROLMENT
-        return Requirement.PASSWORD_BEFORE_CUTOVER

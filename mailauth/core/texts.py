@@ -12,10 +12,10 @@ read anything else here (RFC 3501 s9 `text`, RFC 5321 s4.2.1 `textstring`); a pr
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 from mailauth.core.ascii_words import in_ascii
-from mailauth.core.policy import CutOver
+from mailauth.core.policy import Announced
 
 AFTER = "Mail apps need an app password or password+code: {url} (two-factor authentication since {date})"
 BEFORE = "Wrong password, or password+code needed: {url} (two-factor authentication from {date})"
@@ -59,28 +59,28 @@ class RefusalTexts:
     after: str = AFTER
     language: str = "en"
 
-    def text(self, service: str, cutover: CutOver, now: datetime) -> str:
+    def text(self, service: str, announced: Announced) -> str:
         """Return the text of a refusal, on one line, as this service shows it."""
         before, after = OWN_WORDS[self.language]
-        if cutover.has_passed(now):
+        if announced.has_passed:
             template = after if self.after == AFTER else self.after
         else:
             template = before if self.before == BEFORE else self.before
-        filled = template.format(url=self.url, date=self._date(cutover), provider=self.provider)
+        filled = template.format(url=self.url, date=self._date(announced), provider=self.provider)
         words = in_ascii(filled, self.language)
         if self.imap_code and service in _BRACKETED_SERVICES:
             return f"[{self.imap_code}] {words}"
         return words
 
-    def _date(self, cutover: CutOver) -> str:
+    def _date(self, announced: Announced) -> str:
         """Return the date as people write it, in the zone in which it was announced."""
         match self.language:
             case "en":
-                return cutover.spoken()
+                return announced.spoken()
             case "de":
-                return _in_digits(cutover.moment, ".")
+                return _in_digits(announced.moment, ".")
             case _:
-                return _in_digits(cutover.moment, "/")
+                return _in_digits(announced.moment, "/")
 
 
 def _in_digits(day: date, separator: str) -> str:

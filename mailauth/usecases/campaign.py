@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 
 from mailauth.core import mail_address
 from mailauth.core.clock import Clock
-from mailauth.core.policy import CutOver
+from mailauth.core.policy import Policy
 from mailauth.effects.languages import Languages
 from mailauth.effects.mails.writing import Mails
 from mailauth.effects.store import addressing, outbox
@@ -78,7 +78,7 @@ class Campaign:
         notices: Notices,
         mails: Mails,
         languages: Languages,
-        cutover: CutOver,
+        policy: Policy,
         default_domain: str,
         clock: Clock,
         pause: Callable[[float], None] = time.sleep,
@@ -87,7 +87,7 @@ class Campaign:
         self._notices = notices
         self._mails = mails
         self._languages = languages
-        self._cutover = cutover
+        self._policy = policy
         self._default_domain = default_domain
         self._clock = clock
         self._pause = pause
@@ -192,8 +192,9 @@ class Campaign:
 
     def _once_key(self, account: Unenrolled) -> str:
         # The name, because numbers of accounts that are gone are given again; hashed, because names can be longer.
-        cutover = self._cutover.moment.astimezone(UTC).isoformat()
-        return f"{NoticeKind.ANNOUNCEMENT} {cutover} {_digest(account.name)}"
+        announced = self._policy.announced(account.name.rpartition("@")[2], self._clock())
+        date = announced.moment.astimezone(UTC).isoformat()
+        return f"{NoticeKind.ANNOUNCEMENT} {date} {_digest(account.name)}"
 
 
 def _enqueue_all(connection: Connection, mails: list[NewMail]) -> float:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from mailauth.core import app_password, moments
 from mailauth.core.clock import Clock
 from mailauth.core.limiter import NOWHERE, Filling, Kind
-from mailauth.core.policy import Policy, Requirement
+from mailauth.core.policy import Announced, Policy, Requirement
 from mailauth.effects.store import app_passwords, factors, login_activity, outbox
 from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import find
@@ -28,10 +28,11 @@ _ANY_MAIL = "imap"
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a login needs now (`requirement`), and the sentences that say why and what else would do."""
+    """What a login needs now, the rule that decides it, and the sentences that say why and what else would do."""
 
     account: AccountName
     requirement: str
+    rule: str
     enrolled: bool
     recovery_codes_left: int
     app_passwords: int
@@ -78,10 +79,12 @@ class Explainer:
             lambda connection: self._look(connection, name, client)
         )
         live = sum(1 for device in devices if app_password.is_live(device, now))
-        requirement = self._policy.requirement(account, now, _ANY_MAIL)
+        standing = self._policy.stand(account, now, _ANY_MAIL)
+        requirement = standing.requirement
+        announced = self._policy.announced(account.name.rpartition("@")[2], now)
         sentences = [
             *self._time_watch.warnings(),
-            self._date_sentence(now),
+            _date_sentence(announced),
             *(_blocked_sentence(one, account) for one in blocking),
         ]
         sentences += self._account_sentences(account, requirement, codes)
@@ -103,12 +106,13 @@ class Explainer:
         return Explanation(
             account=account.name,
             requirement="nothing-will-do" if account.disabled else _NAMES[requirement],
+            rule="disabled" if account.disabled else standing.rule,
             enrolled=account.totp is not None,
             recovery_codes_left=codes,
             app_passwords=live,
             throttled_until=max((one.blocked_until for one in blocking if one.blocked_until), default=None),
-            cutover=self._policy.cutover.moment.astimezone(UTC),
-            cutover_has_passed=self._policy.cutover.has_passed(now),
+            cutover=announced.moment.astimezone(UTC),
+            cutover_has_passed=announced.has_passed,
             sentences=tuple(sentences),
         )
 
@@ -134,16 +138,9 @@ class Explainer:
             blocking += [one for one in from_there if one.bucket.kind in (Kind.SOURCE, Kind.SITE)]
         return tuple(dict.fromkeys(blocking))
 
-    def _date_sentence(self, now: datetime) -> str:
-        moment = self._policy.cutover.moment
-        when = f"{moment:%Y-%m-%d %H:%M:%S %Z} ({moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC)"
-        if self._policy.cutover.has_passed(now):
-            return f"The cut-over was on {when}: a second factor is required."
-        return f"The cut-over is on {when}: until then a second factor is required from who is enrolled."
-
     def _exempt_until(self, account: Account) -> str:
         ends = account.exempt_until
-        return "" if ends is None else moments.told(ends, self._policy.cutover.zone)
+        return "" if ends is None else moments.told(ends, self._policy.zone)
 
     def _account_sentences(self, account: Account, requirement: Requirement, codes: int) -> list[str]:
         if account.disabled:
@@ -174,6 +171,14 @@ _NAMES = {
     Requirement.ENROLMENT: "enrolment",
     Requirement.PASSWORD_TO_ENROL: "enrolment",
 }
+
+
+def _date_sentence(announced: Announced) -> str:
+    moment = announced.moment
+    when = f"{moment:%Y-%m-%d %H:%M:%S %Z} ({moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC)"
+    if announced.has_passed:
+        return f"The cut-over was on {when}: a second factor is required."
+    return f"The cut-over is on {when}: until then a second factor is required from who is enrolled."
 
 
 def _blocked_sentence(filling: Filling, account: Account) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from mailauth.core import clock_watch, otp
 from mailauth.core.clock import Clock
 from mailauth.core.clock_watch import ClockWatch, Jump, Reading
-from mailauth.core.policy import CutOver
+from mailauth.core.policy import Policy
 from mailauth.effects.log_lines import FIELDS
 from mailauth.effects.store import clock_marks
 from mailauth.effects.store.database import Database
@@ -30,11 +30,11 @@ _APART_S = 1.0
 
 
 class _Noted(NamedTuple):
-    """What a look at the clock came to: the database is ahead; the date passed, now or before; how much ended."""
+    """What a look at the clock came to: the database is ahead; dates passed, before and now; how much ended."""
 
     behind: Jump | None
-    is_seen: bool
-    was_seen: bool
+    before: tuple[datetime, ...]
+    new: tuple[datetime, ...]
     ended: int
 
 
@@ -42,21 +42,20 @@ class TimeWatch:
     """Watches the clock for one process, and knows what others saw."""
 
     def __init__(
-        self, database: Database, cutover: CutOver, default_domain: str, clock: Clock, steady: Callable[[], float]
+        self, database: Database, policy: Policy, default_domain: str, clock: Clock, steady: Callable[[], float]
     ) -> None:
         self._database = database
-        self._cutover = cutover
+        self._policy = policy
         self._default_domain = default_domain
         self._clock = clock
         self._steady = steady
         self._watch: ClockWatch | None = None
         self._has_compared = False
-        self._rule = cutover.moment.astimezone(UTC).isoformat()
 
     def load(self) -> None:
         """Take note of what was seen before. Raises StoreUnavailable."""
-        if self._database.read(self._is_noted):
-            self._cutover.seen.add(self._cutover.moment)
+        for date in self._database.read(self._noted):
+            self._policy.see(date)
 
     def look(self) -> None:
         """Look at the clock; the first time, also whether it is behind what the database holds.
@@ -77,36 +76,40 @@ class TimeWatch:
         def note(connection: Connection) -> _Noted:
             behind = None
             if not self._has_compared:
-                clock_marks.forget_other_dates(connection, self._rule)
+                clock_marks.forget_other_dates(connection, [_rule(date) for date in self._policy.dates])
                 behind = clock_watch.behind(clock_marks.newest(connection), now)
             if (noticed := behind or jump) is not None:
                 clock_marks.note_jump(connection, noticed)
             clock_marks.note_newest(connection, now)
-            was_seen = self._is_noted(connection) or self._cutover.moment in self._cutover.seen
-            is_seen = was_seen or (certain is not None and self._cutover.moment <= certain)
-            if is_seen and not was_seen:
-                clock_marks.note_passed(connection, self._rule, now)
-            return _Noted(behind, is_seen, was_seen, 0 if certain is None else clock_marks.end(connection, certain))
+            before = self._noted(connection)
+            new = []
+            for date in self._policy.dates:
+                is_over = certain is not None and date <= certain
+                if is_over and date not in before and not self._policy.has_seen(date):
+                    clock_marks.note_passed(connection, _rule(date), now)
+                    new.append(date)
+            ended = 0 if certain is None else clock_marks.end(connection, certain)
+            return _Noted(behind, before, tuple(new), ended)
 
         noted = self._database.write(note, durable=False)
         self._has_compared = True
         if noted.behind is not None:
             _tell(noted.behind)
-        if noted.is_seen:
-            self._cutover.seen.add(self._cutover.moment)
-            if not noted.was_seen:
-                log.info("the cut-over was seen to have passed: no clock brings it back")
+        for date in noted.before + noted.new:
+            self._policy.see(date)
+        if noted.new:
+            log.info("the cut-over was seen to have passed: no clock brings it back")
         if noted.ended:
             log.info("what had ended, no clock brings back", extra={FIELDS: {"count": noted.ended}})
 
     def warnings(self) -> tuple[str, ...]:
         """Return in sentences what is strange about the time now. Raises StoreUnavailable."""
         now = self._clock()
-        jump, newest, seen_at = self._database.read(
+        jump, newest, seen = self._database.read(
             lambda connection: (
                 clock_marks.last_jump(connection),
                 clock_marks.newest(connection),
-                clock_marks.seen_to_pass(connection, self._rule),
+                [(date, clock_marks.seen_to_pass(connection, _rule(date))) for date in self._policy.dates],
             )
         )
         found = []
@@ -118,12 +121,13 @@ class TimeWatch:
                 f"The server's clock is {_span(behind.by)} behind the newest moment in the database: it was ahead "
                 "then, or is behind now. Look at it with timedatectl."
             )
-        if seen_at is not None and now < self._cutover.moment:
-            found.append(
-                f"The cut-over counts as passed though the clock says that it is to come: it was seen to have passed "
-                f"(noted {seen_at:%Y-%m-%d %H:%M} UTC). Where the clock was wrong then, set another cutover.date, be "
-                "it by a minute, and restart mailauth."
-            )
+        found += [
+            "The cut-over counts as passed though the clock says that it is to come: it was seen to have passed "
+            f"(noted {seen_at:%Y-%m-%d %H:%M} UTC). Where the clock was wrong then, set another cutover.date, be "
+            "it by a minute, and restart mailauth."
+            for date, seen_at in seen
+            if seen_at is not None and now < date
+        ]
         return tuple(found)
 
     def set_steps_back(self, name: str | None) -> int:
@@ -140,8 +144,10 @@ class TimeWatch:
 
         return self._database.write(set_steps_back)
 
-    def _is_noted(self, connection: Connection) -> bool:
-        return clock_marks.seen_to_pass(connection, self._rule) is not None
+    def _noted(self, connection: Connection) -> tuple[datetime, ...]:
+        """Return the dates that any process has seen to pass."""
+        dates = self._policy.dates
+        return tuple(date for date in dates if clock_marks.seen_to_pass(connection, _rule(date)) is not None)
 
     def _read(self) -> Reading:
         while True:
@@ -149,6 +155,11 @@ class TimeWatch:
             wall = self._clock()
             if self._steady() - began < _APART_S:
                 return Reading(wall, began)
+
+
+def _rule(date: datetime) -> str:
+    """Return the name under which it is noted that a date has passed: another date is another rule."""
+    return date.astimezone(UTC).isoformat()
 
 
 def ahead_until(last_step: int, now: datetime) -> datetime | None:

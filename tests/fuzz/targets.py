@@ -7,6 +7,7 @@ import base64
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from mailauth.core import alphabet, app_password, names, policy, protocol, recovery, splitter, typed
 from mailauth.effects.passwords import SCHEME, PasswordHasher
@@ -104,7 +105,8 @@ def account_names(data: bytes) -> None:
 def cutover_dates(data: bytes) -> None:
     """A moment that can be told in UTC, or InvalidValue."""
     with suppress(InvalidValue):
-        policy.parse_cutover(data.decode("utf-8", "replace")).spoken()
+        cutover = policy.parse_cutover(data.decode("utf-8", "replace"))
+        policy.Policy(cutover).announced("", datetime.now(UTC)).spoken()
 
 
 def stored_hashes(data: bytes) -> None:

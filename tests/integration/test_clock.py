@@ -31,7 +31,7 @@ class Steady:
 
     def again(self, installation: wiring.Installation) -> TimeWatch:
         """Give a watch as another process has it."""
-        self.watch = TimeWatch(installation.database, installation.policy.cutover, "", self.world.clock, self)
+        self.watch = TimeWatch(installation.database, installation.policy, "", self.world.clock, self)
         return self.watch
 
     def go_on(self, span: timedelta) -> None:

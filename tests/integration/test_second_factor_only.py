@@ -64,7 +64,7 @@ async def test_not_enrolled_account_needs_no_code_before_the_cutover_only(make_w
     assert isinstance(verdict, Granted)
     assert (verdict.credential, verdict.reason) == (Credential.NOTHING, Reason.BEFORE_CUTOVER)
     assert verdict.tail_bytes == 0
-    world.clock.now = world.installation.policy.cutover.moment
+    world.clock.now = world.installation.policy.dates[0]
     assert isinstance(await ask(world, "carol", "anything 123456"), Denied)
 
 
@@ -232,7 +232,7 @@ async def test_refused_passwords_of_who_needs_no_code_are_counted(make_world: Wo
             await guess(world, person.name, f"guess {n}")
         assert await ask(world, person.name, "guess 5") == Unavailable(Reason.THROTTLED, person.name)
     erna = world.add("erna")
-    world.clock.now = world.installation.policy.cutover.moment
+    world.clock.now = world.installation.policy.dates[0]
     world.installation.accounts.exempt(erna.name, world.clock() + timedelta(days=9), "scanner")
     for n in range(5):
         await guess(world, erna.name, f"guess {n}")

@@ -96,7 +96,7 @@ def test_anything_else_is_a_string() -> None:
 def test_date_is_set_in_any_of_its_forms(value: str, moment: str) -> None:
     for text in (OWN, FIRST):
         changed = with_settings(text, [f"cutover.date={value}"], "x")
-        assert parse(changed, "x").cutover.cutover().moment.isoformat() == moment
+        assert parse(changed, "x").cutover.policy().dates[0].isoformat() == moment
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mailauth.core.policy import parse_cutover
+from mailauth.core.policy import Policy, parse_cutover
 from mailauth.vocabulary.errors import InvalidValue
 from tests.cases import case
 
@@ -43,9 +43,13 @@ def test_zone_knows_summer_and_winter_time() -> None:
             assert parse_cutover(text).moment.astimezone(UTC) == utc
 
 
+def announced(text: str) -> str:
+    return Policy(parse_cutover(text)).announced("", ANNOUNCED).spoken()
+
+
 def test_date_stays_in_the_zone_in_which_it_was_written() -> None:
-    assert parse_cutover("2025-05-05T00:00 Europe/Brussels").spoken() == "5 May 2025"
-    assert parse_cutover("2025-05-04T22:00Z").spoken() == "4 May 2025"
+    assert announced("2025-05-05T00:00 Europe/Brussels") == "5 May 2025"
+    assert announced("2025-05-04T22:00Z") == "4 May 2025"
 
 
 def test_hour_that_is_skipped_or_comes_twice_is_no_date() -> None:

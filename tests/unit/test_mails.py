@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailauth.core.colour import readable_on
-from mailauth.core.policy import parse_cutover
+from mailauth.core.policy import Policy, parse_cutover
 from mailauth.effects.languages import LANGUAGES, LOCALE, Languages
 from mailauth.effects.mails import origins
 from mailauth.effects.mails.writing import APPS, STEPS, Letterhead, Mails
@@ -52,7 +52,7 @@ LETTERHEAD = Letterhead(
     "noreply@mailitwize.be",
     "https://2fa.mailitwize.be",
     "#1d5b8f",
-    parse_cutover("2025-05-05T00:00 Europe/Brussels"),
+    Policy(parse_cutover("2025-05-05T00:00 Europe/Brussels")),
 )
 EVERY_MAIL = [
     (language, kind, facts, moment)
@@ -382,7 +382,7 @@ def test_no_name_of_a_device_makes_a_header(name: str, language: str) -> None:
 
 
 ON_THE_FIRST_OF_A_MONTH = Mails(
-    Languages(), replace(LETTERHEAD, cutover=parse_cutover("2030-01-01T00:00 Europe/Brussels"))
+    Languages(), replace(LETTERHEAD, policy=Policy(parse_cutover("2030-01-01T00:00 Europe/Brussels")))
 )
 
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from mailauth.core.moments import end_of_day, parse, told
-from mailauth.core.policy import parse_cutover
+from mailauth.core.policy import Policy, parse_cutover
 from mailauth.vocabulary.errors import InvalidValue
 from tests.cases import case
 
@@ -39,7 +39,7 @@ def test_the_zone_is_that_of_the_cutover() -> None:
     )
     for text, zone in zones:
         with case(text):
-            assert parse_cutover(text).zone == zone
+            assert Policy(parse_cutover(text)).zone == zone
 
 
 def test_other_words_are_no_moment() -> None:

@@ -52,3 +52,10 @@ def test_transactions_are_jobs() -> None:
     held = re.compile(r"with .*\.(writing|reading|begin|begin_nested)\(")
     found = {str(file.relative_to(PACKAGE)) for file in modules() if held.search(code(file))}
     assert found == {"effects/store/database.py", "effects/store/schema.py"}
+
+
+def test_dates_of_the_cutover_are_the_policys() -> None:
+    """Everybody else asks how an account stands, or what is announced to a domain."""
+    held = re.compile(r"CutOver\b|parse_cutover|\._cutover\b|policy\.cutover")
+    found = {str(file.relative_to(PACKAGE)) for file in modules() if held.search(code(file))}
+    assert found == {"core/policy.py", "effects/configuration/schema.py"}

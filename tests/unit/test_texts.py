@@ -6,24 +6,28 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from mailauth.core.policy import CutOver
+from mailauth.core.policy import Announced, CutOver, Policy
 from mailauth.core.texts import AFTER, BEFORE, MAX_TEXT_BYTES, OWN_WORDS, RefusalTexts
 from mailauth.effects.languages import LANGUAGES
 from tests.cases import case
 
 URL = "https://www.mailitwize.be/2fa"
-CUTOVER = CutOver(datetime(2025, 5, 5, tzinfo=ZoneInfo("Europe/Brussels")))
+POLICY = Policy(CutOver(datetime(2025, 5, 5, tzinfo=ZoneInfo("Europe/Brussels"))))
 BEFORE_IT = datetime(2025, 5, 4, 21, 59, 59, tzinfo=UTC)
 AT_IT = BEFORE_IT + timedelta(seconds=1)
 DEFAULT = RefusalTexts("Mail-IT-Wize", URL, "ALERT")
 
 
+def announced(now: datetime) -> Announced:
+    return POLICY.announced("mailitwize.be", now)
+
+
 def test_default_texts_are_the_golden_ones() -> None:
-    assert DEFAULT.text("smtp", CUTOVER, AT_IT) == (
+    assert DEFAULT.text("smtp", announced(AT_IT)) == (
         "Mail apps need an app password or password+code: https://www.mailitwize.be/2fa "
         "(two-factor authentication since 5 May 2025)"
     )
-    assert DEFAULT.text("smtp", CUTOVER, BEFORE_IT) == (
+    assert DEFAULT.text("smtp", announced(BEFORE_IT)) == (
         "Wrong password, or password+code needed: https://www.mailitwize.be/2fa "
         "(two-factor authentication from 5 May 2025)"
     )
@@ -31,7 +35,7 @@ def test_default_texts_are_the_golden_ones() -> None:
 
 def test_own_words_are_said_in_the_providers_language() -> None:
     def said(language: str, now: datetime) -> str:
-        return RefusalTexts("Mail-IT-Wize", URL, "ALERT", language=language).text("smtp", CUTOVER, now)
+        return RefusalTexts("Mail-IT-Wize", URL, "ALERT", language=language).text("smtp", announced(now))
 
     assert said("nl", AT_IT) == (
         "Mailapps: app-wachtwoord of wachtwoord+code nodig: https://www.mailitwize.be/2fa "
@@ -44,8 +48,8 @@ def test_own_words_are_said_in_the_providers_language() -> None:
 
 def test_providers_own_words_are_said_as_they_are_in_any_language() -> None:
     texts = RefusalTexts("P", URL, "", before="nog niet, {date}", after="{url}!", language="nl")
-    assert texts.text("smtp", CUTOVER, AT_IT) == f"{URL}!"
-    assert texts.text("smtp", CUTOVER, BEFORE_IT) == "nog niet, 5/05/2025"
+    assert texts.text("smtp", announced(AT_IT)) == f"{URL}!"
+    assert texts.text("smtp", announced(BEFORE_IT)) == "nog niet, 5/05/2025"
 
 
 def test_every_language_has_words_of_its_own() -> None:
@@ -56,7 +60,7 @@ def test_link_stands_within_the_first_80_characters() -> None:
     for language in LANGUAGES:
         for now in (BEFORE_IT, AT_IT):
             with case(language, now):
-                assert URL in RefusalTexts("P", URL, "ALERT", language=language).text("pop3", CUTOVER, now)[:80]
+                assert URL in RefusalTexts("P", URL, "ALERT", language=language).text("pop3", announced(now))[:80]
 
 
 def test_text_is_one_line_that_fits_an_smtp_reply() -> None:
@@ -64,7 +68,7 @@ def test_text_is_one_line_that_fits_an_smtp_reply() -> None:
         for now in (BEFORE_IT, AT_IT):
             for service in ("imap", "smtp", ""):
                 with case(language, now, service):
-                    text = RefusalTexts("Mail-IT-Wize", URL, "ALERT", language=language).text(service, CUTOVER, now)
+                    text = RefusalTexts("Mail-IT-Wize", URL, "ALERT", language=language).text(service, announced(now))
                     assert text.isprintable()
                     assert text.isascii()
                     assert len(text.encode()) <= MAX_TEXT_BYTES < 512
@@ -73,38 +77,40 @@ def test_text_is_one_line_that_fits_an_smtp_reply() -> None:
 def test_bracket_is_for_imap_only() -> None:
     for service in ("pop3", "smtp", "submission", "sieve", "managesieve", "portal", "", "IMAP"):
         with case(service):
-            bare = DEFAULT.text(service, CUTOVER, AT_IT)
+            bare = DEFAULT.text(service, announced(AT_IT))
             assert not bare.startswith("[")
-            assert DEFAULT.text("imap", CUTOVER, AT_IT) == f"[ALERT] {bare}"
+            assert DEFAULT.text("imap", announced(AT_IT)) == f"[ALERT] {bare}"
 
 
 @pytest.mark.parametrize("code", ["AUTHENTICATIONFAILED", "UNAVAILABLE"])
 def test_response_code_is_the_configured_one(code: str) -> None:
     texts = RefusalTexts("P", URL, code)
-    assert texts.text("imap", CUTOVER, AT_IT).startswith(f"[{code}] Mail apps")
+    assert texts.text("imap", announced(AT_IT)).startswith(f"[{code}] Mail apps")
 
 
 def test_no_response_code_means_no_bracket() -> None:
     texts = RefusalTexts("P", URL, "")
-    assert texts.text("imap", CUTOVER, AT_IT) == texts.text("smtp", CUTOVER, AT_IT)
+    assert texts.text("imap", announced(AT_IT)) == texts.text("smtp", announced(AT_IT))
 
 
 def test_text_knows_nothing_of_who_logs_in() -> None:
     """ENU1: the same for unknown, disabled, not enrolled, wrong password and wrong code."""
-    assert list(signature(RefusalTexts.text).parameters) == ["self", "service", "cutover", "now"]
+    assert list(signature(RefusalTexts.text).parameters) == ["self", "service", "announced"]
 
 
 def test_text_changes_with_the_very_second_of_the_cutover_only() -> None:
-    after = DEFAULT.text("smtp", CUTOVER, AT_IT)
-    assert DEFAULT.text("smtp", CUTOVER, AT_IT + timedelta(days=999)) == after
-    assert DEFAULT.text("smtp", CUTOVER, BEFORE_IT) != after
-    assert DEFAULT.text("smtp", CUTOVER, BEFORE_IT - timedelta(days=999)) == DEFAULT.text("smtp", CUTOVER, BEFORE_IT)
+    after = DEFAULT.text("smtp", announced(AT_IT))
+    assert DEFAULT.text("smtp", announced(AT_IT + timedelta(days=999))) == after
+    assert DEFAULT.text("smtp", announced(BEFORE_IT)) != after
+    assert DEFAULT.text("smtp", announced(BEFORE_IT - timedelta(days=999))) == DEFAULT.text(
+        "smtp", announced(BEFORE_IT)
+    )
 
 
 def test_own_words_are_filled_in() -> None:
     texts = RefusalTexts("Mail-IT-Wize", URL, "", before="{{b}} {date}", after="{provider} | {url} | {date}")
-    assert texts.text("smtp", CUTOVER, AT_IT) == f"Mail-IT-Wize | {URL} | 5 May 2025"
-    assert texts.text("smtp", CUTOVER, BEFORE_IT) == "{b} 5 May 2025"
+    assert texts.text("smtp", announced(AT_IT)) == f"Mail-IT-Wize | {URL} | 5 May 2025"
+    assert texts.text("smtp", announced(BEFORE_IT)) == "{b} 5 May 2025"
 
 
 def test_providers_own_words_go_out_in_ascii() -> None:
@@ -123,14 +129,14 @@ def test_providers_own_words_go_out_in_ascii() -> None:
             with case(language, service):
                 text = RefusalTexts("P", "U", "", after=written, before=written, language=language)
                 for now in (BEFORE_IT, AT_IT):
-                    assert text.text(service, CUTOVER, now) == said
-    name = RefusalTexts("Почта Ünal", URL, "", after="{provider}", language="de").text("imap", CUTOVER, AT_IT)
+                    assert text.text(service, announced(now)) == said
+    name = RefusalTexts("Почта Ünal", URL, "", after="{provider}", language="de").text("imap", announced(AT_IT))
     assert name == "????? Uenal"
 
 
 def test_braces_in_the_provider_name_are_not_filled_in_again() -> None:
     texts = RefusalTexts("{url} {oops}", URL, "", after="{provider}")
-    assert texts.text("smtp", CUTOVER, AT_IT) == "{url} {oops}"
+    assert texts.text("smtp", announced(AT_IT)) == "{url} {oops}"
 
 
 def test_both_default_words_name_link_and_date() -> None:

@@ -45,7 +45,7 @@ def add(
     """Make an app password for one device, shown this once. Without --service it opens every mail service."""
     allowed = tuple(parse_network(network) for network in networks)
     with context.installation() as installation:
-        zone = installation.policy.cutover.zone
+        zone = installation.policy.zone
         expires_at = None if expires is None else moments.parse(expires, installation.clock(), zone)
         made = installation.enrolment.add_app_password(account_name, name, services, allowed, expires_at)
     if as_json:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from mailauth import __version__
 from mailauth.core.clock import Clock
-from mailauth.core.policy import CutOver
+from mailauth.core.policy import Policy
 from mailauth.effects import keyring
 from mailauth.effects.configuration import digest
 from mailauth.effects.configuration.outside import key_file
@@ -20,11 +20,11 @@ from mailauth.vocabulary.errors import KeyUnusable, Mistake, SchemaMismatch, Sto
 
 
 class State(NamedTuple):
-    """What contradicts the configuration, what is strange but no mistake, and the cut-over as it was seen."""
+    """What contradicts the configuration, what is strange but no mistake, and the rules as the database knows them."""
 
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...]
-    cutover: CutOver
+    policy: Policy
 
 
 def of(configuration: Configuration, source: Path, clock: Clock) -> State:
@@ -35,12 +35,12 @@ def of(configuration: Configuration, source: Path, clock: Clock) -> State:
         mistakes: tuple[Mistake, ...] = ()
         with contextlib.suppress(KeyUnusable):  # what cannot be read was named before
             mistakes = key_mistakes(configuration, database)
-        strange, cutover = _time(configuration, database, clock)
-        return State(mistakes, (*strange, *_running(configuration, database, source, clock)), cutover)
+        strange, policy = _time(configuration, database, clock)
+        return State(mistakes, (*strange, *_running(configuration, database, source, clock)), policy)
     except (SchemaMismatch, StoreMissing):
-        return State((), (), configuration.cutover.cutover())
+        return State((), (), configuration.cutover.policy())
     except StoreUnavailable as error:
-        return State((Mistake("database.url", str(error)),), (), configuration.cutover.cutover())
+        return State((Mistake("database.url", str(error)),), (), configuration.cutover.policy())
     finally:
         database.close()
 
@@ -67,8 +67,8 @@ def _running(configuration: Configuration, database: Database, source: Path, clo
     return tuple(Mistake("running", sentence) for sentence in presence.warnings(source))
 
 
-def _time(configuration: Configuration, database: Database, clock: Clock) -> tuple[tuple[Mistake, ...], CutOver]:
-    cutover = configuration.cutover.cutover()
-    watch = TimeWatch(database, cutover, configuration.accounts.default_domain, clock, lambda: 0.0)
+def _time(configuration: Configuration, database: Database, clock: Clock) -> tuple[tuple[Mistake, ...], Policy]:
+    policy = configuration.cutover.policy()
+    watch = TimeWatch(database, policy, configuration.accounts.default_domain, clock, lambda: 0.0)
     watch.load()
-    return tuple(Mistake("clock", sentence) for sentence in watch.warnings()), cutover
+    return tuple(Mistake("clock", sentence) for sentence in watch.warnings()), policy

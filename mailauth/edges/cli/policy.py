@@ -31,20 +31,19 @@ def policy() -> None:
 def show(context: Context, as_json: bool) -> None:
     """Show the cut-over, whether it has passed, and every exemption."""
     with context.installation() as installation:
-        cutover = installation.policy.cutover
-        now = installation.clock()
-        passed = cutover.has_passed(now)
+        now, zone = installation.clock(), installation.policy.zone
+        cutover = installation.policy.announced(installation.configuration.accounts.default_domain, now)
         found = installation.accounts.exemptions()
     if as_json:
         exemptions = [
             {"account": each.account, "until": each.until, "reason": each.reason, "in_force": each.is_in_force(now)}
             for each in found
         ]
-        print_json({"cutover": cutover.moment, "has_passed": passed, "exemptions": exemptions})
+        print_json({"cutover": cutover.moment, "has_passed": cutover.has_passed, "exemptions": exemptions})
         return
-    state = "has passed: a second factor is required" if passed else "has not come yet"
+    state = "has passed: a second factor is required" if cutover.has_passed else "has not come yet"
     click.echo(f"The cut-over of {cutover.moment:%Y-%m-%d %H:%M:%S %Z} {state}.")
-    rows = [(each.account, moments.told(each.until, cutover.zone), _state(each, now), each.reason) for each in found]
+    rows = [(each.account, moments.told(each.until, zone), _state(each, now), each.reason) for each in found]
     print_table(rows, ("EXEMPT", "UNTIL", "STATE", "REASON"), "No account is exempt.")
 
 
@@ -73,7 +72,7 @@ def exempt(context: Context, account_name: str, until: str | None, reason: str |
         if end:
             click.echo(f"{installation.accounts.unexempt(account_name)} is not exempt any more")
             return
-        zone = installation.policy.cutover.zone
+        zone = installation.policy.zone
         moment = moments.parse(until or "", installation.clock(), zone)
         name = installation.accounts.exempt(account_name, moment, reason or "")
     click.echo(f"{name} is exempt until {moments.told(moment, zone)}")

@@ -39,7 +39,7 @@ def serve(context: Context, part: str | None) -> None:
     configuration = context.configuration()
     log_lines.set_up(configuration.log.level)
     with context.installation(INSPECTED_FOR_S) as installation:
-        cutover = installation.policy.cutover.moment.isoformat()
+        cutover = " ".join(date.isoformat() for date in installation.policy.dates)
         fields = {"version": __version__, "cutover": cutover, "config": context.config_path, "part": part}
         fields["digest"] = installation.presence.digest
         logging.getLogger(__name__).info("starting", extra={log_lines.FIELDS: fields})

@@ -167,7 +167,7 @@ def _make_database(configuration: Configuration) -> None:
 
 def _next_steps(path: Path, configuration: Configuration, now: datetime) -> str:
     first = f"From {configuration.cutover.date} a second factor is required."
-    if configuration.cutover.cutover().has_passed(now):
+    if configuration.cutover.policy().announced(configuration.accounts.default_domain, now).has_passed:
         first = _passed_sentence(path, configuration)
     option, portal = _config_option(path), configuration.portal
     return textwrap.dedent(
@@ -228,15 +228,14 @@ def check(context: Context, as_json: bool) -> None:
             raise
         print_json({"file": error.source, "ok": False, "mistakes": _listed(error.mistakes)})
         raise SystemExit(1) from error
-    cutover = state.cutover
+    cutover = state.policy.announced(configuration.accounts.default_domain, context.now())
     if as_json:
-        passed = cutover.has_passed(context.now())
         warnings = _listed((*foreign.warnings(configuration), *outside.warnings(configuration), *state.warnings))
         shown = {"file": str(context.config_path), "ok": True, "mistakes": []}
-        print_json({**shown, "warnings": warnings, "cutover_has_passed": passed})
+        print_json({**shown, "warnings": warnings, "cutover_has_passed": cutover.has_passed})
         return
     click.echo(f"{context.config_path}: no mistake. The cut-over is {cutover.moment:%Y-%m-%d %H:%M:%S %Z}.")
-    if cutover.has_passed(context.now()):
+    if cutover.has_passed:
         click.echo(_passed_sentence(context.config_path, configuration))
     _warn(configuration)
     for warning in state.warnings:

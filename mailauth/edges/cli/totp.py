@@ -151,7 +151,7 @@ def _exempt_until(installation: "Installation", name: str) -> str:
     until = installation.accounts.get(name).exempt_until
     if until is None or until <= installation.clock():
         return ""
-    return moments.told(until, installation.policy.cutover.zone)
+    return moments.told(until, installation.policy.zone)
 
 
 def _seconds(steps: int | None) -> int | None:

@@ -89,10 +89,11 @@ def build(installation: Installation) -> Starlette:
     """Return the portal of an installation, as an ASGI application."""
     settings = installation.configuration.portal
     files = assets.load(settings.colour, _logo(settings.logo))
-    cutover = installation.policy.cutover
     portal = Portal(
         installation=installation,
-        pages=Pages(installation.configuration, cutover, installation.languages, files, installation.clock),
+        pages=Pages(
+            installation.configuration, installation.policy, installation.languages, files, installation.clock
+        ),
         assets=files,
         provider=installation.configuration.provider.name,
         own_origin=settings.url,  # the configuration has it in its one form

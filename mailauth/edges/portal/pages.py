@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from mailauth.core.clock import Clock
-from mailauth.core.policy import CutOver
+from mailauth.core.policy import Policy
 from mailauth.edges.portal import assets
 from mailauth.edges.portal.assets import Assets
 from mailauth.edges.portal.routing import TOKEN_FIELD
@@ -31,12 +31,13 @@ class Pages:
     """Draws the pages of one installation."""
 
     def __init__(
-        self, configuration: Configuration, cutover: CutOver, languages: Languages, files: Assets, clock: Clock
+        self, configuration: Configuration, policy: Policy, languages: Languages, files: Assets, clock: Clock
     ) -> None:
-        self._cutover = cutover
+        self._policy = policy
+        self._default_domain = configuration.accounts.default_domain
         self._clock = clock
         self._languages = languages
-        self.zone = cutover.zone
+        self.zone = policy.zone
         """The provider's: the one that the date was announced in."""
         self._environment = _environment()
         self._environment.globals.update(
@@ -45,7 +46,6 @@ class Pages:
             languages=LANGUAGES,
             has_logo="logo" in files,
             token_field=TOKEN_FIELD,
-            cutover=cutover.moment,
             moment=_moment_maker(languages, self.zone),
             day=_day_maker(languages, self.zone),
             hour=_hour_maker(languages, self.zone),
@@ -58,13 +58,16 @@ class Pages:
     def show(self, template: str, visit: Visit, status: int = 200, **facts: Any) -> HTMLResponse:
         """Return a page."""
         now = self._clock()
+        domain = self._default_domain if visit.session is None else visit.session.account.rpartition("@")[2]
+        announced = self._policy.announced(domain, now)
         words = self._environment.get_template(template).render(
             visit=visit,
             language=visit.language,
             translations=visit.translations,
             session=visit.session,
             now=now,
-            cutover_has_passed=self._cutover.has_passed(now),
+            cutover=announced.moment,
+            cutover_has_passed=announced.has_passed,
             here=_path_here(visit),
             **facts,
         )

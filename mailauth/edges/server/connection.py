@@ -49,11 +49,11 @@ class Peer(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What all connections of a server share. `refusal_text` takes a service."""
+    """What all connections of a server share. `refusal_text` takes a service and a presented name."""
 
     verifier: Verifier
     lookups: Lookups
-    refusal_text: Callable[[str], str]
+    refusal_text: Callable[[str, str], str]
     handshake_s: float
     idle_s: float
     connections: "set[AuthConnection]"
@@ -271,7 +271,9 @@ class AuthConnection(asyncio.Protocol):
             case Granted():
                 out.append(protocol.ok(login.id, verdict.account, verdict.tail_bytes, verdict.release))
             case Denied():
-                out.append(protocol.fail(login.id, login.name, self._context.refusal_text(attempt.service)))
+                out.append(
+                    protocol.fail(login.id, login.name, self._context.refusal_text(attempt.service, attempt.name))
+                )
             case Unavailable():
                 if protocol.OWN_CLIENT not in login.parameters:
                     self._is_finishing = True  # what else is under way is still answered
@@ -290,7 +292,7 @@ class AuthConnection(asyncio.Protocol):
         attempt = _attempt(login)
         _log.info("malformed request", extra={FIELDS: {"peer": self._peer, "problem": event.problem}})
         self._log(attempt, Denied(Reason.REQUEST_MALFORMED), time.perf_counter())
-        out.append(protocol.fail(event.id, event.name, self._context.refusal_text(attempt.service)))
+        out.append(protocol.fail(event.id, event.name, self._context.refusal_text(attempt.service, attempt.name)))
 
     def _log(self, attempt: Attempt, verdict: Verdict, started: float) -> None:
         attempt_log.record(attempt, verdict, self._peer, (time.perf_counter() - started) * 1000)

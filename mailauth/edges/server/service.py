@@ -11,6 +11,7 @@ import logging
 import os
 import time
 
+from mailauth.core import names
 from mailauth.edges import process
 from mailauth.edges.server import listening
 from mailauth.edges.server.connection import AuthConnection, Context
@@ -35,9 +36,7 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
     context = Context(
         verifier=installation.verifier,
         lookups=installation.lookups,
-        refusal_text=lambda service: installation.refusal_texts.text(
-            service, installation.policy.cutover, installation.clock()
-        ),
+        refusal_text=lambda service, name: _refusal_text(installation, service, name),
         handshake_s=settings.handshake_s,
         idle_s=settings.idle_s,
         connections=connections,
@@ -88,3 +87,8 @@ async def _drain(connections: set[AuthConnection], under_way: set[asyncio.Task[N
         for connection in tuple(connections):
             connection.finish()
         await asyncio.sleep(0.01)
+
+
+def _refusal_text(installation: Installation, service: str, name: str) -> str:
+    domain = names.presented_domain(name, installation.configuration.accounts.default_domain)
+    return installation.refusal_texts.text(service, installation.policy.announced(domain, installation.clock()))

@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from mailauth.core import names
 from mailauth.core.new_password import MIN_CHARACTERS
 from mailauth.core.pam_users import PamUsers
-from mailauth.core.policy import CutOver, parse_cutover
+from mailauth.core.policy import Policy, parse_cutover
 from mailauth.effects.configuration.limit_sections import LimitsSection, LoginMemorySection
 from mailauth.effects.configuration.user_sections import Mail, Portal, Provider, Refusal
 from mailauth.effects.configuration.values import FilledLine, Line, Section, checked_socket_path
@@ -71,9 +71,9 @@ class CutOverSection(Section):
             raise ValueError(str(error)) from error
         return value
 
-    def cutover(self) -> CutOver:
-        """Return the moment."""
-        return parse_cutover(self.date)
+    def policy(self) -> Policy:
+        """Return the rules."""
+        return Policy(parse_cutover(self.date))
 
 
 def embedded_database(directory: Path) -> str:

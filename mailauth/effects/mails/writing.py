@@ -11,10 +11,11 @@ import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from email.headerregistry import Address, BaseHeader, HeaderRegistry, UniqueUnstructuredHeader
 from email.message import EmailMessage
-from email.policy import EmailPolicy, Policy
+from email.policy import EmailPolicy
+from email.policy import Policy as HeaderPolicy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -24,7 +25,7 @@ from markupsafe import Markup
 
 from mailauth.core import mail_address, mail_header
 from mailauth.core.colour import readable_on
-from mailauth.core.policy import CutOver
+from mailauth.core.policy import Policy
 from mailauth.effects.languages import Languages
 from mailauth.effects.mails import origins
 from mailauth.vocabulary.notices import Notice, NoticeKind
@@ -60,7 +61,7 @@ class _Subject(UniqueUnstructuredHeader, BaseHeader):
         """Take the text as it stands."""
         kwds.update(decoded=value, parse_tree=None)
 
-    def fold(self, *, policy: Policy) -> str:
+    def fold(self, *, policy: HeaderPolicy) -> str:
         """Return the header as lines, whoever asks."""
         return mail_header.unstructured(self.name, str(self))
 
@@ -98,7 +99,7 @@ class Letterhead:
     sender: str
     portal: str
     colour: str
-    cutover: CutOver
+    policy: Policy
 
 
 class _Picture:
@@ -117,7 +118,7 @@ class Mails:
         self._languages = languages
         self._letterhead = letterhead
         self._pictures = pictures
-        self._zone = letterhead.cutover.moment.tzinfo or UTC
+        self._zone = letterhead.policy.zone
         self._environment = lru_cache(maxsize=None)(self._new_environment)
 
     def write(self, notice: Notice, language: str, recipient: str, message_id: str) -> EmailMessage:
@@ -159,6 +160,7 @@ class Mails:
 
     def _facts(self, notice: Notice, language: str, pictures: Mapping[str, str]) -> dict[str, Any]:
         letterhead, translations = self._letterhead, self._languages.translations(language)
+        announced = letterhead.policy.announced(notice.account.rpartition("@")[2], notice.moment)
         facts: dict[str, Any] = {
             "kind": notice.kind,
             "language": language,
@@ -167,8 +169,8 @@ class Mails:
             "portal": letterhead.portal,
             "colour": letterhead.colour,
             "on_colour": readable_on(letterhead.colour),
-            "cutover": self._languages.format_date(letterhead.cutover.moment, language, self._zone),
-            "cutover_has_passed": letterhead.cutover.has_passed(notice.moment),
+            "cutover": self._languages.format_date(announced.moment, language, self._zone),
+            "cutover_has_passed": announced.has_passed,
             "account": notice.account,
             "when": self._spoken(notice.moment, language),
             "origin": origins.origin_words(

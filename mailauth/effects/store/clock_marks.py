@@ -1,5 +1,6 @@
 """Statements on what was seen of the clock: the newest moment, the last jump, and dates that were seen to pass."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -50,11 +51,10 @@ def note_passed(connection: Connection, rule: str, now: datetime) -> None:
     _set(connection, _PASSED + rule, now)
 
 
-def forget_other_dates(connection: Connection, rule: str) -> None:
-    """Forget what was seen of dates that are not the rule any more."""
-    connection.execute(
-        delete(clock_mark).where(clock_mark.c.name.startswith(_PASSED), clock_mark.c.name != _PASSED + rule)
-    )
+def forget_other_dates(connection: Connection, rules: Collection[str]) -> None:
+    """Forget what was seen of dates that are no rules any more."""
+    kept = [_PASSED + rule for rule in rules]
+    connection.execute(delete(clock_mark).where(clock_mark.c.name.startswith(_PASSED), clock_mark.c.name.not_in(kept)))
 
 
 def end(connection: Connection, before: datetime) -> int:

@@ -142,6 +142,7 @@ def test_explain_prints_the_promised_json(mailauth: CommandLine) -> None:
     assert explained == {
         "account": "alice@mailitwize.be",
         "requirement": "second-factor",
+        "rule": "enrolled",
         "enrolled": True,
         "recovery_codes_left": 10,
         "app_passwords": 0,
