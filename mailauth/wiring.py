@@ -12,14 +12,13 @@ from mailauth import __version__
 from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
 from mailauth.core.texts import RefusalTexts
-from mailauth.effects import keyring
+from mailauth.effects import keyring, sources
 from mailauth.effects.configuration import digest
 from mailauth.effects.configuration.outside import key_file
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.languages import Languages
 from mailauth.effects.mails.writing import Letterhead, Mails
-from mailauth.effects.password_sources import OwnTable, Pam, PasswordSource
-from mailauth.effects.passwords import HashPool, PasswordHasher
+from mailauth.effects.passwords import PasswordHasher
 from mailauth.effects.smtp import SmtpServer
 from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
@@ -39,6 +38,7 @@ from mailauth.usecases.lookups import Lookups
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.own_account import OwnAccount
+from mailauth.usecases.password_check import PasswordCheck
 from mailauth.usecases.portal_sessions import PortalSessions
 from mailauth.usecases.presence import Presence
 from mailauth.usecases.renaming import Renaming
@@ -60,7 +60,7 @@ class Installation:
     database: Database
     policy: Policy
     refusal_texts: RefusalTexts
-    password_source: PasswordSource
+    passwords: PasswordCheck
     accounts: Accounts
     enrolment: Enrolment
     renaming: Renaming
@@ -85,7 +85,7 @@ class Installation:
 
     def close(self) -> None:
         """Let what runs end, write down what was seen, and close the database."""
-        self.password_source.close()
+        self.passwords.close()
         self.lookups.close()
         for write_down in (self.activity.flush, self.login_notices.flush, self.device_networks.flush):
             try:
@@ -132,9 +132,8 @@ def build(
     accounts = Accounts(
         database, hasher, notices, links, pam_users, configuration.password.min_characters, domain, clock
     )
-    password_source: PasswordSource = OwnTable(hasher, HashPool())
-    if configuration.password.source == "pam":
-        password_source = Pam(configuration.password.pam_service, pam_users, accounts.sharing_pam_user)
+    parts = sources.Parts(hasher, configuration.password.pam_service, pam_users, accounts.sharing_pam_user)
+    passwords = PasswordCheck([sources.make(configuration.password.source, parts)])
     portal = configuration.portal
     activity = Activity(database, Crowds(trusted))
     login_notices = LoginNotices(database, notices)
@@ -162,11 +161,11 @@ def build(
         refusal_texts=RefusalTexts(
             provider.name, provider.url, refusal.imap_code, refusal.before, refusal.after, provider.language
         ),
-        password_source=password_source,
+        passwords=passwords,
         accounts=accounts,
         enrolment=Enrolment(database, ring, notices, links, provider.name, domain, clock, policy.zone),
         renaming=Renaming(database, ring, pam_users, domain),
-        explainer=Explainer(database, policy, throttle, time_watch, domain, clock),
+        explainer=Explainer(database, policy, throttle, time_watch, passwords, domain, clock),
         throttle=throttle,
         housekeeping=Housekeeping(database, clock, steady),
         time_watch=time_watch,
@@ -182,7 +181,7 @@ def build(
                 notices,
             ),
             keyring=ring,
-            password_source=password_source,
+            passwords=passwords,
             policy=policy,
             activity=activity,
             login_notices=login_notices,

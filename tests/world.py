@@ -19,6 +19,7 @@ from mailauth import wiring
 from mailauth.core import otp
 from mailauth.effects import keyring
 from mailauth.effects.configuration import describing, loading
+from mailauth.effects.sources.own import OwnTable
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
 from mailauth.usecases.enrolment import Confirmed
@@ -184,6 +185,13 @@ class World:
         value = secret.encode() if isinstance(secret, str) else secret
         address = None if client is None else ip_address(client)
         return await self.installation.verifier.verify(Attempt(name, Secret(value), service, address))
+
+    @property
+    def own_table(self) -> OwnTable:
+        """Give the source that checks passwords by mailauth's own table."""
+        (source,) = self.installation.passwords.sources
+        assert isinstance(source, OwnTable)
+        return source
 
     def close(self) -> None:
         self.installation.close()

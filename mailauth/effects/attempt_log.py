@@ -42,12 +42,13 @@ def _words(attempt: Attempt, verdict: Verdict, peer: str, milliseconds: float) -
     credential = verdict.credential if isinstance(verdict, Granted) else None
     word = "not-required" if credential is Credential.NOTHING else _WORDS[type(verdict)]
     hint = verdict.hint if isinstance(verdict, Denied) else None
-    decided = _decided(word, verdict.reason, account, credential, hint)
+    source = None if isinstance(verdict, Unavailable) else verdict.source
+    decided = _decided(word, verdict.reason, account, credential, hint, source)
     name = f" name_bytes={len(attempt.name.encode('utf-8', 'replace'))}" if account is None else ""
-    source, manner = _circumstances(attempt.service, attempt.client, attempt.mechanism, attempt.secured, peer)
+    circumstances, manner = _circumstances(attempt.service, attempt.client, attempt.mechanism, attempt.secured, peer)
     session = f" {pair('session', attempt.session)}" if attempt.session else ""
     withheld = f" withheld={verdict.withheld.reason}" if isinstance(verdict, Unavailable) and verdict.withheld else ""
-    return f"{decided}{withheld}{name}{source}{session}{manner} ms={milliseconds:.1f}"
+    return f"{decided}{withheld}{name}{circumstances}{session}{manner} ms={milliseconds:.1f}"
 
 
 # What is the same for many attempts is worded once.
@@ -55,9 +56,15 @@ def _words(attempt: Attempt, verdict: Verdict, peer: str, milliseconds: float) -
 
 @lru_cache(maxsize=2048)
 def _decided(
-    word: str, reason: Reason, account: AccountName | None, credential: Credential | None, hint: Hint | None
+    word: str,
+    reason: Reason,
+    account: AccountName | None,
+    credential: Credential | None,
+    hint: Hint | None,
+    source: str | None,
 ) -> str:
-    return f"verdict={word} reason={reason}{_pairs({'account': account, 'credential': credential, 'hint': hint})}"
+    pairs = {"account": account, "credential": credential, "hint": hint, "source": source}
+    return f"verdict={word} reason={reason}{_pairs(pairs)}"
 
 
 @lru_cache(maxsize=2048)

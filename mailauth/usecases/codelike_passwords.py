@@ -11,10 +11,10 @@ import logging
 from collections import OrderedDict
 from datetime import datetime, timedelta
 
-from mailauth.effects.password_sources import PasswordSource
+from mailauth.core.password_chain import Right, Unanswered
 from mailauth.usecases.ledger import Admitted
 from mailauth.usecases.login_notices import LoginNotices
-from mailauth.vocabulary.errors import MailauthError
+from mailauth.usecases.password_check import PasswordCheck
 from mailauth.vocabulary.model import Denied, Reason, Verdict
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ MAX_ENTRIES = 10_000
 class CodelikePasswords:
     """Finds out, now and then, that a device sends a right password which reads as one with a code."""
 
-    def __init__(self, password_source: PasswordSource, login_notices: LoginNotices) -> None:
-        self._password_source = password_source
+    def __init__(self, passwords: PasswordCheck, login_notices: LoginNotices) -> None:
+        self._passwords = passwords
         self._login_notices = login_notices
         self._looked_at: OrderedDict[bytes, datetime] = OrderedDict()
         self._looking: asyncio.Task[None] | None = None
@@ -61,11 +61,10 @@ class CodelikePasswords:
 
     async def _look(self, admitted: Admitted, now: datetime) -> None:
         attempt, account = admitted.attempt, admitted.account
-        try:
-            is_right = await self._password_source.is_right(admitted.subject, account, attempt.secret.reveal())
-        except MailauthError as error:
-            log.debug("a repeated string was not looked at: %s", error)
+        answer = await self._passwords.verify(admitted.subject, account, attempt.secret.reveal())
+        if isinstance(answer, Unanswered):
+            log.debug("a repeated string was not looked at: %s", answer.error)
             return
-        if is_right and account is not None and account.totp is not None and not account.disabled:
+        if isinstance(answer, Right) and account is not None and account.totp is not None and not account.disabled:
             alone = Denied(Reason.CODE_MISSING, account.name, password_was_right=True)
             self._login_notices.note(attempt, alone, now)

@@ -14,6 +14,7 @@ from mailauth.core.policy import Announced, Policy, Requirement
 from mailauth.effects.store import app_passwords, factors, login_activity, outbox
 from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import find
+from mailauth.usecases.password_check import PasswordCheck
 from mailauth.usecases.throttle import Throttle
 from mailauth.usecases.time_watch import TimeWatch, ahead_until
 from mailauth.vocabulary.model import Account, AccountName, Address, AppPassword
@@ -33,6 +34,7 @@ class Explanation:
     account: AccountName
     requirement: str
     rule: str
+    password_sources: tuple[str, ...]
     enrolled: bool
     recovery_codes_left: int
     app_passwords: int
@@ -59,6 +61,7 @@ class Explainer:
         policy: Policy,
         throttle: Throttle,
         time_watch: TimeWatch,
+        passwords: PasswordCheck,
         default_domain: str,
         clock: Clock,
     ) -> None:
@@ -66,6 +69,7 @@ class Explainer:
         self._policy = policy
         self._throttle = throttle
         self._time_watch = time_watch
+        self._passwords = passwords
         self._default_domain = default_domain
         self._clock = clock
 
@@ -102,11 +106,13 @@ class Explainer:
                 f"`mailauth totp reset {account.name}` the password alone would be enough until then."
             )
         if not account.disabled:
+            sentences.append(f"Its password is checked by {self._passwords.described}.")
             sentences.append(_devices_sentence(live))
         return Explanation(
             account=account.name,
             requirement="nothing-will-do" if account.disabled else _NAMES[requirement],
             rule="disabled" if account.disabled else standing.rule,
+            password_sources=tuple(source.name for source in self._passwords.sources),
             enrolled=account.totp is not None,
             recovery_codes_left=codes,
             app_passwords=live,

@@ -21,11 +21,11 @@ from typing import assert_never
 
 from mailauth.core import app_password, engine, names, otp, splitter
 from mailauth.core.clock import Clock
+from mailauth.core.password_chain import Answer, Right, Unanswered
 from mailauth.core.policy import Policy
 from mailauth.core.services import PORTAL
 from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
-from mailauth.effects.password_sources import PasswordSource
 from mailauth.effects.pools import NOT_BEGUN
 from mailauth.effects.store.database import Database
 from mailauth.usecases.activity import Activity
@@ -34,6 +34,7 @@ from mailauth.usecases.codelike_passwords import CodelikePasswords
 from mailauth.usecases.device_networks import DeviceNetworks
 from mailauth.usecases.ledger import Admitted, Ledger
 from mailauth.usecases.login_notices import LoginNotices
+from mailauth.usecases.password_check import PasswordCheck
 from mailauth.vocabulary.errors import (
     HashUnreadable,
     InvalidName,
@@ -77,7 +78,7 @@ class Verifier:
         database: Database,
         ledger: Ledger,
         keyring: Keyring,
-        password_source: PasswordSource,
+        passwords: PasswordCheck,
         policy: Policy,
         activity: Activity,
         login_notices: LoginNotices,
@@ -90,12 +91,12 @@ class Verifier:
         self._database = database
         self._ledger = ledger
         self._keyring = keyring
-        self._password_source = password_source
+        self._passwords = passwords
         self._policy = policy
         self._activity = activity
         self._login_notices = login_notices
         self._device_networks = device_networks
-        self.codelike_passwords = CodelikePasswords(password_source, login_notices)
+        self.codelike_passwords = CodelikePasswords(passwords, login_notices)
         self._default_domain = default_domain
         self._clock = clock
         self._deadline_s = deadline_s
@@ -191,9 +192,8 @@ class Verifier:
             return admitted
         try:
             # Where others check the password, they refuse a wrong one; here it must not be in the way.
-            is_right = attempt.second_factor_only or await self._password_source.is_right(
-                name, admitted.account, admitted.presented.password
-            )
+            answer = None if attempt.second_factor_only else await self._ask(name, admitted)
+            is_right = answer is None or isinstance(answer, Right)
             is_checked = True
             factor = self._second_factor(admitted, now)
             evidence = engine.Evidence(admitted.account, is_right, factor, attempt.service, attempt.password_only)
@@ -210,7 +210,16 @@ class Verifier:
                 self._give_back_later(admitted, was_begun=was_begun or is_checked)
             raise
         self.codelike_passwords.consider(admitted, verdict, now)
+        if answer is not None and not isinstance(verdict, Unavailable):
+            verdict = replace(verdict, source=answer.source)
         return _with_hint(verdict, factor, admitted.presented.password)
+
+    async def _ask(self, name: AccountName, admitted: Admitted) -> Answer:
+        """Return what the password sources say. Raises what kept them from answering."""
+        answer = await self._passwords.verify(name, admitted.account, admitted.presented.password)
+        if isinstance(answer, Unanswered):
+            raise answer.error
+        return answer
 
     def _admit(
         self, attempt: Attempt, name: AccountName, now: datetime, is_abandoned: threading.Event

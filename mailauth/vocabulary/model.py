@@ -107,6 +107,7 @@ class Granted:
     `release`: in that case, the token by which it is reported should the password prove wrong: what was spent is
     given back, and the wrong password counts.
     `app_password_id`: which app password it was, for the owner's list of what was used last.
+    `source`: which password source checked the password; None where none was asked.
     `epoch`: of the account as it was when this was decided. Whoever acts on the verdict later compares it: after a
     change of password or factors the verdict is void. None where nothing may be built on it later.
     """
@@ -117,6 +118,7 @@ class Granted:
     tail_bytes: int | None = None
     release: str | None = None
     app_password_id: int | None = field(default=None, compare=False)
+    source: str | None = field(default=None, compare=False)
     epoch: int | None = field(default=None, compare=False)
 
 
@@ -131,13 +133,15 @@ class Hint(StrEnum):
 class Denied:
     """The login is refused. `account` is whom it was about, as a canonical name, whether or not it exists.
 
-    `password_was_right` is for the owner's notice and the log, never for the client.
+    `password_was_right` is for the owner's notice and the log, never for the client. `source`: which password source
+    checked the password; None where none was asked.
     """
 
     reason: Reason
     account: AccountName | None = None
     password_was_right: bool = False
     hint: Hint | None = field(default=None, compare=False)
+    source: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

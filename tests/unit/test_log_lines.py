@@ -107,10 +107,14 @@ ALICE = AccountName("alice@mailitwize.be")
     ("verdict", "words"),
     [
         (
-            Granted(ALICE, Credential.PASSWORD_AND_CODE, Reason.SECOND_FACTOR_GIVEN),
-            "verdict=granted reason=second-factor-given account=alice@mailitwize.be credential=password+code",
+            Granted(ALICE, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED, source="own"),
+            "verdict=granted reason=remembered account=alice@mailitwize.be credential=password+code source=own",
         ),
         (Denied(Reason.CODE_WRONG, ALICE, password_was_right=True), "verdict=denied reason=code-wrong account=alice"),
+        (
+            Denied(Reason.PASSWORD_WRONG, ALICE, source="pam"),
+            "verdict=denied reason=password-wrong account=alice@mailitwize.be source=pam",
+        ),
         (Unavailable(Reason.DEADLINE, ALICE), "verdict=unavailable reason=deadline account=alice@mailitwize.be"),
         (Denied(Reason.NAME_MALFORMED), "verdict=denied reason=name-malformed name_bytes=5"),
     ],

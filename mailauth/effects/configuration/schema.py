@@ -21,6 +21,7 @@ from mailauth.core.policy import Policy, parse_cutover
 from mailauth.effects.configuration.limit_sections import LimitsSection, LoginMemorySection
 from mailauth.effects.configuration.user_sections import Mail, Portal, Provider, Refusal
 from mailauth.effects.configuration.values import FilledLine, Line, Section, checked_socket_path
+from mailauth.effects.sources import SourceKind
 from mailauth.vocabulary.errors import InvalidName, InvalidValue
 
 
@@ -117,7 +118,7 @@ class Argon2(Section):
 class Password(Section):
     """Who checks the first factor, the password."""
 
-    source: Literal["own", "pam"] = Field(
+    source: SourceKind = Field(
         "own", description="own: mailauth's own table of argon2id hashes. pam: system accounts, through PAM."
     )
     pam_service: FilledLine = Field(

@@ -143,6 +143,7 @@ def test_explain_prints_the_promised_json(mailauth: CommandLine) -> None:
         "account": "alice@mailitwize.be",
         "requirement": "second-factor",
         "rule": "enrolled",
+        "password_sources": ["own"],
         "enrolled": True,
         "recovery_codes_left": 10,
         "app_passwords": 0,
@@ -150,7 +151,8 @@ def test_explain_prints_the_promised_json(mailauth: CommandLine) -> None:
         "cutover": "2025-05-04T22:00:00+00:00",
         "cutover_has_passed": True,
     }
-    assert len(sentences) == 4
+    assert len(sentences) == 5
+    assert "Its password is checked by mailauth's own table." in sentences
 
 
 def test_explain_tells_every_state_in_words(mailauth: CommandLine) -> None:

@@ -2,7 +2,6 @@
 
 from sqlalchemy import event
 
-from mailauth.effects.password_sources import OwnTable
 from mailauth.vocabulary.model import Denied, Granted, Reason
 from mailauth.vocabulary.secret import Secret
 from tests.integration.limits.conftest import DEFAULTS, HOME, THIRD, fill_the_accounts_bucket, throttled
@@ -12,8 +11,7 @@ from tests.world import World, WorldMaker
 def count_hashes(world: World) -> list[bytes]:
     """Return a list that grows with each password that is hashed."""
     hashed: list[bytes] = []
-    source = world.installation.verifier._password_source
-    assert isinstance(source, OwnTable)
+    source = world.own_table
     verify = source.hasher.verify
 
     def counted(stored: str | None, password: bytes) -> bool:

@@ -15,8 +15,7 @@ async def test_exactly_the_burst_of_parallel_guesses_reaches_the_hash(limited: W
     """LIM2: 400 at once, each another password, from one address."""
     limited.enrol("alice")
     hashed = 0
-    verifier = limited.installation.verifier
-    hasher = verifier._password_source.hasher
+    hasher = limited.own_table.hasher
     verify = hasher.verify
 
     def counting(stored: str | None, password: bytes) -> bool:

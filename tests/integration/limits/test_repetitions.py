@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 
-from mailauth.effects.password_sources import OwnTable
 from mailauth.usecases.refused_strings import RefusedStrings
 from mailauth.vocabulary.model import Denied, Granted, Reason, Unavailable
 from tests.integration.limits.conftest import DEFAULTS, HOME, THIEF, THIRD, fill_the_accounts_bucket, throttled
@@ -35,8 +34,7 @@ async def test_full_account_does_the_same_work_for_every_string(make_world: Worl
     await world.login("alice", "old password", client=HOME)
     await fill_the_accounts_bucket(world)
     work: list[str] = []
-    source = world.installation.verifier._password_source
-    assert isinstance(source, OwnTable)
+    source = world.own_table
     verify = source.hasher.verify
 
     def counted(stored: str | None, password: bytes) -> bool:

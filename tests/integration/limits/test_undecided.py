@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from mailauth.effects.passwords import HashPool
+from mailauth.core.password_chain import Unanswered
 from mailauth.effects.store import factors
-from mailauth.vocabulary.errors import HashUnreadable, Overloaded, SourceUnavailable, StoreUnavailable
+from mailauth.vocabulary.errors import HashUnreadable, MailauthError, Overloaded, SourceUnavailable, StoreUnavailable
 from mailauth.vocabulary.model import Granted, Reason
 from tests.integration.limits.conftest import DEFAULTS, HOME, throttled
 from tests.world import World, WorldMaker
@@ -15,16 +15,15 @@ from tests.world import World, WorldMaker
 
 @pytest.mark.parametrize("error", [Overloaded, SourceUnavailable, HashUnreadable])
 async def test_login_that_could_not_be_decided_draws_nothing(
-    limited: World, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+    limited: World, monkeypatch: pytest.MonkeyPatch, error: type[MailauthError]
 ) -> None:
     alice = limited.enrol("alice")
-    source = limited.installation.verifier._password_source
 
-    async def fails(*_: object) -> bool:
-        raise error("for a test")
+    async def fails(*_: object) -> Unanswered:
+        return Unanswered("own", error("for a test"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(source, "is_right", fails)
+        patch.setattr(limited.own_table, "verify", fails)
         for n in range(100):
             verdict = await limited.login("alice", f"{alice.password}{n:06}", client=HOME)
             assert not throttled(verdict), n
@@ -38,8 +37,7 @@ async def test_login_whose_deadline_ended_it_in_the_queue_draws_nothing(make_wor
     alice = world.enrol("alice")
     go_on = asyncio.Event()
     loop = asyncio.get_running_loop()
-    pool = world.installation.verifier._password_source.pool
-    assert isinstance(pool, HashPool)
+    pool = world.own_table.pool
     # All of its threads are busy for as long as this test wants.
     busy = [
         asyncio.create_task(pool.run(lambda: asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()))

@@ -98,7 +98,7 @@ async def test_hot_path_asks_neither_the_database_nor_a_hash(world: World) -> No
     assert world.installation.verifier.verify_at_once(attempt("alice", secret)) is None
     await world.login("alice", secret)
     world.installation.database.close()
-    world.installation.password_source.pool.close()
+    world.own_table.pool.close()
     assert world.installation.verifier.verify_at_once(attempt("alice", secret)) == Granted(
         alice.name, Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN
     )

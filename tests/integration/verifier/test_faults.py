@@ -260,13 +260,13 @@ async def test_slow_hash_ends_at_the_deadline(world: World) -> None:
     alice = world.enrol("alice")
     verifier = world.installation.verifier
     ends = threading.Event()
-    verify = verifier._password_source.hasher.verify
+    verify = world.own_table.hasher.verify
 
     def slow(stored: str | None, password: bytes) -> bool:
         ends.wait(30)
         return verify(stored, password)
 
-    verifier._password_source.hasher.verify = slow  # type: ignore[method-assign]
+    world.own_table.hasher.verify = slow  # type: ignore[method-assign]
     verifier._deadline_s = 0.2
     began = time.monotonic()
     assert is_unavailable(await fresh_login(world, alice), Reason.DEADLINE)
@@ -287,9 +287,9 @@ async def test_slow_database_ends_at_the_deadline(world: World) -> None:
 
 async def test_full_queue_of_hashes_is_an_overload_and_no_denial(world: World) -> None:
     alice = world.enrol("alice")
-    world.installation.password_source.pool._max_waiting = 0
+    world.own_table.pool._max_waiting = 0
     assert is_unavailable(await fresh_login(world, alice), Reason.OVERLOADED)
-    world.installation.password_source.pool._max_waiting = 512
+    world.own_table.pool._max_waiting = 512
     assert isinstance(await fresh_login(world, alice), Granted)
 
 

@@ -166,7 +166,7 @@ async def test_secret_that_cannot_be_one_is_refused_before_any_hash(world: World
     # PW2
     world.add("alice")
     hashed: list[bytes] = []
-    world.installation.verifier._password_source.hasher.verify = lambda stored, password: hashed.append(password)  # type: ignore[assignment,method-assign,return-value,func-returns-value]
+    world.own_table.hasher.verify = lambda stored, password: hashed.append(password)  # type: ignore[assignment,method-assign,return-value,func-returns-value]
     verdict = await world.login("alice", secret)
     assert verdict == Denied(Reason.SECRET_MALFORMED, "alice@mailitwize.be")
     assert hashed == []

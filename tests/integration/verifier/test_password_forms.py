@@ -71,8 +71,8 @@ async def test_two_forms_cost_two_hashes_whoever_is_asked_for(world: World, hash
 
 def keep_as_typed(world: World, person: Person, password: bytes) -> Person:
     """Store a hash as it was made before passwords had one form."""
-    source = world.installation.password_source
+    source = world.own_table
     account = world.installation.accounts.get(person.name)
     with writing(world.installation.database) as connection:
-        accounts.set_password(connection, account.id, source.hasher.hash(password))  # type: ignore[attr-defined]
+        accounts.set_password(connection, account.id, source.hasher.hash(password))
     return person

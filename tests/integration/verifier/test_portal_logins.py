@@ -123,7 +123,7 @@ async def test_password_and_second_factor_cannot_both_be_the_only_one(world: Wor
 def count_hashes(world: World) -> list[bytes]:
     """Return a list that grows by each password that is hashed from now on."""
     hashed: list[bytes] = []
-    hasher = world.installation.password_source.hasher  # type: ignore[attr-defined]
+    hasher = world.own_table.hasher  # type: ignore[attr-defined]
     verify = hasher.verify
 
     def counted(stored: str | None, password: bytes) -> bool:

@@ -1,0 +1,88 @@
+"""Which password source is asked next, and what their answers come to: a table without a source."""
+
+from itertools import product
+
+import pytest
+
+from mailauth.core.password_chain import (
+    Answer,
+    Ask,
+    Disabled,
+    Expired,
+    Right,
+    Unanswered,
+    UnknownUser,
+    Wrong,
+    next_step,
+)
+from mailauth.effects.sources.fake import FakeSource
+from mailauth.usecases.password_check import PasswordCheck
+from mailauth.vocabulary.errors import SourceUnavailable
+from mailauth.vocabulary.model import AccountName
+from tests.cases import case
+
+ALICE = AccountName("alice@mailitwize.be")
+AWAY = SourceUnavailable("away")
+
+
+def all_answers(source: str) -> list[Answer]:
+    return [
+        Right(source),
+        Wrong(source),
+        UnknownUser(source),
+        Disabled(source),
+        Expired(source),
+        Unanswered(source, AWAY),
+    ]
+
+
+def test_first_source_is_asked_first() -> None:
+    for sources in (1, 2, 5):
+        assert next_step(sources, []) == Ask(0)
+
+
+def test_only_an_unknown_user_lets_the_next_source_be_asked() -> None:
+    for answer in all_answers("first"):
+        with case(answer):
+            expected = Ask(1) if isinstance(answer, UnknownUser) else answer
+            assert next_step(2, [answer]) == expected
+            assert next_step(1, [answer]) == answer, "there is no next one"
+
+
+def test_last_answer_is_what_the_chain_comes_to() -> None:
+    for first, second in product(all_answers("first"), all_answers("second")):
+        with case(first, second):
+            if isinstance(first, UnknownUser):
+                assert next_step(2, [first, second]) == second
+            else:
+                with pytest.raises(ValueError, match="no chain"):
+                    next_step(2, [first, second])
+
+
+def test_there_is_no_chain_without_a_source() -> None:
+    with pytest.raises(ValueError, match="no chain of 0"):
+        next_step(0, [])
+    with pytest.raises(ValueError, match="one source at least"):
+        PasswordCheck([])
+
+
+async def test_sources_are_asked_in_order_until_one_knows_the_user() -> None:
+    """A right password is right by the first source that knows its user, and by no other one."""
+    for second in all_answers("second"):
+        with case(second):
+            one = FakeSource(lambda _name, _password: UnknownUser("first"))
+            two = FakeSource(lambda _name, _password, answer=second: answer)  # type: ignore[misc]
+            three = FakeSource(lambda _name, _password: Right("third"))
+            answer = await PasswordCheck([one, two, three]).verify(ALICE, None, b"pw")
+            is_unknown = isinstance(second, UnknownUser)
+            assert answer == (Right("third") if is_unknown else second)
+            assert [len(source.asked) for source in (one, two, three)] == [1, 1, int(is_unknown)]
+            assert one.asked == [(ALICE, b"pw")]
+
+
+def test_all_sources_are_closed_and_described() -> None:
+    sources = [FakeSource(lambda _name, _password: Wrong("fake")) for _ in range(2)]
+    check = PasswordCheck(sources)
+    assert check.described == "a test, then a test"
+    check.close()
+    assert all(source.is_closed for source in sources)
