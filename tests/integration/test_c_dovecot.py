@@ -396,7 +396,7 @@ def test_pam_logs_in_as_the_canonical_name_and_hands_on_service_and_address(dove
         {"service": service, "rip": "127.0.0.1", "mailauth": "1"} for service in ("imap", "pop3")
     ]
     assert [(asked.user, asked.secret) for asked in server.asked] == [("alias", "secret123456")] * 2
-    assert dovecot_pam.log().count("Login: user=<anna@example.org>") == 2
+    until(lambda: dovecot_pam.log().count("Login: user=<anna@example.org>") == 2, "Dovecot has logged both")
 
 
 @pytest.mark.parametrize("say", [fail("[ALERT] no"), fail(), fail(code="temp_fail"), Say.bytes()])

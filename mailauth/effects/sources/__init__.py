@@ -4,8 +4,8 @@ A source answers with a value (`core.password_chain`), and raises nothing that i
 bounded pool of threads of its own, so that a slow one delays neither the other logins' database nor an app password.
 An unknown account is asked about like a known one.
 
-Another source is a module here, of its name, with a function `make`; and its name in `SourceKind`. The configuration reads
-that, so nothing heavy is imported here.
+Another source is a module here, of its name, with a function `make`; its name goes into `SourceKind`, which the
+configuration reads: nothing heavy is imported here.
 """
 
 from collections.abc import Callable

@@ -77,6 +77,7 @@ def assert_none_in(seeds: list[bytes], data: bytes, where: str) -> None:
 
 
 def test_log_at_level_debug_holds_no_secret(site: Site, server: Server, seeds: list[bytes]) -> None:
+    server.wait_for("reason=store-unavailable")
     log = server.log
     assert log.count("login verdict=") >= 14
     assert "reason=code-replayed-by-same-client" in log
