@@ -63,8 +63,6 @@ TRIED_FOR = timedelta(hours=72)
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(minutes=15)
 """How long a server is left alone that refuses everybody alike, before it is asked about one mail again."""
-CONTENT_KEPT_FOR = timedelta(days=14)
-"""How long a mail that was given up can be tried again."""
 FEWEST_TRIES = 10
 """Of a mail before it is given up for its age: the clock may have jumped, or the server have been left alone."""
 KEPT_FOR = timedelta(days=30)

@@ -18,7 +18,6 @@ from mailauth.effects.store import (
 )
 from mailauth.effects.store.database import Database
 from mailauth.usecases.activity import KEPT_FOR
-from mailauth.usecases.delivery import CONTENT_KEPT_FOR
 
 EVERY_S = 600
 """How often the server tidies up."""
@@ -58,7 +57,7 @@ class Housekeeping:
                 + portal_sessions.purge(connection, past - MAX_SESSION_LIFE, past - MAX_SESSION_LIFE)
                 + mail_links.purge(connection, past - LINK_KEPT_FOR)
                 + login_activity.purge(connection, past - KEPT_FOR)
-                + outbox.wipe_given_up(connection, past - CONTENT_KEPT_FOR)
+                + outbox.wipe_given_up(connection, past - outbox.CONTENT_KEPT_FOR)
             )
 
         return self._database.write(tidy, durable=False)

@@ -19,7 +19,7 @@ from sqlalchemy import insert
 from mailauth import wiring
 from mailauth.core import app_password, otp
 from mailauth.effects import keyring
-from mailauth.effects.configuration import loading, outside
+from mailauth.effects.configuration import loading, places
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.passwords import PasswordHasher
 from mailauth.effects.store import tables
@@ -93,7 +93,7 @@ def make(directory: Path, size: int, kept: int) -> Population:
     configuration = loading.load(config)
     installation = wiring.build(configuration)
     try:
-        ring = keyring.read(outside.key_file(configuration))
+        ring = keyring.read(places.key_file(configuration))
         stored = hasher().hash(PASSWORD.encode())
         every = max(1, size // kept)
         people: list[Person] = []

@@ -9,6 +9,7 @@ from typing import Any
 from mailauth.effects.smtp import SmtpServer
 from mailauth.usecases.delivery import Delivery
 from mailauth.vocabulary.notices import NoticeKind
+from mailauth.wiring import mailing
 from tests.integration.mails.conftest import Outbox
 from tests.stack.postfixes import postfix
 from tests.world import World
@@ -86,7 +87,7 @@ async def test_each_common_restriction_of_postfix_makes_a_mail_wait_and_a_dead_m
     async def deliver(port: int, **options: Any) -> Any:
         ours = world.installation
         relay = server(port, **options)
-        await Delivery(ours.database, ours.notices, ours.mails, relay, world.clock, lambda: 0.5).run_once()
+        await Delivery(ours.database, ours.notices, mailing.of(ours).mails, relay, world.clock, lambda: 0.5).run_once()
         return box.rows()[-1]
 
     with postfix(RESTRICTIONS) as (folder, ports):

@@ -36,7 +36,9 @@ def announce(context: Context, names: tuple[str, ...], folder: Path | None, as_j
     batches that give way to logins; `mailauth serve worker` sends them.
     """
     with context.installation() as installation:
-        ours = installation.campaign
+        from mailauth.wiring import mailing
+
+        ours = mailing.of(installation).campaign
         only = ours.chosen(names) if names else None
         with _progress(ours.count(only), shown=not as_json and sys.stderr.isatty()) as done:
             result = ours.announce(only, done) if folder is None else ours.rehearse(folder, only, done)

@@ -9,7 +9,7 @@ from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
 from mailauth.effects import keyring
 from mailauth.effects.configuration import digest
-from mailauth.effects.configuration.outside import key_file
+from mailauth.effects.configuration.places import key_file
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database

@@ -1,22 +1,10 @@
-"""`db`: the database's tables, whether it is whole, its backup."""
+"""`db`: the database's tables, whether it is whole, its backup. What the commands do is in `database_upkeep.py`."""
 
-from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, NoReturn
 
 import click
-from sqlalchemy import URL, make_url
 
-from mailauth.core import otp
-from mailauth.edges.cli.context import Context, json_option, pass_context, print_json, reports_errors, spoken
-from mailauth.edges.cli.database_state import clock_warnings, key_mistakes
-from mailauth.effects import keyring
-from mailauth.effects.configuration.outside import key_file
-from mailauth.effects.configuration.schema import Configuration
-from mailauth.effects.store import database as databases
-from mailauth.effects.store import restored, schema
-from mailauth.usecases import key_fingerprints
-from mailauth.vocabulary.errors import MailauthError, Mistake
+from mailauth.edges.cli.context import Context, json_option, pass_context, reports_errors
 
 
 @click.group()
@@ -24,25 +12,17 @@ def db() -> None:
     """Bring the database up to date, check it, back it up and restore it."""
 
 
+_file_argument = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+
+
 @db.command()
 @pass_context
 @reports_errors
 def upgrade(context: Context) -> None:
     """Make or alter the tables as this version needs them. Back the database up first."""
-    url = context.configuration().database.url
-    try:
-        databases.create(url)
-    except OSError as error:
-        raise MailauthError(f"cannot make the database {url}: {error.strerror}") from error
-    database = databases.Database(url)
-    try:
-        before, after = schema.upgrade(database)
-    finally:
-        database.close()
-    if before == after:
-        click.echo(f"{url}: is at revision {after} already")
-    else:
-        click.echo(f"{url}: from {before or 'nothing'} to revision {after}")
+    from mailauth.edges.cli import database_upkeep
+
+    database_upkeep.upgrade(context)
 
 
 @db.command()
@@ -54,59 +34,9 @@ def check(context: Context, as_json: bool) -> None:
 
     Exit 1 if not. Reads all of the database.
     """
-    configuration = context.configuration()
-    database = databases.Database(configuration.database.url)
-    try:
-        damage = database.findings()
-        if damage:
-            _report_damage(database, damage, as_json)
-        revision = schema.current(database)
-        is_current = revision == schema.HEAD
-        differences = schema.differences(database) if is_current else []
-        mistakes = key_mistakes(configuration, database) if is_current and not differences else ()
-        strange = clock_warnings(configuration, database, context.now) if is_current and not differences else ()
-    finally:
-        database.close()
-    ok = is_current and not differences and not mistakes
-    if as_json:
-        found = {
-            "differences": differences,
-            "mistakes": _listed(mistakes),
-            "warnings": _listed(strange),
-        }
-        print_json({"ok": ok, "damage": [], "revision": revision, "needed": schema.HEAD, **found})
-    elif ok:
-        click.echo(f"revision {revision}, tables as they should be; the key file is the one that they are sealed with")
-    elif mistakes:
-        for words in _listed(mistakes):
-            click.echo(words, err=True)
-    elif revision != schema.HEAD:
-        # Revisions are numbered; what a newer mailauth upgraded, this one cannot.
-        advice = "update mailauth" if (revision or "") > schema.HEAD else "run: mailauth db upgrade"
-        click.echo(f"revision {revision or 'none'}, needed is {schema.HEAD}; {advice}", err=True)
-    else:
-        click.echo("the tables differ from what this version needs:", err=True)
-        for difference in differences:
-            click.echo(f"  {difference}", err=True)
-    if not as_json:
-        for warning in _listed(strange):
-            click.echo(f"warning: {warning}", err=True)
-    raise SystemExit(0 if ok else 1)
+    from mailauth.edges.cli import database_upkeep
 
-
-def _listed(mistakes: tuple[Mistake, ...]) -> list[str]:
-    return [f"{mistake.place}: {mistake.problem}" for mistake in mistakes]
-
-
-def _report_damage(database: databases.Database, damage: tuple[str, ...], as_json: bool) -> NoReturn:
-    if as_json:
-        print_json({"ok": False, "damage": damage})
-    else:
-        click.echo(f"the database {database.damage_words(damage)}", err=True)
-    raise SystemExit(1)
-
-
-_file_argument = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+    database_upkeep.check(context, as_json=as_json)
 
 
 @db.command()
@@ -120,8 +50,9 @@ def backup(context: Context, file: Path, force: bool) -> None:
     FILE is one state of the database, checked, and readable by its owner alone. A copy made with cp lacks what is only
     in the log yet. The key file is not part of it: keep that elsewhere, since whoever has both has everything.
     """
-    size = databases.back_up(context.configuration().database.url, file, replace=force)
-    click.echo(f"written  {file} ({size} bytes); it needs the key file, which is not part of it")
+    from mailauth.edges.cli import database_upkeep
+
+    database_upkeep.back_up(context, file, is_forced=force)
 
 
 @db.command()
@@ -136,57 +67,6 @@ def restore(context: Context, file: Path) -> None:
     passwords that were revoked, passwords that were changed, and accounts that were disabled or removed since then are
     as they were.
     """
-    configuration = context.configuration()
-    url = configuration.database.url
-    with databases.in_place_of(url, file) as draft:
-        done = _prepared(configuration, draft, file, context.now())
-    place, contents = make_url(url).database, done.contents
-    click.echo(f"restored {place} from {file}: {contents.accounts} accounts, {_until(contents.last_login_at)}")
-    kept = databases.aside(url)
-    if kept:
-        click.echo(f"kept     {kept[-1]}: what was there before")
-    if done.revision_before != schema.HEAD:
-        click.echo(f"migrated from revision {done.revision_before} to {schema.HEAD}")
-    closed = done.closed
-    click.echo(
-        f"ended    {closed.sessions} sessions of the portal, {closed.memories} remembered logins, {closed.links} "
-        "links in mails; codes of authenticators are spent up to the next minute"
-    )
-    click.echo(
-        "Since the backup was made these may be back: recovery codes that were used, app passwords that were revoked, "
-        "passwords that were changed, accounts that were disabled or removed; mails that waited then are sent again. "
-        "Repeat what you know of before you start mailauth: account disable, account password --revoke-app-passwords, "
-        "recovery issue, app-password revoke."
-    )
+    from mailauth.edges.cli import database_upkeep
 
-
-class _Prepared(NamedTuple):
-    contents: restored.Contents
-    closed: restored.Closed
-    revision_before: str
-
-
-def _prepared(configuration: Configuration, draft: URL, source: Path, now: datetime) -> _Prepared:
-    """Make a draft of a backup ready to be put in force, or raise what is wrong with it."""
-    database = databases.Database(draft)
-    try:
-        revision = schema.current(database)
-        if revision is None:
-            raise MailauthError(f"nothing was changed: {source} is no backup of mailauth's database")
-        schema.upgrade(database)
-        path = key_file(configuration)
-        if path.is_absolute():  # else systemd has it, and the start looks at it
-            found = key_fingerprints.mistakes(database, keyring.read(path))
-            if found:
-                raise MailauthError(f"nothing was changed: key file {path}, for {source}: {'; '.join(found)}")
-        # Any code that may be shown or accepted now may have been spent before.
-        step = otp.step_at(now) + otp.WINDOW_STEPS
-        contents = database.read(restored.contents)
-        closed = database.write(lambda connection: restored.close(connection, step, now))
-        return _Prepared(contents, closed, revision)
-    finally:
-        database.close()
-
-
-def _until(moment: datetime | None) -> str:
-    return "no login yet" if moment is None else f"the last login at {spoken(moment)}"
+    database_upkeep.restore(context, file)

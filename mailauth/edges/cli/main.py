@@ -11,7 +11,7 @@ from mailauth import __version__
 from mailauth.edges.cli.context import Context
 
 _COMMANDS = {
-    "init": ("setup", "init"),
+    "init": ("init", "init"),
     "serve": ("serve", "serve"),
     "account": ("accounts", "account"),
     "totp": ("totp", "totp"),
@@ -23,7 +23,7 @@ _COMMANDS = {
     "limits": ("limits", "limits"),
     "campaign": ("campaign", "campaign"),
     "outbox": ("outbox", "outbox"),
-    "config": ("setup", "config"),
+    "config": ("config", "config"),
     "db": ("db", "db"),
 }
 """Where each command is; imported when it is asked for, so that `--help` and errors are quick."""

@@ -30,8 +30,11 @@ def list_(context: Context, only_waiting: bool, as_json: bool) -> None:
     three days of tries, or where the server says that there is no such mailbox; it can be tried again for 14 days.
     """
     with context.installation() as installation:
-        found = [mail for mail in installation.delivery.all() if not only_waiting or mail.state == "waiting"]
-        pause = installation.delivery.pause()
+        from mailauth.wiring import mailing
+
+        delivery = mailing.of(installation).delivery
+        found = [mail for mail in delivery.all() if not only_waiting or mail.state == "waiting"]
+        pause = delivery.pause()
     if as_json:
         print_json([mail._asdict() for mail in found])
         return
@@ -71,7 +74,9 @@ def retry(context: Context, ids: tuple[int, ...], all_waiting: bool, all_given_u
     if bool(ids) == (all_waiting or all_given_up):
         raise click.UsageError("name the mails by their ID, or all by --all, --given-up or both")
     with context.installation() as installation:
-        delivery = installation.delivery
+        from mailauth.wiring import mailing
+
+        delivery = mailing.of(installation).delivery
         for mail_id in ids:
             delivery.retry(mail_id)
         count = len(ids) or delivery.retry_all(waiting=all_waiting, given_up=all_given_up)

@@ -10,7 +10,7 @@ import logging
 
 from mailauth.edges import process
 from mailauth.vocabulary.errors import Overloaded, StoreUnavailable
-from mailauth.wiring import Installation
+from mailauth.wiring import Installation, mailing
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ PURGE_EVERY_S = 3600.0
 
 async def run(installation: Installation, stop: asyncio.Event) -> None:
     """Deliver mails until `stop` is set."""
-    mail = installation.configuration.mail
+    mail, delivery = installation.configuration.mail, mailing.of(installation).delivery
     _log.info("delivering mails to %s port %d", mail.host, mail.port)
     process.ready()
     loop = asyncio.get_running_loop()
@@ -31,9 +31,9 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
     while not stop.is_set():
         done, wait_s = 0, POLL_S
         try:
-            done = (await installation.delivery.run_once(stop)).total
+            done = (await delivery.run_once(stop)).total
             if loop.time() >= purge_at:
-                await installation.database.run(installation.delivery.purge)
+                await installation.database.run(delivery.purge)
                 purge_at = loop.time() + PURGE_EVERY_S
         except (StoreUnavailable, Overloaded) as error:
             _log.warning("mails wait: %s", error)

@@ -9,16 +9,12 @@ from pathlib import Path
 
 from mailauth.effects import keyring, logo, smtp, systemd_units
 from mailauth.effects.configuration import pam_service
+from mailauth.effects.configuration.places import key_file
 from mailauth.effects.configuration.schema import Configuration, Socket
 from mailauth.vocabulary.errors import InvalidConfiguration, KeyUnusable, Mistake
 
 DOVECOT = "dovecot"
 """The user and group that Dovecot's packages make."""
-
-
-def key_file(configuration: Configuration) -> Path:
-    """Return where the key file is; a relative path is a systemd credential."""
-    return Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), configuration.keys.file)
 
 
 def mistakes(configuration: Configuration) -> tuple[Mistake, ...]:

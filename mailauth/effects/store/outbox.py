@@ -6,7 +6,7 @@ What a worker does with them is in `outbox_leases.py`.
 """
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
@@ -20,6 +20,9 @@ from mailauth.vocabulary.model import AccountName
 WAITING = "waiting"
 ACCEPTED = "accepted"
 GIVEN_UP = "given-up"
+
+CONTENT_KEPT_FOR = timedelta(days=14)
+"""How long a mail that was given up can be tried again."""
 
 
 class Addressee(NamedTuple):

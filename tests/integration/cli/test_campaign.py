@@ -20,6 +20,7 @@ from mailauth import wiring
 from mailauth.effects.configuration import loading
 from mailauth.effects.mails.writing import STEPS
 from mailauth.effects.store.tables import account, outbox
+from mailauth.wiring import mailing
 from tests.integration.cli.conftest import NOW, CommandLine
 from tests.transactions import reading, writing
 
@@ -130,9 +131,10 @@ def test_run_gives_way_after_each_batch(mailauth: CommandLine, crowd: Callable[[
     crowd(250)
     pauses: list[float] = []
     with closing(installation(mailauth)) as ours:
-        ours.campaign._pause = pauses.append
-        assert ours.campaign.announce().queued == 250
-        assert ours.campaign.announce().queued == 0
+        campaign = mailing.of(ours).campaign
+        campaign._pause = pauses.append
+        assert campaign.announce().queued == 250
+        assert campaign.announce().queued == 0
     assert len(pauses) == 3
     assert min(pauses) >= 0.03
 

@@ -7,6 +7,7 @@ from sqlalchemy import event
 
 from mailauth.usecases.refused_strings import RefusedStrings
 from mailauth.vocabulary.model import Denied, Granted, Reason, Unavailable
+from mailauth.wiring import mailing
 from tests.integration.limits.conftest import DEFAULTS, HOME, THIEF, THIRD, fill_the_accounts_bucket, throttled
 from tests.world import CUTOVER, World, WorldMaker
 
@@ -208,6 +209,6 @@ async def test_owner_is_told_of_a_device_whose_bare_password_ends_like_a_code(li
             await limited.installation.verifier.codelike_passwords.looked()
             limited.clock.advance(seconds=11)
     assert limited.installation.login_notices.flush() == 1
-    mails = [(mail.kind, mail.recipient) for mail in limited.installation.delivery.all()]
+    mails = [(mail.kind, mail.recipient) for mail in mailing.of(limited.installation).delivery.all()]
     assert ("password-alone-refused", "alice@mailitwize.be") in mails
     assert not any(kind == "password-alone-refused" and "bob" in recipient for kind, recipient in mails)

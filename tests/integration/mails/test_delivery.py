@@ -19,6 +19,7 @@ from mailauth.effects.store.tables import outbox
 from mailauth.usecases import delivery as deliveries
 from mailauth.usecases.delivery import LANES, PER_LANE, Delivery
 from mailauth.vocabulary.notices import NoticeKind
+from mailauth.wiring import mailing
 from tests.integration.mails.conftest import Outbox
 from tests.integration.mails.servers import Taken, scripted_server, smtp_server
 from tests.transactions import writing
@@ -34,7 +35,12 @@ def delivery(box: Outbox, port: int, draw: float = 0.5, **options: Any) -> Deliv
     options = {"timeout_s": 5.0, "content_timeout_s": 5.0, **options}
     server = SmtpServer("127.0.0.1", port, options.pop("tls", "none"), "support@mailitwize.be", **options)
     return Delivery(
-        installation.database, installation.notices, installation.mails, server, box.world.clock, lambda: draw
+        installation.database,
+        installation.notices,
+        mailing.of(installation).mails,
+        server,
+        box.world.clock,
+        lambda: draw,
     )
 
 
@@ -403,7 +409,9 @@ async def test_sender_with_a_domain_beyond_ascii_needs_nothing_special_of_the_se
     async with smtp_server(enable_SMTPUTF8=False) as server:
         installation = box.world.installation
         relay = SmtpServer("127.0.0.1", server.port, "none", "support@müller.example")
-        ours = Delivery(installation.database, installation.notices, installation.mails, relay, box.world.clock)
+        ours = Delivery(
+            installation.database, installation.notices, mailing.of(installation).mails, relay, box.world.clock
+        )
         assert (await ours.run_once()).accepted == 1
     assert server.envelopes[0].mail_from == "support@xn--mller-kva.example"
     assert server.ids() == ["<0123@xn--mller-kva.example>"]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from mailauth.effects.mails.writing import Mails
-from mailauth.usecases.delivery import CONTENT_KEPT_FOR, FEWEST_TRIES, LANES, PER_LANE, TRIED_FOR, Delivery
+from mailauth.effects.store.outbox import CONTENT_KEPT_FOR
+from mailauth.usecases.delivery import FEWEST_TRIES, LANES, PER_LANE, TRIED_FOR, Delivery
 from mailauth.vocabulary.notices import NoticeKind
 from tests.integration.mails.conftest import Outbox
 from tests.integration.mails.servers import Taken, scripted_server, smtp_server

@@ -1,4 +1,7 @@
-"""Configuration in, every object out: the only place that constructs. Opens the key file and the database."""
+"""Configuration in, every object out: the only place that constructs. Opens the key file and the database.
+
+What only some processes need has a module of its own (`mailing.py`), so that the others import none of it.
+"""
 
 import logging
 import time
@@ -6,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
-from urllib.parse import urlsplit
 
 from mailauth import __version__
 from mailauth.core.clock import Clock
@@ -14,20 +16,16 @@ from mailauth.core.policy import Policy
 from mailauth.core.texts import RefusalTexts
 from mailauth.effects import keyring, sources
 from mailauth.effects.configuration import digest
-from mailauth.effects.configuration.outside import key_file
+from mailauth.effects.configuration.places import key_file
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.languages import Languages
-from mailauth.effects.mails.writing import Letterhead, Mails
 from mailauth.effects.passwords import PasswordHasher
-from mailauth.effects.smtp import SmtpServer
 from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
 from mailauth.usecases import key_fingerprints
 from mailauth.usecases.accounts import Accounts
 from mailauth.usecases.activity import Activity
-from mailauth.usecases.campaign import Campaign
 from mailauth.usecases.crowds import Crowds
-from mailauth.usecases.delivery import Delivery
 from mailauth.usecases.device_networks import DeviceNetworks
 from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.explain import Explainer
@@ -79,9 +77,6 @@ class Installation:
     activity: Activity
     login_notices: LoginNotices
     device_networks: DeviceNetworks
-    mails: Mails
-    delivery: Delivery
-    campaign: Campaign
 
     def close(self) -> None:
         """Let what runs end, write down what was seen, and close the database."""
@@ -138,19 +133,7 @@ def build(
     activity = Activity(database, Crowds(trusted))
     login_notices = LoginNotices(database, notices)
     device_networks = DeviceNetworks(database, trusted)
-    languages, mail = Languages(provider.language), configuration.mail
-    letterhead = Letterhead(provider.name, provider.support, mail.sender, portal.url, portal.colour, policy)
-    mails = Mails(languages, letterhead)
-    smtp = SmtpServer(
-        mail.host,
-        mail.port,
-        mail.tls,
-        mail.sender,
-        mail.user,
-        mail.password_file,
-        mail.helo,
-        (urlsplit(portal.url).hostname or "", mail.sender.rpartition("@")[2]),
-    )
+    languages = Languages(provider.language)
     idle, life = timedelta(seconds=portal.idle_s), timedelta(seconds=portal.life_s)
     sessions = PortalSessions(database, ring, idle, life, clock)
     return Installation(
@@ -200,7 +183,4 @@ def build(
         activity=activity,
         login_notices=login_notices,
         device_networks=device_networks,
-        mails=mails,
-        delivery=Delivery(database, notices, mails, smtp, clock),
-        campaign=Campaign(database, notices, mails, languages, policy, domain, clock),
     )
