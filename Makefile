@@ -12,6 +12,8 @@ TEST_JOBS   ?= $(shell expr $$(nproc) + 1)
 BENCH_ARGS  ?=
 DEMO_ARGS   ?=
 FUZZ_SECONDS ?= 60
+# Versions for every Python and machine that setup.cfg admits, with the hashes of their files.
+LOCK         = uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 LIBDIR      ?= /usr/lib/mailauth
 UNITDIR     ?= /usr/lib/systemd/system
@@ -19,13 +21,13 @@ SYSUSERSDIR ?= /usr/lib/sysusers.d
 DESTDIR     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench simulate fuzz messages dev build install clean
+.PHONY: help demo test test-fast coverage lint lock bench simulate fuzz messages dev build install clean
 
 help: ## explain these targets
 	@echo "mailauth: two-factor authentication for mail servers"
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
-	  awk -F'|' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+	  awk -F'|' '{ printf "  make %-9s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  PYTEST_ARGS='tests/stack -k imap' make test   runs a part"
 
@@ -38,6 +40,15 @@ test: ## run all tests: unit, property, integration, and real mail servers
 	$(PYTHON) -m pytest -n $(TEST_JOBS) --dist loadgroup --durations=15 \
 	  $(if $(filter tests/%,$(PYTEST_ARGS)),,$(SUITES)) $(PYTEST_ARGS)
 
+test-fast: ## run what needs no server, in less than a minute: unit and property tests
+	@deploy/bootstrap test
+	$(PYTHON) -m pytest -q -n $(TEST_JOBS) --dist loadgroup tests/unit tests/property $(PYTEST_ARGS)
+
+coverage: ## measure which branches the tests take that run in one process, and list those that they leave out
+	@deploy/bootstrap test
+	$(PYTHON) -m pytest -q -n $(TEST_JOBS) --dist loadgroup --cov=mailauth --cov-branch --cov-report=term-missing:skip-covered \
+	  tests/unit tests/property tests/integration tests/migration $(PYTEST_ARGS)
+
 lint: ## check style, types, layers and the C sources' format
 	@deploy/bootstrap test
 	.venv/bin/ruff check .
@@ -45,6 +56,12 @@ lint: ## check style, types, layers and the C sources' format
 	.venv/bin/mypy --strict mailauth
 	.venv/bin/lint-imports
 	clang-format --dry-run --Werror $(C_SOURCES)
+	$(MAKE) -C pam_module analyse
+
+lock: ## choose the newest versions that setup.cfg admits, for requirements.lock and requirements-dev.lock
+	python3 -m venv build/lock && build/lock/bin/pip install -q 'uv>=0.5,<1'
+	build/lock/bin/$(LOCK) --extra fast setup.cfg -o requirements.lock
+	build/lock/bin/$(LOCK) --extra fast --extra dev setup.cfg -o requirements-dev.lock
 
 bench: ## measure logins a second against bare Dovecot (BENCH_ARGS)
 	@deploy/bootstrap bench

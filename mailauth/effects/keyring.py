@@ -9,7 +9,7 @@ Reads one file, once. The keys stay in this process; they are never put in the e
 
 import base64
 import binascii
-import hashlib
+import hmac
 import os
 import stat
 import struct
@@ -30,8 +30,6 @@ NONCE_BYTES = 12
 """AES-GCM's own size (NIST SP 800-38D s5.2.1.1); random, and far fewer than 2^32 seals a key."""
 MAX_ID_CHARACTERS = 32
 """What the database has room for beside each sealed value."""
-_SHA256_BLOCK_BYTES = 64
-"""FIPS 180-4 s1; RFC 2104's B."""
 _HEADER = "mailauth-key-file 1"
 _length = struct.Struct(">I").pack
 
@@ -72,7 +70,6 @@ class Keyring:
         self._derived = {
             (key_id, purpose): _derive(key, purpose) for key_id, key in keys.items() for purpose in Purpose
         }
-        self._hmac_states = {place: _hmac_states(key) for place, key in self._derived.items()}
 
     def seal(self, purpose: Purpose, account: str, plaintext: bytes) -> Sealed:
         """Return a value that only this purpose and account open."""
@@ -92,15 +89,8 @@ class Keyring:
 
     def mac(self, purpose: Purpose, *parts: str | bytes, key_id: str | None = None) -> bytes:
         """Return the HMAC-SHA-256 of length-prefixed parts, by the current key or a named one."""
-        key_id = self.current_id if key_id is None else key_id
-        try:
-            inner, outer = self._hmac_states[key_id, purpose]
-        except KeyError:
-            raise _not_in_ring(key_id) from None
-        inner, outer = inner.copy(), outer.copy()
-        inner.update(_joined(*parts))
-        outer.update(inner.digest())
-        return outer.digest()
+        key = self._key(self.current_id if key_id is None else key_id, purpose)
+        return hmac.digest(key, _joined(*parts), "sha256")
 
     def fingerprint(self, key_id: str) -> bytes:
         """Return what tells a key from every other one, and nothing about it (requirement KEY4)."""
@@ -186,15 +176,6 @@ def _parse(path: Path, lines: list[str]) -> dict[str, bytes]:
 
 def _derive(key: bytes, purpose: Purpose) -> bytes:
     return HKDF(SHA256(), KEY_BYTES, salt=None, info=f"mailauth/1/{purpose}".encode()).derive(key)
-
-
-def _hmac_states(key: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
-    # RFC 2104 s4: the hash of the padded keys is computed once. `hmac.digest` computes it for each message, which
-    # takes longer than everything else that an app password needs.
-    block = key.ljust(_SHA256_BLOCK_BYTES, b"\x00")
-    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
-    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
-    return inner, outer
 
 
 def _joined(*parts: str | bytes) -> bytes:
