@@ -18,7 +18,7 @@ from sqlalchemy import make_url
 from mailauth import wiring
 from mailauth.core import otp
 from mailauth.effects import keyring
-from mailauth.effects.configuration import describing, loading
+from mailauth.effects.configuration import loading, reference
 from mailauth.effects.sources.own import OwnTable
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
@@ -135,7 +135,7 @@ def _configuration_text(settings: tuple[str, ...]) -> str:
         *FORGETFUL,
         *settings,
     )
-    return loading.with_settings(describing.first_file(PROVIDER), ours, "test")
+    return loading.with_settings(reference.first_file(PROVIDER), ours, "test")
 
 
 @functools.cache

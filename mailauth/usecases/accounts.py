@@ -11,7 +11,6 @@ from mailauth.effects.passwords import PasswordHasher
 from mailauth.effects.store import accounts, app_passwords, limiter
 from mailauth.effects.store.accounts import AccountSummary
 from mailauth.effects.store.database import Database
-from mailauth.effects.store.limiter import Reach
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.shutting_out import mail_new_link, replace_links
@@ -166,22 +165,6 @@ class Accounts:
     def get(self, name: str) -> Account:
         """Return one account."""
         return self._database.read(lambda connection: find(connection, name, self._default_domain))
-
-    def levels(self, name: str) -> tuple[Reach, ...]:
-        """Return what the limiter has counted against an account, or against a name that is none."""
-        canonical = names.read(name, self._default_domain)
-
-        def look(connection: Connection) -> tuple[Reach, ...]:
-            found = accounts.load(connection, canonical)
-            return limiter.levels(connection, canonical if found is None else found.name, self._clock())
-
-        return self._database.read(look)
-
-    def clear_levels(self, name: str) -> int:
-        """Forget what the limiter has counted against an account; return of how many buckets."""
-        reached = self.levels(name)
-        self._database.write(lambda connection: limiter.clear(connection, [reach.key for reach in reached]))
-        return len(reached)
 
     def exempt(self, name: str, until: datetime, reason: str) -> AccountName:
         """Let an account log in with its password alone until a moment.

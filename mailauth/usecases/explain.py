@@ -14,8 +14,8 @@ from mailauth.core.policy import Announced, Policy, Requirement
 from mailauth.effects.store import app_passwords, factors, login_activity, outbox
 from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import find
-from mailauth.usecases.password_check import PasswordCheck
-from mailauth.usecases.throttle import Throttle
+from mailauth.usecases.limits import AccountLimits
+from mailauth.usecases.login.password_check import PasswordCheck
 from mailauth.usecases.time_watch import TimeWatch, ahead_until
 from mailauth.vocabulary.model import Account, AccountName, Address, AppPassword
 from mailauth.vocabulary.notices import NoticeKind
@@ -59,7 +59,7 @@ class Explainer:
         self,
         database: Database,
         policy: Policy,
-        throttle: Throttle,
+        limits: AccountLimits,
         time_watch: TimeWatch,
         passwords: PasswordCheck,
         default_domain: str,
@@ -67,7 +67,7 @@ class Explainer:
     ) -> None:
         self._database = database
         self._policy = policy
-        self._throttle = throttle
+        self._limits = limits
         self._time_watch = time_watch
         self._passwords = passwords
         self._default_domain = default_domain
@@ -134,13 +134,13 @@ class Explainer:
 
     def _blocking(self, connection: Connection, account: Account, client: Address | None) -> tuple[Filling, ...]:
         """Return what blocks a login; without a client, also the addresses that the account was logged in from."""
-        blocking = list(self._throttle.blocking(connection, account, client))
+        blocking = list(self._limits.blocking(connection, account, client))
         if client is not None:
             return tuple(blocking)
         seen = login_activity.recent(connection, account.id, RECENT_LOGINS)
         networks = {each.kind.network for each in seen} - {"", login_activity.ELSEWHERE}
         for network in sorted(networks):
-            from_there = self._throttle.blocking(connection, account, ip_network(network).network_address)
+            from_there = self._limits.blocking(connection, account, ip_network(network).network_address)
             blocking += [one for one in from_there if one.bucket.kind in (Kind.SOURCE, Kind.SITE)]
         return tuple(dict.fromkeys(blocking))
 

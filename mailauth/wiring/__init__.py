@@ -26,24 +26,24 @@ from mailauth.usecases import key_fingerprints
 from mailauth.usecases.accounts import Accounts
 from mailauth.usecases.activity import Activity
 from mailauth.usecases.crowds import Crowds
-from mailauth.usecases.device_networks import DeviceNetworks
 from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.explain import Explainer
 from mailauth.usecases.housekeeping import Housekeeping
-from mailauth.usecases.ledger import Ledger
-from mailauth.usecases.login_notices import LoginNotices
+from mailauth.usecases.limits import AccountLimits
+from mailauth.usecases.login.device_networks import DeviceNetworks
+from mailauth.usecases.login.ledger import Ledger
+from mailauth.usecases.login.login_notices import LoginNotices
+from mailauth.usecases.login.password_check import PasswordCheck
+from mailauth.usecases.login.verifier import Verifier
 from mailauth.usecases.lookups import Lookups
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.own_account import OwnAccount
-from mailauth.usecases.password_check import PasswordCheck
 from mailauth.usecases.portal_sessions import PortalSessions
 from mailauth.usecases.presence import Presence
 from mailauth.usecases.renaming import Renaming
 from mailauth.usecases.set_up import SetUp
-from mailauth.usecases.throttle import Throttle
 from mailauth.usecases.time_watch import TimeWatch
-from mailauth.usecases.verifier import Verifier
 from mailauth.vocabulary.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Installation:
     enrolment: Enrolment
     renaming: Renaming
     explainer: Explainer
-    throttle: Throttle
+    limits: AccountLimits
     housekeeping: Housekeeping
     time_watch: TimeWatch
     presence: Presence
@@ -120,7 +120,7 @@ def build(
     provider, refusal = configuration.provider, configuration.refusal
     limits = configuration.limits.limits()
     trusted = tuple(ip_network(text) for text in configuration.limits.trusted_networks)
-    throttle = Throttle(database, limits, trusted, domain, clock)
+    account_limits = AccountLimits(database, limits, trusted, domain, clock)
     notices = Notices(ring, configuration.mail.sender, provider.language)
     pam_users = configuration.password.pam_users()
     links = MailedLinks(ring)
@@ -148,8 +148,8 @@ def build(
         accounts=accounts,
         enrolment=Enrolment(database, ring, notices, links, provider.name, domain, clock, policy.zone),
         renaming=Renaming(database, ring, pam_users, domain),
-        explainer=Explainer(database, policy, throttle, time_watch, passwords, domain, clock),
-        throttle=throttle,
+        explainer=Explainer(database, policy, account_limits, time_watch, passwords, domain, clock),
+        limits=account_limits,
         housekeeping=Housekeeping(database, clock, steady),
         time_watch=time_watch,
         presence=Presence(database, __version__, digest.of(configuration), clock),

@@ -122,8 +122,8 @@ async def test_what_was_counted_counts_on(make_world: WorldMaker) -> None:
     assert (await world.login(NEW, "wrong")).reason is Reason.ACCOUNT_UNKNOWN
     rename(world, keep_alias=False)
     assert (await world.login(NEW, "wrong again", client="198.51.100.1")).reason is Reason.THROTTLED
-    assert world.installation.accounts.levels(OLD) == ()
-    assert world.installation.accounts.clear_levels(NEW)
+    assert world.installation.limits.levels(OLD) == ()
+    assert world.installation.limits.clear(NEW)
     assert (await world.login(NEW, "wrong again", client="198.51.100.1")).reason is Reason.PASSWORD_WRONG
 
 

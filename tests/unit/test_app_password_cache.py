@@ -9,8 +9,8 @@ import pytest
 
 from mailauth.effects.store import app_passwords
 from mailauth.effects.store.database import Database
-from mailauth.usecases import app_password_cache
-from mailauth.usecases.app_password_cache import AppPasswordCache
+from mailauth.usecases.login import app_password_cache
+from mailauth.usecases.login.app_password_cache import AppPasswordCache
 from mailauth.vocabulary.errors import StoreUnavailable
 from mailauth.vocabulary.model import AccountName
 

@@ -3,8 +3,8 @@
 import tomllib
 from collections.abc import Iterator
 
-from mailauth.effects.configuration.describing import describe, first_file
 from mailauth.effects.configuration.loading import parse
+from mailauth.effects.configuration.reference import describe, first_file
 from tests.cases import case
 from tests.world import PROVIDER, completed
 

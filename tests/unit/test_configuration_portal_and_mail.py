@@ -2,9 +2,9 @@
 
 import pytest
 
+from mailauth.effects.configuration.fields import endpoint
 from mailauth.effects.configuration.loading import parse
 from mailauth.effects.configuration.schema import Configuration
-from mailauth.effects.configuration.values import endpoint
 from mailauth.vocabulary.errors import InvalidConfiguration
 from tests.world import completed
 

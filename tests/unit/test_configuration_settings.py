@@ -2,8 +2,8 @@
 
 import pytest
 
-from mailauth.effects.configuration.describing import first_file
 from mailauth.effects.configuration.loading import parse, with_settings
+from mailauth.effects.configuration.reference import first_file
 from mailauth.vocabulary.errors import InvalidConfiguration, InvalidValue
 from tests.cases import case
 from tests.world import PROVIDER

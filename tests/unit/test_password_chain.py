@@ -16,7 +16,7 @@ from mailauth.core.password_chain import (
     next_step,
 )
 from mailauth.effects.sources.fake import FakeSource
-from mailauth.usecases.password_check import PasswordCheck
+from mailauth.usecases.login.password_check import PasswordCheck
 from mailauth.vocabulary.errors import SourceUnavailable
 from mailauth.vocabulary.model import AccountName
 from tests.cases import case

@@ -33,9 +33,9 @@ def check(context: Context, as_json: bool) -> None:
 @reports_errors
 def describe(as_json: bool) -> None:
     """Explain every key: what it is for, its type, its default."""
-    from mailauth.effects.configuration import describing
+    from mailauth.effects.configuration import reference
 
-    keys = describing.describe()
+    keys = reference.describe()
     if as_json:
         print_json([key._asdict() for key in keys])
         return

@@ -5,7 +5,7 @@ import click
 from mailauth.edges.cli import database_state
 from mailauth.edges.cli.configuration_words import passed_sentence, warn
 from mailauth.edges.cli.context import Context, print_json
-from mailauth.effects.configuration import foreign, outside
+from mailauth.effects.configuration import files, leftovers
 from mailauth.usecases import pam_conflicts
 from mailauth.vocabulary.errors import InvalidConfiguration, Mistake
 
@@ -14,7 +14,7 @@ def report(context: Context, *, as_json: bool) -> None:
     """Print what is found. Raises InvalidConfiguration for mistakes, or, with JSON printed, SystemExit."""
     try:
         configuration = context.configuration()
-        found = outside.mistakes(configuration) + pam_conflicts.mistakes(configuration)
+        found = files.mistakes(configuration) + pam_conflicts.mistakes(configuration)
         state = database_state.of(configuration, context.config_path, context.now)
         found += state.mistakes
         if found:
@@ -26,7 +26,7 @@ def report(context: Context, *, as_json: bool) -> None:
         raise SystemExit(1) from error
     cutover = state.policy.announced(configuration.accounts.default_domain, context.now())
     if as_json:
-        warnings = _listed((*foreign.warnings(configuration), *outside.warnings(configuration), *state.warnings))
+        warnings = _listed((*leftovers.warnings(configuration), *files.warnings(configuration), *state.warnings))
         shown = {"file": str(context.config_path), "ok": True, "mistakes": []}
         print_json({**shown, "warnings": warnings, "cutover_has_passed": cutover.has_passed})
         return

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import click
 
-from mailauth.effects.configuration import describing, foreign, loading, outside
+from mailauth.effects.configuration import files, leftovers, loading, reference
 from mailauth.effects.configuration.schema import Configuration
 
 
 def warn(configuration: Configuration) -> None:
     """Say what is strange about a configuration, though no mistake."""
-    for warning in (*foreign.warnings(configuration), *outside.warnings(configuration)):
+    for warning in (*leftovers.warnings(configuration), *files.warnings(configuration)):
         click.echo(f"warning: {warning.place}: {warning.problem}", err=True)
 
 
 def passed_sentence(path: Path, configuration: Configuration) -> str:
     """Return what is said where the date has passed, with how to set another."""
-    example = describing.required()["cutover.date"]
+    example = reference.required()["cutover.date"]
     return (
         f"The cut-over of {configuration.cutover.date} has passed: a password alone is refused now. Another date: "
         f"mailauth{config_option(path)} config set 'cutover.date={example}'."

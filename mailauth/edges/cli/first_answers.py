@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from mailauth.effects.configuration import describing, loading
+from mailauth.effects.configuration import loading, reference
 from mailauth.vocabulary.errors import InvalidConfiguration, Mistake
 
 _QUESTIONS = {
@@ -25,7 +25,7 @@ def answers(settings: tuple[str, ...], path: Path) -> dict[str, str]:
     given = {key.strip(): value.strip() for key, _, value in (setting.partition("=") for setting in settings)}
     wanted = {
         place: example
-        for place, example in describing.required().items()
+        for place, example in reference.required().items()
         if place not in given and place.partition(".")[0] not in given
     }
     if wanted and not sys.stdin.isatty():
@@ -64,7 +64,7 @@ def _suggestion(place: str, answered: dict[str, str]) -> str | None:
 def _problem(place: str, value: str) -> str | None:
     """Return what is wrong with a value, in a file that is right otherwise."""
     raw: dict[str, dict[str, str]] = {}
-    for each, example in describing.required().items():
+    for each, example in reference.required().items():
         section, _, key = each.partition(".")
         raw.setdefault(section, {})[key] = value if each == place else example
     try:

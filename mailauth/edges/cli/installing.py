@@ -12,7 +12,7 @@ from mailauth.edges.cli import first_answers
 from mailauth.edges.cli.configuration_words import config_option, passed_sentence, warn
 from mailauth.edges.cli.context import Context
 from mailauth.effects import keyring
-from mailauth.effects.configuration import describing, loading
+from mailauth.effects.configuration import loading, reference
 from mailauth.effects.configuration.schema import Configuration, embedded_database
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
@@ -39,7 +39,7 @@ def install(context: Context, settings: tuple[str, ...], directory: Path | None,
         click.echo(f"kept     {path}")
         configuration = loading.load(path)
     else:
-        text = loading.with_settings(describing.first_file(first_answers.answers(settings, path)), settings, str(path))
+        text = loading.with_settings(reference.first_file(first_answers.answers(settings, path)), settings, str(path))
         configuration = loading.parse(text, str(path))
         _make_parent(path)
         loading.replace_file(path, text)

@@ -43,11 +43,11 @@ def limits() -> None:
 def show(context: Context, account_name: str, as_json: bool) -> None:
     """Show what is counted against an account, how much of it is left, and until when it blocks logins.
 
-    Only buckets that are not empty are listed. No bucket: no wrong login of late. `mailauth explain` says what a
-    block means; `mailauth limits clear` ends it.
+    Lists only the limits that have been used. If none is listed, there were no recent wrong logins. `mailauth explain`
+    says what a block means; `mailauth limits clear` ends it.
     """
     with context.installation() as installation:
-        found = installation.throttle.fillings(account_name)
+        found = installation.limits.fillings(account_name)
     if as_json:
         print_json([_plain(one) for one in found])
         return
@@ -83,5 +83,5 @@ def _plain(one: Filling) -> dict[str, object]:
 def clear(context: Context, account_name: str) -> None:
     """Forget all wrong logins to an account, so that its owner is let in from anywhere again."""
     with context.installation() as installation:
-        count = installation.accounts.clear_levels(account_name)
+        count = installation.limits.clear(account_name)
     click.echo(f"cleared {count} bucket{'' if count == 1 else 's'}")

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from mailauth.core.app_password import is_live
 from mailauth.edges.portal import setting_up
 from mailauth.edges.portal.forms import ProofForm
-from mailauth.edges.portal.proving import asks_code, prove_again
+from mailauth.edges.portal.reauthentication import asks_code, prove_again
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
 from mailauth.usecases.activity import LoginSeen

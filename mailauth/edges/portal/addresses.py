@@ -7,7 +7,7 @@ programs open links by themselves: the page it shows has one button.
 from starlette.responses import Response
 
 from mailauth.edges.portal.forms import AddressForm, ProofForm
-from mailauth.edges.portal.proving import asks_code, prove_again
+from mailauth.edges.portal.reauthentication import asks_code, prove_again
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
 from mailauth.vocabulary.errors import InvalidValue, SessionOver, TooMany

@@ -26,7 +26,7 @@ from mailauth.edges.portal import (
 )
 from mailauth.edges.portal.assets import Assets
 from mailauth.edges.portal.device_settings import MailServers, mail_servers
-from mailauth.edges.portal.guard import Guard
+from mailauth.edges.portal.middleware import Guard
 from mailauth.edges.portal.pages import Pages
 from mailauth.effects import logo
 from mailauth.effects.logo import Logo

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from mailauth.core import app_password
 from mailauth.edges.portal.device_settings import PROFILE_TYPE, apple_profile, qr_code, thunderbird_code
 from mailauth.edges.portal.forms import SERVICES, AppPasswordForm, ProofForm
-from mailauth.edges.portal.proving import asks_code, prove_again
+from mailauth.edges.portal.reauthentication import asks_code, prove_again
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
 from mailauth.usecases.activity import LoginSeen

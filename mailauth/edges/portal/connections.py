@@ -18,7 +18,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from mailauth.edges.portal.guard import HEADERS
+from mailauth.edges.portal.middleware import HEADERS
 from mailauth.effects.log_lines import FIELDS
 
 _log = logging.getLogger(__name__)

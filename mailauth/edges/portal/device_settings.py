@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import segno
 from markupsafe import Markup
 
-from mailauth.effects.configuration.values import endpoint
+from mailauth.effects.configuration.fields import endpoint
 from mailauth.vocabulary.model import AccountName
 
 PROFILE_TYPE = "application/x-apple-aspen-config"

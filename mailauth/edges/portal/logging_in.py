@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from mailauth.edges.portal.forms import LoginForm
-from mailauth.edges.portal.proving import log_in
+from mailauth.edges.portal.reauthentication import log_in
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import SESSION_COOKIE, Visit, is_language
 

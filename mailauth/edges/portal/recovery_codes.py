@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from mailauth.core import alphabet, recovery, typed
 from mailauth.edges.portal.forms import ProofForm, SavedCodeForm
-from mailauth.edges.portal.proving import asks_code, prove_again
+from mailauth.edges.portal.reauthentication import asks_code, prove_again
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
 from mailauth.vocabulary.errors import Overloaded, SessionOver, StoreUnavailable

@@ -1,8 +1,8 @@
 """How a page is registered: for whom it is, what it answers to, and the checks that come before it.
 
 There is no other way to register one, so that nobody can forget a check: a POST without the visitor's own token is
-refused before its page is called (requirement WEB1; where it came from is checked in guard.py), and who may not see
-a page is sent to the one that is next for them.
+refused before its page is called (requirement WEB1; `middleware.py` checks where it came from), and who may not see a
+page is sent to the one that is next for them.
 """
 
 import asyncio

@@ -18,8 +18,8 @@ from mailauth.edges import process, unix_sockets
 from mailauth.edges.portal import app
 from mailauth.edges.portal.connections import Connection, Connections, Deadlines
 from mailauth.edges.unix_sockets import CannotListen
+from mailauth.effects.configuration.fields import endpoint
 from mailauth.effects.configuration.schema import Configuration
-from mailauth.effects.configuration.values import endpoint
 from mailauth.effects.log_lines import FIELDS
 from mailauth.vocabulary.errors import InvalidConfiguration, Mistake
 from mailauth.wiring import Installation
@@ -60,7 +60,7 @@ async def run(installation: Installation, stop: asyncio.Event, deadlines: Deadli
         lifespan="off",
         log_config=None,
         access_log=False,
-        proxy_headers=False,  # guard.py decides whom to believe
+        proxy_headers=False,  # middleware.py decides whom to believe
         server_header=False,
         date_header=True,
         timeout_keep_alive=KEEP_ALIVE_S,

@@ -12,7 +12,7 @@ from mailauth.core import alphabet, typed
 from mailauth.edges.portal import recovery_codes
 from mailauth.edges.portal.device_settings import qr_code
 from mailauth.edges.portal.forms import CodeForm, ProofForm
-from mailauth.edges.portal.proving import confirm_password, wait_until
+from mailauth.edges.portal.reauthentication import confirm_password, wait_until
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
 from mailauth.usecases.set_up import CodeUsed, PendingSetUp, SetUpDone, ShownBefore, TooManyTries, WrongCode

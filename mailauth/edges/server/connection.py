@@ -24,8 +24,8 @@ from mailauth.core.protocol import Broken, Cancelled, Conversation, Login, Malfo
 from mailauth.core.services import PORTAL
 from mailauth.effects import attempt_log
 from mailauth.effects.log_lines import FIELDS
+from mailauth.usecases.login.verifier import Verifier
 from mailauth.usecases.lookups import Exists, Lookups, Unanswered, Unknown
-from mailauth.usecases.verifier import Verifier
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Address, Attempt, Denied, Granted, Reason, Unavailable, Verdict
 from mailauth.vocabulary.secret import Secret

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from mailauth.core.limiter import Limits, Rate
 from mailauth.core.login_memory import Profile, Profiles
-from mailauth.effects.configuration.values import Line, Section, checked_networks
+from mailauth.effects.configuration.fields import Line, Section, checked_networks
 
 
 class LimitsSection(Section):

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Item, Table
 
-from mailauth.effects.configuration import describing
+from mailauth.effects.configuration import reference
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.vocabulary.errors import InvalidConfiguration, InvalidValue, MailauthError, Mistake
 
@@ -179,7 +179,7 @@ def _words(detail: ErrorDetails) -> str:
 
 
 def _missing(place: str) -> str:
-    example = describing.required().get(place)
+    example = reference.required().get(place)
     if example is None:
         return "is missing"
     return (
@@ -191,7 +191,7 @@ def _missing(place: str) -> str:
 def _example(detail: ErrorDetails, otherwise: str) -> str:
     """Return the default of the key at fault as TOML, which shows the right form; another where it shows nothing."""
     place = "".join("[]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).removeprefix(".")
-    key = next((key for key in describing.describe() if key.place == place), None)
+    key = next((key for key in reference.describe() if key.place == place), None)
     if key is None or key.default in (None, '""', "[]"):
         return otherwise
     return f"[[{place}]]" if key.type == "list of tables" else key.default or otherwise

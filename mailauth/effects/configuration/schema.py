@@ -18,9 +18,9 @@ from mailauth.core import names
 from mailauth.core.new_password import MIN_CHARACTERS
 from mailauth.core.pam_users import PamUsers
 from mailauth.core.policy import Policy, parse_cutover
+from mailauth.effects.configuration.fields import FilledLine, Line, Section, checked_socket_path
 from mailauth.effects.configuration.limit_sections import LimitsSection, LoginMemorySection
 from mailauth.effects.configuration.user_sections import Mail, Portal, Provider, Refusal
-from mailauth.effects.configuration.values import FilledLine, Line, Section, checked_socket_path
 from mailauth.effects.sources import SourceKind
 from mailauth.vocabulary.errors import InvalidName, InvalidValue
 

@@ -12,7 +12,7 @@ from mailauth.core import mail_address, texts
 from mailauth.core.ascii_words import can_be_in_ascii
 from mailauth.core.web_addresses import origin_of
 from mailauth.effects import helo
-from mailauth.effects.configuration.values import (
+from mailauth.effects.configuration.fields import (
     LOOPBACK,
     FilledLine,
     Line,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mailauth.effects.configuration import loading
-from mailauth.effects.configuration.describing import first_file
 from mailauth.effects.configuration.loading import CannotWrite, replace_file
+from mailauth.effects.configuration.reference import first_file
 from mailauth.vocabulary.errors import InvalidConfiguration
 from tests.cases import case
 from tests.world import PROVIDER

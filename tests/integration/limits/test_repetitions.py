@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 
-from mailauth.usecases.refused_strings import RefusedStrings
+from mailauth.usecases.login.refused_strings import RefusedStrings
 from mailauth.vocabulary.model import Denied, Granted, Reason, Unavailable
 from mailauth.wiring import mailing
 from tests.integration.limits.conftest import DEFAULTS, HOME, THIEF, THIRD, fill_the_accounts_bucket, throttled

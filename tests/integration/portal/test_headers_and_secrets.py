@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from mailauth.edges.portal import app as portal
-from mailauth.edges.portal.guard import HEADERS, MAX_BODY_BYTES
+from mailauth.edges.portal.middleware import HEADERS, MAX_BODY_BYTES
 from mailauth.effects import log_lines
 from mailauth.effects.store.database import Database
 from mailauth.vocabulary.errors import StoreUnavailable

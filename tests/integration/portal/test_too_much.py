@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from mailauth.edges.portal import guard, routing
-from mailauth.edges.portal.guard import HEADERS
+from mailauth.edges.portal import middleware, routing
+from mailauth.edges.portal.middleware import HEADERS
 from tests.cases import case
 from tests.integration.portal.browsing import ORIGIN, Browser, form_to
 
@@ -17,7 +17,7 @@ FORM = {"Origin": ORIGIN, "Content-Type": "application/x-www-form-urlencoded"}
 async def test_more_requests_than_can_be_answered_are_asked_to_come_again(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "MAX_UNDER_WAY", 3)
+    monkeypatch.setattr(middleware, "MAX_UNDER_WAY", 3)
     may_end = asyncio.Event()
     begun = 0
 

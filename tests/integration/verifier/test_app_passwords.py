@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from mailauth.core import alphabet, app_password
-from mailauth.usecases import app_password_cache
+from mailauth.usecases.login import app_password_cache
 from mailauth.vocabulary.errors import TooMany
 from mailauth.vocabulary.model import Attempt, Credential, Denied, Granted, Reason
 from mailauth.vocabulary.secret import Secret

@@ -31,5 +31,5 @@ def test_a_wrong_login_that_a_program_tries_by_both_counts_once_against_the_acco
         with smtplib.SMTP(*site.sandbox.postfix_submission) as program, refused:
             program.login(owner.name, wrong)
         assert len(site.reasons(owner.name, 2 * number)) == 2 * number, "PLAIN first, and then LOGIN"
-        found = [one for one in site.installation.throttle.fillings(owner.name) if one.bucket.kind in OF_THE_ACCOUNT]
+        found = [one for one in site.installation.limits.fillings(owner.name) if one.bucket.kind in OF_THE_ACCOUNT]
         assert {one.bucket.rate.burst - one.left for one in found} == {number}, found

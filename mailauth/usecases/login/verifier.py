@@ -29,12 +29,12 @@ from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.pools import NOT_BEGUN
 from mailauth.effects.store.database import Database
 from mailauth.usecases.activity import Activity
-from mailauth.usecases.app_password_cache import AppPasswordCache
-from mailauth.usecases.codelike_passwords import CodelikePasswords
-from mailauth.usecases.device_networks import DeviceNetworks
-from mailauth.usecases.ledger import Admitted, Ledger
-from mailauth.usecases.login_notices import LoginNotices
-from mailauth.usecases.password_check import PasswordCheck
+from mailauth.usecases.login.app_password_cache import AppPasswordCache
+from mailauth.usecases.login.codelike_passwords import CodelikePasswords
+from mailauth.usecases.login.device_networks import DeviceNetworks
+from mailauth.usecases.login.ledger import Admitted, Ledger
+from mailauth.usecases.login.login_notices import LoginNotices
+from mailauth.usecases.login.password_check import PasswordCheck
 from mailauth.vocabulary.errors import (
     HashUnreadable,
     InvalidName,

@@ -12,9 +12,9 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 
 from mailauth.core.password_chain import Right, Unanswered
-from mailauth.usecases.ledger import Admitted
-from mailauth.usecases.login_notices import LoginNotices
-from mailauth.usecases.password_check import PasswordCheck
+from mailauth.usecases.login.ledger import Admitted
+from mailauth.usecases.login.login_notices import LoginNotices
+from mailauth.usecases.login.password_check import PasswordCheck
 from mailauth.vocabulary.model import Denied, Reason, Verdict
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ MAX_ENTRIES = 10_000
 TOKEN_BYTES = 16
 
 
-class Release(NamedTuple):
+class Refund(NamedTuple):
     """What giving back undoes: what was spent, if anything, and when; what was remembered, what became familiar.
 
     `drawn` is what a wrong password costs: it was given back with the grant, and is drawn again. All but `held`, which
@@ -45,17 +45,17 @@ class Release(NamedTuple):
     held: tuple[Bucket, ...] = ()
 
 
-class Releases:
+class Refunds:
     """Tokens and what they give back. Each serves once. Used from several threads."""
 
     def __init__(self, draw: Callable[[int], bytes], max_entries: int = MAX_ENTRIES) -> None:
         self._draw = draw
         self._max_entries = max_entries
-        self._entries: OrderedDict[str, Release] = OrderedDict()
-        self._held: OrderedDict[str, Release] = OrderedDict()
+        self._entries: OrderedDict[str, Refund] = OrderedDict()
+        self._held: OrderedDict[str, Refund] = OrderedDict()
         self._lock = threading.Lock()
 
-    def issue(self, release: Release) -> str:
+    def issue(self, release: Refund) -> str:
         """Return a new token; the oldest goes beyond the cap."""
         token = self._draw(TOKEN_BYTES).hex()
         with self._lock:
@@ -66,7 +66,7 @@ class Releases:
                 self._entries.popitem(last=False)
         return token
 
-    def take(self, token: str, now: datetime) -> Release | None:
+    def take(self, token: str, now: datetime) -> Refund | None:
         """Return what a token gives back, once; None for one that was used, is too old, or never was.
 
         What was held until now is not in its `drawn`: it is drawn already.

@@ -29,10 +29,10 @@ from mailauth.effects.store import familiar_networks as networks
 from mailauth.effects.store import limiter as buckets
 from mailauth.effects.store import login_memory as memories
 from mailauth.effects.store.database import Database
-from mailauth.usecases import releases
+from mailauth.usecases.login import refunds
+from mailauth.usecases.login.refunds import Refund, Refunds
+from mailauth.usecases.login.refused_strings import RefusedStrings
 from mailauth.usecases.notices import Notices
-from mailauth.usecases.refused_strings import RefusedStrings
-from mailauth.usecases.releases import Release, Releases
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import (
     Account,
@@ -138,7 +138,7 @@ class Ledger:
         self._notices = notices
         self._refused = RefusedStrings()
         self._withheld = RefusedStrings()  # refused while the account was full, and not told
-        self._releases = Releases(os.urandom)
+        self._releases = Refunds(os.urandom)
 
     def admit(self, attempt: Attempt, name: AccountName, now: datetime) -> Admitted | Granted | Unavailable:
         """Return what is to be verified; or at once Granted from the login memory, or Unavailable if throttled."""
@@ -380,7 +380,7 @@ class Ledger:
         attempt, kind = admitted.attempt, NoticeKind.RECOVERY_CODE_USED
         origin = Origin(attempt.service, attempt.client, attempt.agent)
         left = factors.recovery_codes_left(connection, account.id)
-        key, due_at = (None, now) if admitted.password_is_ours else (_use_of(spent, now), now + releases.LIFE)
+        key, due_at = (None, now) if admitted.password_is_ours else (_use_of(spent, now), now + refunds.LIFE)
         try:
             self._notices.tell(connection, account.id, kind, origin, now, once_key=key, due_at=due_at, left=left)
         except InvalidValue as error:  # a name that is no mail address must not be locked out for that
@@ -390,7 +390,7 @@ class Ledger:
         if admitted.password_is_ours or admitted.account is None:
             return None
         is_noted = effect is not None and not self._is_fresh(admitted, effect, now)
-        release = Release(
+        release = Refund(
             account=admitted.account.name,
             account_id=admitted.account.id,
             effect=effect,

@@ -1,4 +1,7 @@
-"""What the limiter holds against an account now, and what of it blocks a login. For administrators; counts nothing."""
+"""What the limiter holds against an account, what of it blocks a login, and its end. For administrators.
+
+Counts nothing: that is the login's part (`login/ledger.py`). Works on threads, not on the event loop.
+"""
 
 from collections.abc import Sequence
 
@@ -11,11 +14,12 @@ from mailauth.effects.store import accounts
 from mailauth.effects.store import familiar_networks as networks
 from mailauth.effects.store import limiter as buckets
 from mailauth.effects.store.database import Database
+from mailauth.effects.store.limiter import Reach
 from mailauth.vocabulary.model import Account, Address, Network
 
 
-class Throttle:
-    """Looks at the limiter's buckets."""
+class AccountLimits:
+    """Looks at the limiter's buckets of accounts, and empties them."""
 
     def __init__(
         self, database: Database, limits: Limits, trusted: Sequence[Network], default_domain: str, clock: Clock
@@ -28,13 +32,23 @@ class Throttle:
 
     def fillings(self, name: str) -> tuple[Filling, ...]:
         """Return the buckets of an account, or of a name that is none, that are not empty. Raises InvalidName."""
+        return tuple(self._filling(reach) for reach in self.levels(name))
+
+    def levels(self, name: str) -> tuple[Reach, ...]:
+        """Return the same as they are stored, by their keys. Raises InvalidName."""
         canonical = names.read(name, self._default_domain)
 
-        def fillings(connection: Connection) -> tuple[Filling, ...]:
+        def look(connection: Connection) -> tuple[Reach, ...]:
             found = accounts.load(connection, canonical)
-            return self._fillings(connection, canonical if found is None else found.name)
+            return buckets.levels(connection, canonical if found is None else found.name, self._clock())
 
-        return self._database.read(fillings)
+        return self._database.read(look)
+
+    def clear(self, name: str) -> int:
+        """Forget what was counted against an account; return of how many buckets. Raises InvalidName."""
+        keys = [reach.key for reach in self.levels(name)]
+        self._database.write(lambda connection: buckets.clear(connection, keys))
+        return len(keys)
 
     def blocking(self, connection: Connection, account: Account, client: Address | None) -> tuple[Filling, ...]:
         """Return the buckets that refuse a new guess now: of the account, or of a login to it from one client."""
@@ -56,8 +70,7 @@ class Throttle:
         return tuple(one for one in found if one.blocked_until is not None)
 
     def _fillings(self, connection: Connection, account: str) -> tuple[Filling, ...]:
-        now = self._clock()
-        return tuple(
-            limiter.filling(limiter.bucket_of(reach.key, self._limits, self._trusted), reach.until, now)
-            for reach in buckets.levels(connection, account, now)
-        )
+        return tuple(self._filling(reach) for reach in buckets.levels(connection, account, self._clock()))
+
+    def _filling(self, reach: Reach) -> Filling:
+        return limiter.filling(limiter.bucket_of(reach.key, self._limits, self._trusted), reach.until, self._clock())

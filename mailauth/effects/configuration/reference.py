@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, get_args, get_origin
 import tomlkit
 from pydantic.fields import FieldInfo
 
+from mailauth.effects.configuration.fields import Section
 from mailauth.effects.configuration.schema import Configuration
-from mailauth.effects.configuration.values import Section
 
 _WIDTH = 110
 
