@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from mailauth.core import alphabet, typed
 from mailauth.core.services import opens
-from mailauth.vocabulary.model import Address, AppPassword, Reason
+from mailauth.vocabulary.model import Address, AppPassword
+from mailauth.vocabulary.reasons import WhyDenied
 
 CHARACTERS = 24
 SELECTOR_CHARACTERS = 5
@@ -72,18 +73,18 @@ def has_expired(found: AppPassword, now: datetime) -> bool:
     return found.revoked_at == found.expires_at if found.revoked_at is not None else now >= found.expires_at
 
 
-def refusal(found: AppPassword, service: str, client: Address | None, now: datetime) -> Reason | None:
+def refusal(found: AppPassword, service: str, client: Address | None, now: datetime) -> WhyDenied | None:
     """Return why an app password whose secret was right does not open this; None where it does."""
     if found.account_disabled:
-        return Reason.ACCOUNT_DISABLED
+        return WhyDenied.ACCOUNT_DISABLED
     if has_expired(found, now):
-        return Reason.APP_PASSWORD_EXPIRED
+        return WhyDenied.APP_PASSWORD_EXPIRED
     if found.revoked_at is not None:
-        return Reason.APP_PASSWORD_REVOKED
+        return WhyDenied.APP_PASSWORD_REVOKED
     if not opens(found.services, service):
-        return Reason.APP_PASSWORD_SERVICE
+        return WhyDenied.APP_PASSWORD_SERVICE
     if found.networks and not (client is not None and any(client in network for network in found.networks)):
-        return Reason.APP_PASSWORD_NETWORK
+        return WhyDenied.APP_PASSWORD_NETWORK
     return None
 
 

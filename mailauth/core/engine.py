@@ -14,7 +14,8 @@ from typing import assert_never
 from mailauth.core import otp
 from mailauth.core.otp import CodeMatch
 from mailauth.core.policy import Policy, Requirement
-from mailauth.vocabulary.model import Account, Credential, Denied, Granted, Reason
+from mailauth.vocabulary.model import Account, Credential, Denied, Granted
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +93,22 @@ def decide(evidence: Evidence, policy: Policy, now: datetime) -> Decision:
     """Return the decision on a login with a password."""
     account = evidence.account
     if account is None:
-        return Decision(Denied(Reason.ACCOUNT_UNKNOWN))
+        return Decision(Denied(WhyDenied.ACCOUNT_UNKNOWN))
     if account.disabled:
-        return Decision(_denied(account, Reason.ACCOUNT_DISABLED, evidence))
+        return Decision(_denied(account, WhyDenied.ACCOUNT_DISABLED, evidence))
     if evidence.password_only:
-        return _by_password(account, evidence, Reason.PASSWORD_CONFIRMED)
+        return _by_password(account, evidence, WhyGranted.PASSWORD_CONFIRMED)
     match policy.stand(account, now, evidence.service).requirement:
         case Requirement.SECOND_FACTOR:
             return _with_second_factor(account, evidence, now)
         case Requirement.PASSWORD_BEFORE_CUTOVER:
-            return _by_password(account, evidence, Reason.BEFORE_CUTOVER)
+            return _by_password(account, evidence, WhyGranted.BEFORE_CUTOVER)
         case Requirement.PASSWORD_BY_EXEMPTION:
-            return _by_password(account, evidence, Reason.EXEMPT)
+            return _by_password(account, evidence, WhyGranted.EXEMPT)
         case Requirement.PASSWORD_TO_ENROL:
-            return _by_password(account, evidence, Reason.TO_ENROL)
+            return _by_password(account, evidence, WhyGranted.TO_ENROL)
         case Requirement.ENROLMENT:
-            reason = Reason.NOT_ENROLLED if evidence.password_is_right else Reason.PASSWORD_WRONG
+            reason = WhyDenied.NOT_ENROLLED if evidence.password_is_right else WhyDenied.PASSWORD_WRONG
             return Decision(_denied(account, reason, evidence))
         case requirement:
             assert_never(requirement)
@@ -115,26 +116,26 @@ def decide(evidence: Evidence, policy: Policy, now: datetime) -> Decision:
 
 def lost_race(granted: Granted) -> Denied:
     """Return the verdict where a grant's effect changed no row: another login spent it in between."""
-    return Denied(Reason.CODE_REPLAYED, granted.account, password_was_right=True)
+    return Denied(WhyDenied.CODE_REPLAYED, granted.account, password_was_right=True)
 
 
-def _by_password(account: Account, evidence: Evidence, reason: Reason) -> Decision:
+def _by_password(account: Account, evidence: Evidence, reason: WhyGranted) -> Decision:
     if not evidence.password_is_right:
-        return Decision(_denied(account, Reason.PASSWORD_WRONG, evidence))
+        return Decision(_denied(account, WhyDenied.PASSWORD_WRONG, evidence))
     return Decision(Granted(account.name, Credential.PASSWORD, reason, epoch=account.epoch))
 
 
 def _with_second_factor(account: Account, evidence: Evidence, now: datetime) -> Decision:
     match evidence.second_factor:
         case NoSecondFactor():
-            reason = Reason.CODE_MISSING if evidence.password_is_right else Reason.PASSWORD_WRONG
+            reason = WhyDenied.CODE_MISSING if evidence.password_is_right else WhyDenied.PASSWORD_WRONG
             return Decision(_denied(account, reason, evidence))
         case CodeEvidence(match=found):
             return _with_code(account, evidence, found, now)
         case RecoveryEvidence(row_id=row_id):
             return _with_recovery_code(account, evidence, row_id)
         case RefusedCode():
-            reason = Reason.CODE_WRONG_AGAIN if evidence.password_is_right else Reason.PASSWORD_AND_CODE_WRONG
+            reason = WhyDenied.CODE_WRONG_AGAIN if evidence.password_is_right else WhyDenied.PASSWORD_AND_CODE_WRONG
             return Decision(_denied(account, reason, evidence))
         case factor:
             assert_never(factor)
@@ -142,31 +143,33 @@ def _with_second_factor(account: Account, evidence: Evidence, now: datetime) -> 
 
 def _with_code(account: Account, evidence: Evidence, found: CodeMatch | None, now: datetime) -> Decision:
     if found is None:
-        reason = Reason.CODE_WRONG if evidence.password_is_right else Reason.PASSWORD_AND_CODE_WRONG
+        reason = WhyDenied.CODE_WRONG if evidence.password_is_right else WhyDenied.PASSWORD_AND_CODE_WRONG
         return Decision(_denied(account, reason, evidence))
     if not evidence.password_is_right:
-        return Decision(_denied(account, Reason.PASSWORD_WRONG, evidence))
+        return Decision(_denied(account, WhyDenied.PASSWORD_WRONG, evidence))
     if not found.unspent and account.totp is not None and found.step and otp.lies_ahead(account.totp.last_step, now):
         # Refused all the same, since it may be one that was accepted; but nobody has guessed or replayed anything.
-        return Decision(_denied(account, Reason.CODE_SPENT_AHEAD, evidence))
+        return Decision(_denied(account, WhyDenied.CODE_SPENT_AHEAD, evidence))
     if not found.unspent or account.totp is None:
-        return Decision(_denied(account, Reason.CODE_REPLAYED, evidence))
+        return Decision(_denied(account, WhyDenied.CODE_REPLAYED, evidence))
     return Decision(
-        Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.SECOND_FACTOR_GIVEN, epoch=account.epoch),
+        Granted(account.name, Credential.PASSWORD_AND_CODE, WhyGranted.SECOND_FACTOR_GIVEN, epoch=account.epoch),
         SpendStep(account.id, account.epoch, account.totp.id, found.step),
     )
 
 
 def _with_recovery_code(account: Account, evidence: Evidence, row_id: int | None) -> Decision:
     if not evidence.password_is_right:
-        return Decision(_denied(account, Reason.PASSWORD_WRONG, evidence))
+        return Decision(_denied(account, WhyDenied.PASSWORD_WRONG, evidence))
     if row_id is None:
-        return Decision(_denied(account, Reason.RECOVERY_CODE_WRONG, evidence))
+        return Decision(_denied(account, WhyDenied.RECOVERY_CODE_WRONG, evidence))
     return Decision(
-        Granted(account.name, Credential.PASSWORD_AND_RECOVERY_CODE, Reason.SECOND_FACTOR_GIVEN, epoch=account.epoch),
+        Granted(
+            account.name, Credential.PASSWORD_AND_RECOVERY_CODE, WhyGranted.SECOND_FACTOR_GIVEN, epoch=account.epoch
+        ),
         SpendRecoveryCode(account.id, account.epoch, row_id),
     )
 
 
-def _denied(account: Account, reason: Reason, evidence: Evidence) -> Denied:
+def _denied(account: Account, reason: WhyDenied, evidence: Evidence) -> Denied:
     return Denied(reason, account.name, password_was_right=evidence.password_is_right)

@@ -35,7 +35,8 @@ from enum import Enum, StrEnum
 from ipaddress import IPv6Address, ip_network
 from typing import NamedTuple
 
-from mailauth.vocabulary.model import Address, Denied, Granted, Network, Reason, Verdict
+from mailauth.vocabulary.model import Address, Denied, Granted, Network, Verdict
+from mailauth.vocabulary.reasons import WhyDenied
 
 FAMILIAR_FOR = timedelta(days=30)
 FAMILIAR_REFRESH = timedelta(days=1)
@@ -344,7 +345,7 @@ def may_be_told(verdict: Granted | Denied, *, has_both: bool, is_full: bool) -> 
 
 def owes_code(verdict: Verdict) -> bool:
     """Tell whether a verdict draws from the buckets of codes: a right password with a code that was judged wrong."""
-    return isinstance(verdict, Denied) and verdict.reason is Reason.CODE_WRONG
+    return isinstance(verdict, Denied) and verdict.reason is WhyDenied.CODE_WRONG
 
 
 def is_no_guess(verdict: Verdict) -> bool:
@@ -355,14 +356,14 @@ def is_no_guess(verdict: Verdict) -> bool:
     return isinstance(verdict, Denied) and verdict.reason in _NO_GUESS
 
 
-_NO_GUESS = frozenset({Reason.CODE_REPLAYED_BY_SAME_CLIENT, Reason.CODE_SPENT_AHEAD})
-_MAY_YET_PASS = frozenset({Reason.ACCOUNT_CHANGED, Reason.CODE_SPENT_AHEAD})
+_NO_GUESS = frozenset({WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT, WhyDenied.CODE_SPENT_AHEAD})
+_MAY_YET_PASS = frozenset({WhyDenied.ACCOUNT_CHANGED, WhyDenied.CODE_SPENT_AHEAD})
 
 
 def is_settled(verdict: Verdict) -> bool:
     """Tell whether the same string, from the same network, is no new guess while the account does not change.
 
-    A wrong code comes true in some later step; that string is refused all the same from then on (`Reason.
-    CODE_WRONG_AGAIN`), so that sending it for ever is neither a guess nor what bans its owner.
+    A wrong code comes true in some later step; that string is refused all the same from then on
+    (`WhyDenied.CODE_WRONG_AGAIN`), so that sending it for ever is neither a guess nor what bans its owner.
     """
     return isinstance(verdict, Denied) and verdict.reason not in _MAY_YET_PASS

@@ -21,10 +21,10 @@ from mailauth.vocabulary.model import (
     Denied,
     Granted,
     Hint,
-    Reason,
     Unavailable,
     Verdict,
 )
+from mailauth.vocabulary.reasons import Reason
 
 _log = logging.getLogger("mailauth.attempt")
 """Its level decides whether attempts are logged; the lines themselves do not go through it."""

@@ -24,7 +24,8 @@ from mailauth.effects.store import accounts, login_activity
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.login_activity import Kind, StoredActivity
 from mailauth.usecases.crowds import Crowds, Seen
-from mailauth.vocabulary.model import AccountName, Address, Attempt, Credential, Granted, Reason, Verdict
+from mailauth.vocabulary.model import AccountName, Address, Attempt, Credential, Granted, Verdict
+from mailauth.vocabulary.reasons import Reason, WhyGranted, WhyUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -43,29 +44,8 @@ Outcome = Literal["granted", "passed-on", "denied", "unavailable"]
 
 _PASSED_ON = frozenset({Credential.NOTHING, Credential.CODE_ONLY, Credential.RECOVERY_CODE_ONLY})
 
-_GRANTED = frozenset(
-    {
-        Reason.SECOND_FACTOR_GIVEN,
-        Reason.APP_PASSWORD_GIVEN,
-        Reason.REMEMBERED,
-        Reason.BEFORE_CUTOVER,
-        Reason.EXEMPT,
-        Reason.TO_ENROL,
-        Reason.PASSWORD_CONFIRMED,
-    }
-)
-_UNAVAILABLE = frozenset(
-    {
-        Reason.THROTTLED,
-        Reason.SOURCE_UNAVAILABLE,
-        Reason.STORE_UNAVAILABLE,
-        Reason.KEY_UNAVAILABLE,
-        Reason.HASH_UNREADABLE,
-        Reason.OVERLOADED,
-        Reason.DEADLINE,
-        Reason.INTERNAL_ERROR,
-    }
-)
+_GRANTED = frozenset(WhyGranted)
+_UNAVAILABLE = frozenset(WhyUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +194,7 @@ class Activity:
         """Return the last login that each app password opened, by its id; those that opened none are not in it."""
         if not app_password_ids:
             return {}
-        opened = {str(Reason.APP_PASSWORD_GIVEN)}
+        opened = {str(WhyGranted.APP_PASSWORD_GIVEN)}
         found = self._database.read(
             lambda connection: login_activity.of_app_passwords(connection, app_password_ids, opened)
         )

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from mailauth.core.login_memory import network_of
 from mailauth.effects.log_lines import FIELDS
-from mailauth.vocabulary.model import AccountName, Address, Network, Reason
+from mailauth.vocabulary.model import AccountName, Address, Network
+from mailauth.vocabulary.reasons import Reason, WhyDenied, WhyUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +71,9 @@ class Crowds:
                 self._crowds.popitem(last=False)
             if login.was_let_in:
                 _note(crowd.let_in, login)
-            elif login.reason is Reason.THROTTLED:
+            elif login.reason is WhyUnavailable.THROTTLED:
                 _note(crowd.throttled, login)
-            elif login.reason is Reason.CODE_REPLAYED_BY_SAME_CLIENT:
+            elif login.reason is WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT:
                 _note(crowd.ran_out, login)
             else:
                 continue

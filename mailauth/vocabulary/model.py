@@ -10,6 +10,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple, NewType
 
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
 from mailauth.vocabulary.secret import Secret
 
 AccountName = NewType("AccountName", str)
@@ -19,12 +20,22 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
+class Ask(StrEnum):
+    """What is asked of whoever logs in. In the digests of strings that were accepted or refused: never changed."""
+
+    WHOLE = ""
+    """All that the policy requires."""
+    SECOND_FACTOR = "second-factor-only"
+    """Somebody else checks the password (PAM modules behind ours), and is told where it ends."""
+    PASSWORD = "password-only"
+    """The portal has seen the second factor, or there is none yet: the secret is the password alone."""
+    PROOF = "proof"
+    """The whole again, in the portal, of who has an open session there and has given both factors for it."""
+
+
 class Attempt(NamedTuple):
     """One presented login, as an edge received it. A named tuple, because making one is on the hot path.
 
-    `second_factor_only`: somebody else checks the password (PAM modules behind ours), and is told where it ends.
-    `password_only`: the portal has seen the second factor, or there is none yet; the secret is the password alone.
-    `proves_again`: the portal asks this of who has an open session there, and has given both factors for it.
     `agent`: what the client says it is, in a few words, for the owner to recognise it by.
     """
 
@@ -35,10 +46,8 @@ class Attempt(NamedTuple):
     session: str = ""
     mechanism: str = "PLAIN"
     secured: str = ""
-    second_factor_only: bool = False
-    password_only: bool = False
+    ask: Ask = Ask.WHOLE
     agent: str = ""
-    proves_again: bool = False
 
 
 class Credential(StrEnum):
@@ -51,52 +60,6 @@ class Credential(StrEnum):
     RECOVERY_CODE_ONLY = "recovery-code"
     NOTHING = "nothing"
     APP_PASSWORD = "app-password"
-
-
-class Reason(StrEnum):
-    """Why a verdict is what it is: the vocabulary of the log and of `mailauth check`. Clients never see it."""
-
-    SECOND_FACTOR_GIVEN = "second-factor-given"
-    APP_PASSWORD_GIVEN = "app-password-given"
-    REMEMBERED = "remembered"
-    BEFORE_CUTOVER = "before-cutover"
-    EXEMPT = "exempt"
-    TO_ENROL = "to-enrol"
-    PASSWORD_CONFIRMED = "password-confirmed"
-
-    NAME_MALFORMED = "name-malformed"
-    SECRET_MALFORMED = "secret-malformed"
-    REQUEST_MALFORMED = "request-malformed"
-    ACCOUNT_UNKNOWN = "account-unknown"
-    ACCOUNT_DISABLED = "account-disabled"
-    ACCOUNT_CHANGED = "account-changed"
-    PASSWORD_WRONG = "password-wrong"
-    PASSWORD_REFUSED_ELSEWHERE = "password-refused-elsewhere"
-    CODE_WRONG = "code-wrong"
-    CODE_WRONG_AGAIN = "code-wrong-again"
-    CODE_NOT_JUDGED = "code-not-judged"
-    NOT_TOLD = "not-told"
-    CODE_MISSING = "code-missing"
-    CODE_REPLAYED = "code-replayed"
-    CODE_REPLAYED_BY_SAME_CLIENT = "code-replayed-by-same-client"
-    CODE_SPENT_AHEAD = "code-spent-ahead"
-    PASSWORD_AND_CODE_WRONG = "password-and-code-wrong"
-    RECOVERY_CODE_WRONG = "recovery-code-wrong"
-    NOT_ENROLLED = "not-enrolled"
-    APP_PASSWORD_UNKNOWN = "app-password-unknown"
-    APP_PASSWORD_REVOKED = "app-password-revoked"
-    APP_PASSWORD_EXPIRED = "app-password-expired"
-    APP_PASSWORD_SERVICE = "app-password-other-service"
-    APP_PASSWORD_NETWORK = "app-password-other-network"
-
-    THROTTLED = "throttled"
-    SOURCE_UNAVAILABLE = "source-unavailable"
-    STORE_UNAVAILABLE = "store-unavailable"
-    KEY_UNAVAILABLE = "key-unavailable"
-    HASH_UNREADABLE = "hash-unreadable"
-    OVERLOADED = "overloaded"
-    DEADLINE = "deadline"
-    INTERNAL_ERROR = "internal-error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +77,7 @@ class Granted:
 
     account: AccountName
     credential: Credential
-    reason: Reason
+    reason: WhyGranted
     tail_bytes: int | None = None
     release: str | None = None
     app_password_id: int | None = field(default=None, compare=False)
@@ -137,7 +100,7 @@ class Denied:
     checked the password; None where none was asked.
     """
 
-    reason: Reason
+    reason: WhyDenied
     account: AccountName | None = None
     password_was_right: bool = False
     hint: Hint | None = field(default=None, compare=False)
@@ -152,7 +115,7 @@ class Unavailable:
     `withheld`: what was found and is not told, for the owner's notice and the log.
     """
 
-    reason: Reason
+    reason: WhyUnavailable
     account: AccountName | None = None
     retry_after_s: float | None = field(default=None, compare=False)
     withheld: Denied | None = field(default=None, compare=False)

@@ -23,8 +23,9 @@ import httpx
 from sqlalchemy import insert, select
 
 from mailauth.effects.store.tables import account
-from mailauth.vocabulary.model import Credential, Granted, Reason
+from mailauth.vocabulary.model import Credential, Granted
 from mailauth.vocabulary.notices import Origin
+from mailauth.vocabulary.reasons import WhyGranted
 from tests.transactions import writing
 from tests.world import World
 
@@ -97,7 +98,7 @@ def session(world: World, name: str) -> str:
     installation = world.installation
     found = installation.accounts.get(name)
     credential = Credential.PASSWORD if found.totp is None else Credential.PASSWORD_AND_CODE
-    granted = Granted(found.name, credential, Reason.SECOND_FACTOR_GIVEN, epoch=found.epoch)
+    granted = Granted(found.name, credential, WhyGranted.SECOND_FACTOR_GIVEN, epoch=found.epoch)
     cookie = installation.sessions.open(granted, Origin("portal"))
     opened = installation.sessions.load(cookie)
     assert opened is not None

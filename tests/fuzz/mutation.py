@@ -140,7 +140,7 @@ def _changes(node: ast.AST) -> list[str]:
             return [f"if {ast.unparse(node.test)}: always", f"if {ast.unparse(node.test)}: never"]
         case ast.Return(value=value) if value is not None and ast.unparse(value) != "None":
             return [f"return {ast.unparse(value)}: return None"]
-        case ast.Attribute(value=ast.Name(id="Reason" | "Credential" | "Requirement")):
+        case ast.Attribute(value=ast.Name(id="WhyGranted" | "WhyDenied" | "Credential" | "Requirement")):
             return [f"{ast.unparse(node)}: another"]
         case ast.Raise():
             return [f"{ast.unparse(node)}: left out"]
@@ -153,7 +153,12 @@ def _is_union(left: ast.expr, op: ast.operator) -> bool:
     return isinstance(op, ast.BitOr) and ast.unparse(left)[0].isupper()
 
 
-ANOTHER = {"Reason": "INTERNAL_ERROR", "Credential": "APP_PASSWORD", "Requirement": "ENROLMENT"}
+ANOTHER = {
+    "WhyGranted": "REMEMBERED",
+    "WhyDenied": "NOT_TOLD",
+    "Credential": "APP_PASSWORD",
+    "Requirement": "ENROLMENT",
+}
 
 
 def _apply(tree: ast.Module, node: ast.AST, variant: int) -> None:

@@ -15,7 +15,8 @@ from mailauth.usecases import activity as activities
 from mailauth.usecases.activity import Activity, LoginSeen
 from mailauth.usecases.crowds import Crowds
 from mailauth.vocabulary.errors import StoreUnavailable
-from mailauth.vocabulary.model import AccountName, Attempt, Credential, Denied, Granted, Reason
+from mailauth.vocabulary.model import AccountName, Attempt, Credential, Denied, Granted
+from mailauth.vocabulary.reasons import Reason, WhyDenied, WhyGranted, WhyUnavailable
 from mailauth.vocabulary.secret import Secret
 from tests.transactions import reading
 from tests.world import World
@@ -30,7 +31,7 @@ def attempt_of(name: str = "alice", agent: str = "", client: str = "192.0.2.7", 
     return Attempt(name, Secret(b"x"), service, ip_address(client), agent=agent)
 
 
-def note(activity: Activity, world: World, attempt: Attempt, reason: Reason = Reason.PASSWORD_WRONG) -> None:
+def note(activity: Activity, world: World, attempt: Attempt, reason: Reason = WhyDenied.PASSWORD_WRONG) -> None:
     activity.note(attempt, Denied(reason, AccountName(f"{attempt.name}@mailitwize.be")), world.clock())
 
 
@@ -233,7 +234,7 @@ def test_noting_touches_neither_database_nor_clock_nor_disk(world: World, monkey
     world.add("alice")
     activity = Activity(None, Crowds(()))  # type: ignore[arg-type]
     granted = Granted(
-        AccountName("alice@mailitwize.be"), Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN, app_password_id=3
+        AccountName("alice@mailitwize.be"), Credential.APP_PASSWORD, WhyGranted.APP_PASSWORD_GIVEN, app_password_id=3
     )
     for _ in range(1000):
         activity.note(attempt_of(), granted, world.clock())
@@ -277,7 +278,7 @@ async def test_flood_of_refused_logins_hides_none_that_was_let_in_and_fills_no_t
     activity.flush()
     for number in range(300):
         world.clock.advance(seconds=1)
-        client, reason = f"203.0.113.{number % 250}", (Reason.THROTTLED, Reason.PASSWORD_WRONG)[number % 2]
+        client, reason = f"203.0.113.{number % 250}", (WhyUnavailable.THROTTLED, WhyDenied.PASSWORD_WRONG)[number % 2]
         note(activity, world, attempt_of(agent=f"agent {number}", client=client), reason)
         if number % 60 == 59:
             activity.flush()
@@ -295,7 +296,7 @@ def test_refused_logins_of_one_place_are_one_line(world: World) -> None:
     """ACT1."""
     world.add("alice")
     activity = world.installation.activity
-    for number, reason in enumerate((Reason.PASSWORD_WRONG, Reason.CODE_MISSING, Reason.CODE_WRONG)):
+    for number, reason in enumerate((WhyDenied.PASSWORD_WRONG, WhyDenied.CODE_MISSING, WhyDenied.CODE_WRONG)):
         world.clock.advance(minutes=1)
         note(activity, world, attempt_of(agent="Thunderbird"), reason)
         note(activity, world, attempt_of(agent=f"agent {number}", client="2001:db8::7"), reason)
@@ -313,7 +314,7 @@ def test_logins_that_were_let_in_are_bounded_as_well(world: World, monkeypatch: 
     activity = world.installation.activity
     for number in range(50):
         world.clock.advance(seconds=1)
-        granted = Granted(AccountName("alice@mailitwize.be"), Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN)
+        granted = Granted(AccountName("alice@mailitwize.be"), Credential.APP_PASSWORD, WhyGranted.APP_PASSWORD_GIVEN)
         activity.note(attempt_of(agent=f"agent {number}"), granted, world.clock())
     activity.flush()
     assert rows(world) <= 20
@@ -327,7 +328,7 @@ def test_login_that_was_let_in_amid_a_flood_is_kept(world: World, monkeypatch: p
     activity = world.installation.activity
     for number in range(9):
         note(activity, world, attempt_of(agent=f"agent {number}"))
-    granted = Granted(AccountName("alice@mailitwize.be"), Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN)
+    granted = Granted(AccountName("alice@mailitwize.be"), Credential.APP_PASSWORD, WhyGranted.APP_PASSWORD_GIVEN)
     activity.note(attempt_of(), granted, world.clock())
     activity.flush()
     assert len(activity.let_in(world.installation.accounts.get("alice").id, 9)) == 1

@@ -10,8 +10,9 @@ from mailauth.core import otp
 from mailauth.effects.configuration import loading
 from mailauth.effects.store import mail_links
 from mailauth.usecases.time_watch import TimeWatch
-from mailauth.vocabulary.model import Denied, Granted, Reason
+from mailauth.vocabulary.model import Denied, Granted
 from mailauth.vocabulary.notices import NoticeKind
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from tests.transactions import reading, writing
 from tests.world import CUTOVER, World, WorldMaker
 
@@ -59,10 +60,10 @@ async def test_date_that_was_seen_to_pass_has_passed_at_every_door_whatever_the_
     world.clock.now = CUTOVER - 30 * DAY
     for installation in (world.installation, restarted(world)):
         before, world.installation = world.installation, installation
-        assert await world.login(bob.name, bob.password) == Denied(Reason.NOT_ENROLLED, bob.name, True)
+        assert await world.login(bob.name, bob.password) == Denied(WhyDenied.NOT_ENROLLED, bob.name, True)
         portal = await world.login(bob.name, bob.password, service="portal")
         assert isinstance(portal, Granted)
-        assert portal.reason is Reason.TO_ENROL
+        assert portal.reason is WhyGranted.TO_ENROL
         explained = installation.explainer.explain(bob.name)
         assert explained.cutover_has_passed
         assert any("counts as passed though the clock says" in sentence for sentence in explained.sentences)
@@ -122,8 +123,8 @@ async def test_what_has_ended_is_not_brought_back_by_a_clock(world: World) -> No
     steady.go_on(3 * HOUR)
     world.clock.now = began
     assert isinstance(await world.login(bob.name, bob.password), Denied)
-    assert await world.login(alice.name, expiring.password) == Denied(Reason.APP_PASSWORD_EXPIRED, alice.name)
-    assert await world.login(alice.name, revoked.password) == Denied(Reason.APP_PASSWORD_REVOKED, alice.name)
+    assert await world.login(alice.name, expiring.password) == Denied(WhyDenied.APP_PASSWORD_EXPIRED, alice.name)
+    assert await world.login(alice.name, revoked.password) == Denied(WhyDenied.APP_PASSWORD_REVOKED, alice.name)
     assert isinstance(await world.login(alice.name, lasting.password), Granted)
     with reading(world.installation.database) as connection:
         assert mail_links.find(connection, [b"digest"], began) is None
@@ -183,7 +184,7 @@ async def test_code_that_is_refused_since_a_later_one_was_accepted_is_named_and_
     world.clock.advance(hours=-2)
     for _ in range(4):
         refused = await world.login(alice.name, alice.password + alice.code(world.clock()))
-        assert refused == Denied(Reason.CODE_SPENT_AHEAD, alice.name, True)
+        assert refused == Denied(WhyDenied.CODE_SPENT_AHEAD, alice.name, True)
     world.installation.login_notices.flush()
     told = [mail.kind for mail in waiting(world)]
     assert NoticeKind.RIGHT_PASSWORD_WRONG_CODE not in told
@@ -210,7 +211,7 @@ async def test_replay_of_a_code_that_was_accepted_is_a_replay_though_the_clock_i
     assert isinstance(await world.login(alice.name, secret), Granted)
     replayed = await world.login(alice.name, secret, client="198.51.100.9")
     assert isinstance(replayed, Denied)
-    assert replayed.reason is Reason.CODE_REPLAYED
+    assert replayed.reason is WhyDenied.CODE_REPLAYED
 
 
 def waiting(world: World):  # type: ignore[no-untyped-def]

@@ -5,7 +5,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from mailauth.vocabulary.model import AccountName, Attempt, Credential, Denied, Granted, Reason, Unavailable, Verdict
+from mailauth.vocabulary.model import AccountName, Attempt, Credential, Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
 from mailauth.vocabulary.secret import Secret
 from tests.integration.cli.conftest import CommandLine, clock, mailauth, make_mailauth  # noqa: F401 - fixtures
 from tests.world import World, WorldMaker
@@ -21,12 +22,12 @@ def log_in(world: World, name: str, verdict: Verdict, client: str = GATEWAY) -> 
 
 def let_in(world: World, number: int, client: str = GATEWAY) -> None:
     name = AccountName(f"user{number}@mailitwize.be")
-    log_in(world, name, Granted(name, Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN), client)
+    log_in(world, name, Granted(name, Credential.APP_PASSWORD, WhyGranted.APP_PASSWORD_GIVEN), client)
 
 
 def kept_waiting(world: World, number: int) -> None:
     name = AccountName(f"user{number}@mailitwize.be")
-    log_in(world, name, Unavailable(Reason.THROTTLED, name))
+    log_in(world, name, Unavailable(WhyUnavailable.THROTTLED, name))
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -75,7 +76,7 @@ def test_networks_that_are_listed_and_those_who_only_try_are_no_matter(
         let_in(world, number)
         kept_waiting(world, number)
         log_in(
-            world, f"x{number}", Denied(Reason.PASSWORD_WRONG, AccountName(f"x{number}@mailitwize.be")), "192.0.2.8"
+            world, f"x{number}", Denied(WhyDenied.PASSWORD_WRONG, AccountName(f"x{number}@mailitwize.be")), "192.0.2.8"
         )
     assert warnings(caplog) == []
 
@@ -87,7 +88,7 @@ def test_web_mail_whose_memories_run_out_is_named_with_its_profile(
     for number in range(5):
         assert warnings(caplog) == []
         name = AccountName(f"user{number}@mailitwize.be")
-        log_in(world, name, Denied(Reason.CODE_REPLAYED_BY_SAME_CLIENT, name, password_was_right=True))
+        log_in(world, name, Denied(WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT, name, password_was_right=True))
     (said,) = warnings(caplog)
     assert "login_memory.profile" in said
     assert GATEWAY in said

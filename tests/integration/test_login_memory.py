@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from mailauth.usecases.enrolment import Confirmed
-from mailauth.vocabulary.model import Credential, Denied, Granted, Reason
+from mailauth.vocabulary.model import Credential, Denied, Granted
+from mailauth.vocabulary.reasons import Reason, WhyDenied, WhyGranted
 from mailauth.vocabulary.secret import Secret
 from tests.transactions import reading, writing
 from tests.world import Person, World, WorldMaker
@@ -26,10 +27,10 @@ def presented(world: World, person: Person) -> str:
 async def test_further_connections_of_the_client_pass_on_the_same_string(remembering: World) -> None:
     alice = remembering.enrol("alice")
     secret = presented(remembering, alice)
-    assert (await remembering.login("alice", secret, "imap", HERE)).reason is Reason.SECOND_FACTOR_GIVEN
+    assert (await remembering.login("alice", secret, "imap", HERE)).reason is WhyGranted.SECOND_FACTOR_GIVEN
     for service in ("imap", "submission", "smtp", "pop3", "sieve"):
         assert await remembering.login("alice", secret, service, HERE) == Granted(
-            alice.name, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED
+            alice.name, Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED
         )
 
 
@@ -38,8 +39,8 @@ async def test_parallel_connections_of_one_client_all_pass_and_spend_one_step(re
     secret = presented(remembering, alice)
     verdicts = await asyncio.gather(*(remembering.login("alice", secret, "imap", HERE) for _ in range(12)))
     reasons = [verdict.reason for verdict in verdicts]
-    assert reasons.count(Reason.SECOND_FACTOR_GIVEN) == 1
-    assert reasons.count(Reason.REMEMBERED) == 11
+    assert reasons.count(WhyGranted.SECOND_FACTOR_GIVEN) == 1
+    assert reasons.count(WhyGranted.REMEMBERED) == 11
 
 
 async def test_twenty_clients_with_one_code_are_one_client_that_passes(remembering: World) -> None:
@@ -61,7 +62,7 @@ async def test_string_is_spent_for_another_network_or_class(
     secret = presented(remembering, alice)
     await remembering.login("alice", secret, "imap", HERE)
     assert await remembering.login("alice", secret, service, client) == Denied(
-        Reason.CODE_REPLAYED, alice.name, password_was_right=True
+        WhyDenied.CODE_REPLAYED, alice.name, password_was_right=True
     )
 
 
@@ -105,11 +106,11 @@ async def test_replay_by_the_same_client_is_told_from_one_elsewhere(remembering:
     secret = presented(remembering, alice)
     await remembering.login("alice", secret, "imap", HERE)
     elsewhere = await remembering.login("alice", secret, "imap", ELSEWHERE)
-    assert elsewhere.reason is Reason.CODE_REPLAYED
+    assert elsewhere.reason is WhyDenied.CODE_REPLAYED
     # Its uses are over while its code still matches a step: the same client, but served no more.
     remembering.close()
     again = await _exhausted(remembering.directory)
-    assert again is Reason.CODE_REPLAYED_BY_SAME_CLIENT
+    assert again is WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT
 
 
 async def _exhausted(directory: object) -> Reason:

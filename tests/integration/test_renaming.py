@@ -6,8 +6,9 @@ import pytest
 
 from mailauth.effects.store import renaming as store
 from mailauth.vocabulary.errors import AccountExists, AccountUnknown, InvalidValue
-from mailauth.vocabulary.model import Credential, Granted, Reason
+from mailauth.vocabulary.model import Credential, Granted
 from mailauth.vocabulary.notices import Origin
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
 from mailauth.vocabulary.secret import Secret
 from tests.transactions import writing
 from tests.world import Person, World, WorldMaker
@@ -68,7 +69,7 @@ async def test_without_an_alias_the_old_name_is_unknown_and_may_be_somebody_else
     world.enrol(OLD)
     app_password = world.installation.enrolment.add_app_password(OLD, "phone").password
     rename(world, keep_alias=False)
-    assert (await world.login(OLD, app_password)).reason is Reason.APP_PASSWORD_UNKNOWN
+    assert (await world.login(OLD, app_password)).reason is WhyDenied.APP_PASSWORD_UNKNOWN
     with pytest.raises(AccountUnknown):
         world.installation.accounts.get(OLD)
     world.enrol(OLD)
@@ -104,7 +105,7 @@ async def test_sessions_and_what_was_remembered_are_void(make_world: WorldMaker)
     assert await granted(world, OLD, secret)
     assert await granted(world, OLD, secret), "it is remembered"
     account, sessions = world.installation.accounts.get(OLD), world.installation.sessions
-    verdict = Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.SECOND_FACTOR_GIVEN, epoch=account.epoch)
+    verdict = Granted(account.name, Credential.PASSWORD_AND_CODE, WhyGranted.SECOND_FACTOR_GIVEN, epoch=account.epoch)
     cookie = sessions.open(verdict, Origin(service="portal"))
     assert sessions.load(cookie) is not None
     rename(world)
@@ -118,13 +119,13 @@ async def test_what_was_counted_counts_on(make_world: WorldMaker) -> None:
     world.add(OLD)
     world.add("anna.jansen.junior@mailitwize.be")
     for number in range(3):
-        assert (await world.login(OLD, f"wrong {number}")).reason is Reason.PASSWORD_WRONG
-    assert (await world.login(NEW, "wrong")).reason is Reason.ACCOUNT_UNKNOWN
+        assert (await world.login(OLD, f"wrong {number}")).reason is WhyDenied.PASSWORD_WRONG
+    assert (await world.login(NEW, "wrong")).reason is WhyDenied.ACCOUNT_UNKNOWN
     rename(world, keep_alias=False)
-    assert (await world.login(NEW, "wrong again", client="198.51.100.1")).reason is Reason.THROTTLED
+    assert (await world.login(NEW, "wrong again", client="198.51.100.1")).reason is WhyUnavailable.THROTTLED
     assert world.installation.limits.levels(OLD) == ()
     assert world.installation.limits.clear(NEW)
-    assert (await world.login(NEW, "wrong again", client="198.51.100.1")).reason is Reason.PASSWORD_WRONG
+    assert (await world.login(NEW, "wrong again", client="198.51.100.1")).reason is WhyDenied.PASSWORD_WRONG
 
 
 def test_name_that_is_in_use_is_refused(make_world: WorldMaker) -> None:

@@ -7,23 +7,15 @@ import pytest
 from sqlalchemy import func, select
 
 from mailauth.effects.store.tables import outbox
-from mailauth.vocabulary.model import (
-    AccountName,
-    Attempt,
-    Credential,
-    Denied,
-    Granted,
-    Reason,
-    Unavailable,
-    Verdict,
-)
+from mailauth.vocabulary.model import AccountName, Ask, Attempt, Credential, Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.reasons import WhyGranted, WhyUnavailable
 from mailauth.vocabulary.secret import Secret
 from tests.transactions import reading
 from tests.world import World, WorldMaker
 
 
 async def ask(world: World, name: str, secret: str, client: str = "192.0.2.7") -> Verdict:
-    attempt = Attempt(name, Secret(secret.encode()), "imap", ip_address(client), second_factor_only=True)
+    attempt = Attempt(name, Secret(secret.encode()), "imap", ip_address(client), ask=Ask.SECOND_FACTOR)
     return await world.installation.verifier.verify(attempt)
 
 
@@ -62,7 +54,7 @@ async def test_not_enrolled_account_needs_no_code_before_the_cutover_only(make_w
     world.add("carol")
     verdict = await ask(world, "carol", "anything 123456")
     assert isinstance(verdict, Granted)
-    assert (verdict.credential, verdict.reason) == (Credential.NOTHING, Reason.BEFORE_CUTOVER)
+    assert (verdict.credential, verdict.reason) == (Credential.NOTHING, WhyGranted.BEFORE_CUTOVER)
     assert verdict.tail_bytes == 0
     world.clock.now = world.installation.policy.dates[0]
     assert isinstance(await ask(world, "carol", "anything 123456"), Denied)
@@ -208,7 +200,7 @@ async def test_wrong_passwords_behind_a_right_code_are_counted(make_world: World
     code = alice.code(world.clock())
     for n in range(5):
         await give_back(world, "alice", await granted_token(world, "alice", f"guess{n}" + code))
-    assert await ask(world, "alice", "guess5" + code) == Unavailable(Reason.THROTTLED, alice.name)
+    assert await ask(world, "alice", "guess5" + code) == Unavailable(WhyUnavailable.THROTTLED, alice.name)
 
 
 BEFORE = "cutover.date=2030-01-01T00:00Z"
@@ -230,13 +222,13 @@ async def test_refused_passwords_of_who_needs_no_code_are_counted(make_world: Wo
     for person in (carol, dora):
         for n in range(5):
             await guess(world, person.name, f"guess {n}")
-        assert await ask(world, person.name, "guess 5") == Unavailable(Reason.THROTTLED, person.name)
+        assert await ask(world, person.name, "guess 5") == Unavailable(WhyUnavailable.THROTTLED, person.name)
     erna = world.add("erna")
     world.clock.now = world.installation.policy.dates[0]
     world.installation.accounts.exempt(erna.name, world.clock() + timedelta(days=9), "scanner")
     for n in range(5):
         await guess(world, erna.name, f"guess {n}")
-    assert await ask(world, erna.name, "guess 5") == Unavailable(Reason.THROTTLED, erna.name)
+    assert await ask(world, erna.name, "guess 5") == Unavailable(WhyUnavailable.THROTTLED, erna.name)
 
 
 async def test_guesses_at_once_find_no_more_room_than_one_by_one(make_world: WorldMaker) -> None:
@@ -252,7 +244,7 @@ async def test_guesses_at_once_find_no_more_room_than_one_by_one(make_world: Wor
     for verdict in asked:
         if isinstance(verdict, Granted):  # refused late: drawn again
             assert await give_back(world, carol.name, verdict.release or "") == carol.name
-    assert await ask(world, carol.name, "guess 6") == Unavailable(Reason.THROTTLED, carol.name)
+    assert await ask(world, carol.name, "guess 6") == Unavailable(WhyUnavailable.THROTTLED, carol.name)
 
 
 async def test_password_that_was_refused_before_is_no_new_guess(make_world: WorldMaker) -> None:
@@ -272,7 +264,7 @@ async def test_refused_password_leaves_a_familiar_network_familiar(make_world: W
     for n in range(4):
         await guess(world, carol.name, f"guess {n}", f"198.51.100.{n}")
     assert isinstance(await ask(world, carol.name, "mine", "192.0.2.7"), Granted)
-    assert await ask(world, carol.name, "mine", "203.0.113.1") == Unavailable(Reason.THROTTLED, carol.name)
+    assert await ask(world, carol.name, "mine", "203.0.113.1") == Unavailable(WhyUnavailable.THROTTLED, carol.name)
 
 
 async def test_activity_says_what_is_known_where_others_check_the_password(make_world: WorldMaker) -> None:

@@ -1,4 +1,5 @@
-from mailauth.vocabulary.model import Credential, Denied, Granted, Reason
+from mailauth.vocabulary.model import Credential, Denied, Granted
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from tests.world import World
 
 
@@ -6,12 +7,12 @@ async def test_password_and_code_are_granted_once(world: World) -> None:
     alice = world.enrol("alice")
     secret = alice.password + alice.code(world.clock())
     assert await world.login("Alice", secret) == Granted(
-        alice.name, Credential.PASSWORD_AND_CODE, Reason.SECOND_FACTOR_GIVEN
+        alice.name, Credential.PASSWORD_AND_CODE, WhyGranted.SECOND_FACTOR_GIVEN
     )
     assert await world.login("alice", secret) == Denied(
-        Reason.CODE_REPLAYED_BY_SAME_CLIENT, alice.name, password_was_right=True
+        WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT, alice.name, password_was_right=True
     )
 
 
 async def test_unknown_account_is_denied_by_name(world: World) -> None:
-    assert await world.login("nobody", "x") == Denied(Reason.ACCOUNT_UNKNOWN, "nobody@mailitwize.be")
+    assert await world.login("nobody", "x") == Denied(WhyDenied.ACCOUNT_UNKNOWN, "nobody@mailitwize.be")

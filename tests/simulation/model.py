@@ -13,7 +13,8 @@ from typing import Literal
 from mailauth.core import limiter
 from mailauth.core.limiter import EMPTY, Bucket, Familiarity, Kinship, Level, Source
 from mailauth.effects.configuration.limit_sections import LimitsSection
-from mailauth.vocabulary.model import AccountName, Credential, Denied, Granted, Reason
+from mailauth.vocabulary.model import AccountName, Credential, Denied, Granted
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 
 LIMITS = LimitsSection().limits()
 """What an installation has by default."""
@@ -98,7 +99,7 @@ class Site:
         if is_full:
             needed += draws.factors
         if has_both and self._refuses(needed):
-            verdict, has_both = Denied(Reason.CODE_NOT_JUDGED, verdict.account, password_was_right=True), False
+            verdict, has_both = Denied(WhyDenied.CODE_NOT_JUDGED, verdict.account, password_was_right=True), False
         if string.password_is_right and string.tail is Tail.WRONG_CODE and not (is_repeat or was_shown):
             # Had it been the right one, it would have opened the account.
             self.codes_judged += self.is_enrolled and not self._refuses(needed)
@@ -127,17 +128,17 @@ class Site:
     def _decide(self, string: String, *, was_refused: bool, accepted_here: bool) -> tuple[Granted | Denied, bool]:
         account = AccountName("alice@example.org")
         if not string.password_is_right:
-            return Denied(Reason.PASSWORD_WRONG, account), False
+            return Denied(WhyDenied.PASSWORD_WRONG, account), False
         if not self.is_enrolled:
-            return Granted(account, Credential.PASSWORD, Reason.BEFORE_CUTOVER), False
+            return Granted(account, Credential.PASSWORD, WhyGranted.BEFORE_CUTOVER), False
         if any(epoch == self.epoch and text == string.text for epoch, _, text in self.accepted):
-            reason = Reason.CODE_REPLAYED_BY_SAME_CLIENT if accepted_here else Reason.CODE_REPLAYED
+            reason = WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT if accepted_here else WhyDenied.CODE_REPLAYED
             return Denied(reason, account, password_was_right=True), False
         if was_refused and string.tail is not Tail.NOTHING:
-            return Denied(Reason.CODE_WRONG_AGAIN, account, password_was_right=True), False
+            return Denied(WhyDenied.CODE_WRONG_AGAIN, account, password_was_right=True), False
         if string.tail is Tail.RIGHT_CODE:
-            return Granted(account, Credential.PASSWORD_AND_CODE, Reason.SECOND_FACTOR_GIVEN), True
-        reason = Reason.CODE_WRONG if string.tail is Tail.WRONG_CODE else Reason.CODE_MISSING
+            return Granted(account, Credential.PASSWORD_AND_CODE, WhyGranted.SECOND_FACTOR_GIVEN), True
+        reason = WhyDenied.CODE_WRONG if string.tail is Tail.WRONG_CODE else WhyDenied.CODE_MISSING
         return Denied(reason, account, password_was_right=True), False
 
     @property

@@ -9,7 +9,8 @@ import pytest
 
 from mailauth.core import alphabet, app_password
 from mailauth.core.app_password import Token
-from mailauth.vocabulary.model import AccountName, AppPassword, Reason
+from mailauth.vocabulary.model import AccountName, AppPassword
+from mailauth.vocabulary.reasons import WhyDenied
 from tests.cases import case
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
@@ -128,15 +129,15 @@ def test_app_password_without_limits_opens_mail_from_anywhere() -> None:
 @pytest.mark.parametrize("services", [(), ("imap",)])
 def test_app_password_never_opens_the_portal(services: tuple[str, ...]) -> None:
     device = replace(DEVICE, services=frozenset(services))
-    assert app_password.refusal(device, "portal", None, NOW) is Reason.APP_PASSWORD_SERVICE
+    assert app_password.refusal(device, "portal", None, NOW) is WhyDenied.APP_PASSWORD_SERVICE
 
 
 def test_app_password_opens_its_services_only() -> None:
     device = replace(DEVICE, services=frozenset({"imap", "sieve"}))
     assert app_password.refusal(device, "imap", None, NOW) is None
     assert app_password.refusal(device, "managesieve", None, NOW) is None
-    assert app_password.refusal(device, "pop3", None, NOW) is Reason.APP_PASSWORD_SERVICE
-    assert app_password.refusal(device, "", None, NOW) is Reason.APP_PASSWORD_SERVICE
+    assert app_password.refusal(device, "pop3", None, NOW) is WhyDenied.APP_PASSWORD_SERVICE
+    assert app_password.refusal(device, "", None, NOW) is WhyDenied.APP_PASSWORD_SERVICE
 
 
 def test_app_password_works_from_its_networks_only() -> None:
@@ -145,31 +146,31 @@ def test_app_password_works_from_its_networks_only() -> None:
         assert app_password.refusal(device, "imap", ip_address(inside), NOW) is None
     for outside in ("192.0.3.0", "192.0.1.255", "2001:db8:0:1::7"):
         refused = app_password.refusal(device, "imap", ip_address(outside), NOW)
-        assert refused is Reason.APP_PASSWORD_NETWORK
+        assert refused is WhyDenied.APP_PASSWORD_NETWORK
 
 
 def test_app_password_with_networks_is_refused_where_the_address_is_not_known() -> None:
     device = replace(DEVICE, networks=(ip_network("0.0.0.0/0"),))
-    assert app_password.refusal(device, "imap", None, NOW) is Reason.APP_PASSWORD_NETWORK
+    assert app_password.refusal(device, "imap", None, NOW) is WhyDenied.APP_PASSWORD_NETWORK
 
 
 @pytest.mark.parametrize(("seconds", "is_over"), [(-1, True), (0, True), (1, False)])
 def test_app_password_ends_at_its_expiry(seconds: int, is_over: bool) -> None:
     device = replace(DEVICE, expires_at=NOW + timedelta(seconds=seconds))
-    assert app_password.refusal(device, "imap", None, NOW) == (Reason.APP_PASSWORD_EXPIRED if is_over else None)
+    assert app_password.refusal(device, "imap", None, NOW) == (WhyDenied.APP_PASSWORD_EXPIRED if is_over else None)
     assert app_password.is_live(device, NOW) is not is_over
 
 
 def test_revoked_app_password_is_refused_and_not_live() -> None:
     device = replace(DEVICE, revoked_at=NOW)
-    assert app_password.refusal(device, "imap", None, NOW) is Reason.APP_PASSWORD_REVOKED
+    assert app_password.refusal(device, "imap", None, NOW) is WhyDenied.APP_PASSWORD_REVOKED
     assert not app_password.is_live(device, NOW)
     assert app_password.is_live(DEVICE, NOW)
 
 
 def test_disabled_account_comes_before_every_other_reason() -> None:
     device = replace(DEVICE, account_disabled=True, revoked_at=NOW - timedelta(minutes=1), expires_at=NOW)
-    assert app_password.refusal(device, "portal", None, NOW) is Reason.ACCOUNT_DISABLED
+    assert app_password.refusal(device, "portal", None, NOW) is WhyDenied.ACCOUNT_DISABLED
     assert app_password.refusal(replace(device, account_disabled=False), "portal", None, NOW) is (
-        Reason.APP_PASSWORD_REVOKED
+        WhyDenied.APP_PASSWORD_REVOKED
     )

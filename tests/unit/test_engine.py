@@ -8,7 +8,8 @@ import pytest
 from mailauth.core.engine import CodeEvidence, Decision, Evidence, SpendRecoveryCode, SpendStep, decide, lost_race
 from mailauth.core.otp import CodeMatch
 from mailauth.core.policy import CutOver, Policy
-from mailauth.vocabulary.model import Account, AccountName, ActiveTotp, Credential, Denied, Granted, Reason
+from mailauth.vocabulary.model import Account, AccountName, ActiveTotp, Credential, Denied, Granted
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 POLICY = Policy(CutOver(datetime(2025, 5, 5, tzinfo=UTC)))
@@ -19,8 +20,8 @@ ENROLLED = Account(3, NAME, "{ARGON2ID}", 7, disabled=False, totp=ActiveTotp(9, 
 @pytest.mark.parametrize("credential", [Credential.PASSWORD_AND_CODE, Credential.PASSWORD_AND_RECOVERY_CODE])
 def test_lost_race_is_a_replay_with_the_right_password(credential: Credential) -> None:
     """CON1: no row changed, so somebody else spent it in between."""
-    lost = lost_race(Granted(NAME, credential, Reason.SECOND_FACTOR_GIVEN))
-    assert lost == Denied(Reason.CODE_REPLAYED, NAME, password_was_right=True)
+    lost = lost_race(Granted(NAME, credential, WhyGranted.SECOND_FACTOR_GIVEN))
+    assert lost == Denied(WhyDenied.CODE_REPLAYED, NAME, password_was_right=True)
 
 
 @pytest.mark.parametrize("step", [57_999_999, 58_000_000, 58_000_001])
@@ -40,10 +41,12 @@ def test_epoch_of_the_loaded_account_goes_into_the_effect() -> None:
 
 
 def test_denied_is_the_default_of_a_decision_without_effect() -> None:
-    assert Decision(Denied(Reason.CODE_WRONG)).effect is None
+    assert Decision(Denied(WhyDenied.CODE_WRONG)).effect is None
 
 
-@pytest.mark.parametrize("value", [SpendStep(1, 2, 3, 4), SpendRecoveryCode(1, 2, 3), Decision(Denied(Reason.EXEMPT))])
+@pytest.mark.parametrize(
+    "value", [SpendStep(1, 2, 3, 4), SpendRecoveryCode(1, 2, 3), Decision(Denied(WhyDenied.CODE_WRONG))]
+)
 def test_decisions_and_effects_cannot_be_changed(value: object) -> None:
     for field in fields(value):  # type: ignore[arg-type]
         with pytest.raises(FrozenInstanceError):

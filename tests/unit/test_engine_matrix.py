@@ -16,7 +16,8 @@ from mailauth.core.engine import (
 )
 from mailauth.core.otp import CodeMatch
 from mailauth.core.policy import CutOver, Policy
-from mailauth.vocabulary.model import Account, AccountName, ActiveTotp, Credential, Denied, Granted, Reason
+from mailauth.vocabulary.model import Account, AccountName, ActiveTotp, Credential, Denied, Granted
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from tests.cases import case
 
 CUTOVER = datetime.fromisoformat("2025-05-05T00:00+02:00")
@@ -50,12 +51,12 @@ TIMES = {"before": CUTOVER - timedelta(seconds=1), "at": CUTOVER, "after": CUTOV
 
 # What an enrolled account gets, at any time, exempt or not: (right password, wrong password).
 WITH_FACTOR = {
-    "nothing": (Reason.CODE_MISSING, Reason.PASSWORD_WRONG),
-    "code": (Credential.PASSWORD_AND_CODE, Reason.PASSWORD_WRONG),
-    "spent code": (Reason.CODE_REPLAYED, Reason.PASSWORD_WRONG),
-    "wrong code": (Reason.CODE_WRONG, Reason.PASSWORD_AND_CODE_WRONG),
-    "recovery code": (Credential.PASSWORD_AND_RECOVERY_CODE, Reason.PASSWORD_WRONG),
-    "wrong recovery code": (Reason.RECOVERY_CODE_WRONG, Reason.PASSWORD_WRONG),
+    "nothing": (WhyDenied.CODE_MISSING, WhyDenied.PASSWORD_WRONG),
+    "code": (Credential.PASSWORD_AND_CODE, WhyDenied.PASSWORD_WRONG),
+    "spent code": (WhyDenied.CODE_REPLAYED, WhyDenied.PASSWORD_WRONG),
+    "wrong code": (WhyDenied.CODE_WRONG, WhyDenied.PASSWORD_AND_CODE_WRONG),
+    "recovery code": (Credential.PASSWORD_AND_RECOVERY_CODE, WhyDenied.PASSWORD_WRONG),
+    "wrong recovery code": (WhyDenied.RECOVERY_CODE_WRONG, WhyDenied.PASSWORD_WRONG),
 }
 SPENT = {
     Credential.PASSWORD_AND_CODE: SpendStep(ACCOUNT_ID, EPOCH, TOTP_ID, STEP),
@@ -66,21 +67,21 @@ SPENT = {
 def expected(who: str, right: bool, factor: str, when: str) -> Granted | Denied:
     """Return the verdict by the words of the design: section 7 for the policy, section 5 for the rest."""
     if who == "unknown":
-        return Denied(Reason.ACCOUNT_UNKNOWN, None, password_was_right=False)
+        return Denied(WhyDenied.ACCOUNT_UNKNOWN, None, password_was_right=False)
     if "disabled" in who:
-        return Denied(Reason.ACCOUNT_DISABLED, NAME, password_was_right=right)
+        return Denied(WhyDenied.ACCOUNT_DISABLED, NAME, password_was_right=right)
     if "enrolled" in who:
         outcome = WITH_FACTOR[factor][0 if right else 1]
         if isinstance(outcome, Credential):
-            return Granted(NAME, outcome, Reason.SECOND_FACTOR_GIVEN)
+            return Granted(NAME, outcome, WhyGranted.SECOND_FACTOR_GIVEN)
         return Denied(outcome, NAME, password_was_right=right)
     if not right:
-        return Denied(Reason.PASSWORD_WRONG, NAME, password_was_right=False)
+        return Denied(WhyDenied.PASSWORD_WRONG, NAME, password_was_right=False)
     if "exempt" in who:
-        return Granted(NAME, Credential.PASSWORD, Reason.EXEMPT)
+        return Granted(NAME, Credential.PASSWORD, WhyGranted.EXEMPT)
     if when == "before":
-        return Granted(NAME, Credential.PASSWORD, Reason.BEFORE_CUTOVER)
-    return Denied(Reason.NOT_ENROLLED, NAME, password_was_right=True)
+        return Granted(NAME, Credential.PASSWORD, WhyGranted.BEFORE_CUTOVER)
+    return Denied(WhyDenied.NOT_ENROLLED, NAME, password_was_right=True)
 
 
 CASES = [
@@ -127,14 +128,14 @@ def test_whatever_is_granted_by_a_factor_is_spent() -> None:
 def test_unknown_account_is_denied_whatever_the_evidence_says() -> None:
     for factor, now in product(FACTORS.values(), TIMES.values()):
         decision = decide(Evidence(None, True, factor), POLICY, now)
-        assert decision.verdict == Denied(Reason.ACCOUNT_UNKNOWN)
+        assert decision.verdict == Denied(WhyDenied.ACCOUNT_UNKNOWN)
         assert decision.effect is None
 
 
 def test_password_alone_never_opens_an_enrolled_account() -> None:
     for now in TIMES.values():
         verdict = decide(Evidence(ENROLLED, True, NoSecondFactor()), POLICY, now).verdict
-        assert verdict == Denied(Reason.CODE_MISSING, NAME, password_was_right=True)
+        assert verdict == Denied(WhyDenied.CODE_MISSING, NAME, password_was_right=True)
 
 
 def test_decision_of_the_portal_is_the_same_but_lets_in_who_has_to_enrol() -> None:
@@ -143,7 +144,7 @@ def test_decision_of_the_portal_is_the_same_but_lets_in_who_has_to_enrol() -> No
         with case(who, right, factor, when):
             decision = decide(Evidence(ACCOUNTS[who], right, FACTORS[factor], "portal"), POLICY, TIMES[when])
             if (who, right) == ("plain", True) and when != "before":
-                assert decision.verdict == Granted(NAME, Credential.PASSWORD, Reason.TO_ENROL)
+                assert decision.verdict == Granted(NAME, Credential.PASSWORD, WhyGranted.TO_ENROL)
                 assert decision.effect is None
             else:
                 assert decision == decide(Evidence(ACCOUNTS[who], right, FACTORS[factor], "imap"), POLICY, TIMES[when])
@@ -156,10 +157,10 @@ def test_password_that_is_confirmed_alone_asks_no_factor_and_spends_none() -> No
             decision = decide(evidence, POLICY, TIMES[when])
             assert decision.effect is None
             if who == "unknown":
-                assert decision.verdict == Denied(Reason.ACCOUNT_UNKNOWN)
+                assert decision.verdict == Denied(WhyDenied.ACCOUNT_UNKNOWN)
             elif "disabled" in who:
-                assert decision.verdict == Denied(Reason.ACCOUNT_DISABLED, NAME, password_was_right=right)
+                assert decision.verdict == Denied(WhyDenied.ACCOUNT_DISABLED, NAME, password_was_right=right)
             elif right:
-                assert decision.verdict == Granted(NAME, Credential.PASSWORD, Reason.PASSWORD_CONFIRMED)
+                assert decision.verdict == Granted(NAME, Credential.PASSWORD, WhyGranted.PASSWORD_CONFIRMED)
             else:
-                assert decision.verdict == Denied(Reason.PASSWORD_WRONG, NAME)
+                assert decision.verdict == Denied(WhyDenied.PASSWORD_WRONG, NAME)

@@ -10,7 +10,8 @@ import pytest
 
 from mailauth.effects import attempt_log
 from mailauth.effects.log_lines import FIELDS, LogfmtFormatter, set_up
-from mailauth.vocabulary.model import AccountName, Attempt, Credential, Denied, Granted, Reason, Unavailable
+from mailauth.vocabulary.model import AccountName, Attempt, Credential, Denied, Granted, Unavailable
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
 from mailauth.vocabulary.secret import Secret
 from tests.cases import case
 
@@ -107,16 +108,22 @@ ALICE = AccountName("alice@mailitwize.be")
     ("verdict", "words"),
     [
         (
-            Granted(ALICE, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED, source="own"),
+            Granted(ALICE, Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED, source="own"),
             "verdict=granted reason=remembered account=alice@mailitwize.be credential=password+code source=own",
         ),
-        (Denied(Reason.CODE_WRONG, ALICE, password_was_right=True), "verdict=denied reason=code-wrong account=alice"),
         (
-            Denied(Reason.PASSWORD_WRONG, ALICE, source="pam"),
+            Denied(WhyDenied.CODE_WRONG, ALICE, password_was_right=True),
+            "verdict=denied reason=code-wrong account=alice",
+        ),
+        (
+            Denied(WhyDenied.PASSWORD_WRONG, ALICE, source="pam"),
             "verdict=denied reason=password-wrong account=alice@mailitwize.be source=pam",
         ),
-        (Unavailable(Reason.DEADLINE, ALICE), "verdict=unavailable reason=deadline account=alice@mailitwize.be"),
-        (Denied(Reason.NAME_MALFORMED), "verdict=denied reason=name-malformed name_bytes=5"),
+        (
+            Unavailable(WhyUnavailable.DEADLINE, ALICE),
+            "verdict=unavailable reason=deadline account=alice@mailitwize.be",
+        ),
+        (Denied(WhyDenied.NAME_MALFORMED), "verdict=denied reason=name-malformed name_bytes=5"),
     ],
 )
 def test_attempt_is_one_line_with_all_that_is_asked_for(
@@ -134,7 +141,7 @@ def test_attempt_is_one_line_with_all_that_is_asked_for(
 
 def test_name_that_cannot_be_one_is_not_repeated(log: io.StringIO) -> None:
     """AUD1: people type passwords into the wrong field."""
-    attempt_log.record(ATTEMPT._replace(name="canary password"), Denied(Reason.NAME_MALFORMED), "", 1)
+    attempt_log.record(ATTEMPT._replace(name="canary password"), Denied(WhyDenied.NAME_MALFORMED), "", 1)
     assert "canary" not in log.getvalue()
 
 
@@ -142,7 +149,7 @@ def test_nothing_a_client_sends_begins_a_line_or_field_of_its_own(log: io.String
     """AUD3."""
     evil = "x\n2025-05-04T22:00:00.250Z info login verdict=granted"
     attempt = ATTEMPT._replace(service=evil, session=evil, mechanism=evil, secured=evil)
-    attempt_log.record(attempt, Denied(Reason.CODE_WRONG, ALICE), evil, 1)
+    attempt_log.record(attempt, Denied(WhyDenied.CODE_WRONG, ALICE), evil, 1)
     written = log.getvalue()
     assert written.count("\n") == 1
     outside = "".join(written.split('"')[::2])

@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 from mailauth.edges.portal.forms import LoginForm, ProofForm, combined
 from mailauth.edges.portal.visit import SERVICE, Visit
 from mailauth.effects import attempt_log
-from mailauth.vocabulary.model import Attempt, Credential, Denied, Granted, Reason, Unavailable, Verdict
+from mailauth.vocabulary.model import Ask, Attempt, Credential, Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.reasons import WhyUnavailable
 from mailauth.vocabulary.secret import Secret
 
 RECOVERY_SUFFICES_FOR = timedelta(minutes=10)
@@ -34,13 +35,13 @@ async def log_in(visit: Visit, form: LoginForm) -> bool:
 async def confirm_password(visit: Visit, form: ProofForm) -> bool:
     """Have the password confirmed of who has no second factor yet, or put on the form why not."""
     secret = combined(form.password.data, "")
-    return await _prove_again(visit, form, secret, password_only=True)
+    return await _prove_again(visit, form, secret, Ask.PASSWORD)
 
 
 async def prove_again(visit: Visit, form: ProofForm) -> bool:
     """Have password and code given again before a change, or put on the form why not. The cookie changes."""
     secret = combined(form.password.data, form.code.data if form.asks_code else "")
-    return await _prove_again(visit, form, secret, password_only=not form.asks_code)
+    return await _prove_again(visit, form, secret, Ask.PROOF if form.asks_code else Ask.PASSWORD)
 
 
 def asks_code(visit: Visit) -> bool:
@@ -55,9 +56,8 @@ def asks_code(visit: Visit) -> bool:
     return not (came_by_recovery_code and timedelta(0) <= visit.now - me.proved_at < RECOVERY_SUFFICES_FOR)
 
 
-async def _prove_again(visit: Visit, form: ProofForm, secret: Secret, *, password_only: bool) -> bool:
-    attempt = Attempt(visit.me.account, secret, SERVICE, password_only=password_only, proves_again=True)
-    granted = await _verify(visit, form, attempt)
+async def _prove_again(visit: Visit, form: ProofForm, secret: Secret, ask: Ask) -> bool:
+    granted = await _verify(visit, form, Attempt(visit.me.account, secret, SERVICE, ask=ask))
     if granted is None:
         return False
     if granted.account != visit.me.account:
@@ -82,7 +82,7 @@ def _or_why_not(visit: Visit, form: LoginForm | ProofForm, verdict: Verdict) -> 
         case Denied():
             form.problems.append(denial(visit, form))
             return None
-        case Unavailable(reason=Reason.THROTTLED):
+        case Unavailable(reason=WhyUnavailable.THROTTLED):
             form.problems.append(too_many_tries(visit, verdict.retry_after_s))
             return None
         case Unavailable():

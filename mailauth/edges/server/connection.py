@@ -27,7 +27,8 @@ from mailauth.effects.log_lines import FIELDS
 from mailauth.usecases.login.verifier import Verifier
 from mailauth.usecases.lookups import Exists, Lookups, Unanswered, Unknown
 from mailauth.vocabulary.errors import InvalidValue
-from mailauth.vocabulary.model import Address, Attempt, Denied, Granted, Reason, Unavailable, Verdict
+from mailauth.vocabulary.model import Address, Ask, Attempt, Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.reasons import WhyDenied, WhyUnavailable
 from mailauth.vocabulary.secret import Secret
 
 _log = logging.getLogger(__name__)
@@ -215,7 +216,7 @@ class AuthConnection(asyncio.Protocol):
         if account is None:
             _log.info("nothing to give back", extra={FIELDS: {"peer": self._peer}})
         else:
-            self._log(attempt, Denied(Reason.PASSWORD_REFUSED_ELSEWHERE, account), started)
+            self._log(attempt, Denied(WhyDenied.PASSWORD_REFUSED_ELSEWHERE, account), started)
         self._reply(login, protocol.fail(login.id, login.name, None))
 
     async def _look_up(self, login: Login) -> None:
@@ -247,7 +248,7 @@ class AuthConnection(asyncio.Protocol):
         except Exception:
             # The edge is where the unforeseen ends: the client is told to try again, never that it may enter.
             _log.exception("a login could not be decided")
-            verdict = Unavailable(Reason.INTERNAL_ERROR)
+            verdict = Unavailable(WhyUnavailable.INTERNAL_ERROR)
         self._log(attempt, verdict, started)
         out: list[bytes] = []
         if self._tasks.get(login.id) is asyncio.current_task():
@@ -291,7 +292,7 @@ class AuthConnection(asyncio.Protocol):
             return
         attempt = _attempt(login)
         _log.info("malformed request", extra={FIELDS: {"peer": self._peer, "problem": event.problem}})
-        self._log(attempt, Denied(Reason.REQUEST_MALFORMED), time.perf_counter())
+        self._log(attempt, Denied(WhyDenied.REQUEST_MALFORMED), time.perf_counter())
         out.append(protocol.fail(event.id, event.name, self._context.refusal_text(attempt.service, attempt.name)))
 
     def _log(self, attempt: Attempt, verdict: Verdict, started: float) -> None:
@@ -331,7 +332,7 @@ def _attempt(login: Login) -> Attempt:
         said("session", ""),
         login.mechanism,
         said("secured", "")[:MAX_WORD_CHARACTERS],
-        said(protocol.FACTOR) == protocol.SECOND_FACTOR_ONLY,
+        Ask.SECOND_FACTOR if said(protocol.FACTOR) == protocol.SECOND_FACTOR_ONLY else Ask.WHOLE,
     )
 
 

@@ -15,7 +15,8 @@ from mailauth.core.password_chain import Right, Unanswered
 from mailauth.usecases.login.ledger import Admitted
 from mailauth.usecases.login.login_notices import LoginNotices
 from mailauth.usecases.login.password_check import PasswordCheck
-from mailauth.vocabulary.model import Denied, Reason, Verdict
+from mailauth.vocabulary.model import Ask, Denied, Verdict
+from mailauth.vocabulary.reasons import WhyDenied
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class CodelikePasswords:
     def consider(self, admitted: Admitted, verdict: Verdict, now: datetime) -> None:
         """Look at a login that was refused, if it is such a repetition. Cheap; returns at once."""
         is_wanted = isinstance(verdict, Denied) and not verdict.password_was_right and admitted.was_refused
-        if not is_wanted or not admitted.draws.codes or admitted.attempt.second_factor_only:
+        if not is_wanted or not admitted.draws.codes or admitted.attempt.ask is Ask.SECOND_FACTOR:
             return
         if self._looking is not None and not self._looking.done():
             return  # it comes again
@@ -66,5 +67,5 @@ class CodelikePasswords:
             log.debug("a repeated string was not looked at: %s", answer.error)
             return
         if isinstance(answer, Right) and account is not None and account.totp is not None and not account.disabled:
-            alone = Denied(Reason.CODE_MISSING, account.name, password_was_right=True)
+            alone = Denied(WhyDenied.CODE_MISSING, account.name, password_was_right=True)
             self._login_notices.note(attempt, alone, now)

@@ -37,16 +37,17 @@ from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import (
     Account,
     AccountName,
+    Ask,
     Attempt,
     Credential,
     Denied,
     Granted,
     Network,
-    Reason,
     Unavailable,
     Verdict,
 )
 from mailauth.vocabulary.notices import NoticeKind, Origin
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ class Ledger:
             return found
         fields = {"account": found.subject, "bucket": found.bucket.kind, "client": attempt.client}
         log.info("throttled", extra={FIELDS: fields})
-        return Unavailable(Reason.THROTTLED, found.subject, found.retry_after_s)
+        return Unavailable(WhyUnavailable.THROTTLED, found.subject, found.retry_after_s)
 
     def _admit(
         self, connection: Connection, attempt: Attempt, name: AccountName, let_go: tuple[Bucket, ...], now: datetime
@@ -164,11 +165,11 @@ class Ledger:
         memory = self._memory(attempt, subject, account)
         is_remembered = self._use(connection, memory, account, now)
         if is_remembered and account is not None:
-            return Granted(account.name, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED, epoch=account.epoch)
+            return Granted(account.name, Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED, epoch=account.epoch)
         # How the string reads depends on the account's state: never both ways.
         is_enrolled = account is not None and account.totp is not None
-        presented = splitter.split(secret, enrolled=is_enrolled and not attempt.password_only)
-        if_enrolled = splitter.split(secret, enrolled=not attempt.password_only)
+        presented = splitter.split(secret, enrolled=is_enrolled and attempt.ask is not Ask.PASSWORD)
+        if_enrolled = splitter.split(secret, enrolled=attempt.ask is not Ask.PASSWORD)
         familiarity = networks.find(connection, 0 if account is None else account.id, source.network)
         refused_digest = self._refused_digest(attempt, subject, account, source)
         was_accepted = memories.was_accepted(connection, memory.string_digest)
@@ -199,7 +200,7 @@ class Ledger:
             was_accepted=was_accepted,
             was_refused=is_shown and not is_own_again,
             refused_digest=refused_digest,
-            password_is_ours=not attempt.second_factor_only,
+            password_is_ours=attempt.ask is not Ask.SECOND_FACTOR,
         )
 
     def _draws(
@@ -242,7 +243,7 @@ class Ledger:
         refused = buckets.draw(connection, draws.counting, now, draws=int(is_guess))
         full = full or refused
         cost = draws.repeating if is_free else draws.bounding
-        if full is not None and attempt.second_factor_only:
+        if full is not None and attempt.ask is Ask.SECOND_FACTOR:
             # Who checks the password is not us: nothing would tell its owner from a guesser.
             return _Drawn(cost, full, is_full=True)
         return _Drawn(cost + draws.counting if is_guess and full is None else cost, None, is_full=full is not None)
@@ -268,7 +269,7 @@ class Ledger:
                 return self._grant_and_spend(admitted, granted, effect, now)
             case Granted() as granted:
                 # The way of every refusal, so that its time tells nothing either.
-                return self._deny(admitted, Denied(Reason.NOT_TOLD, granted.account, password_was_right=True), now)
+                return self._deny(admitted, Denied(WhyDenied.NOT_TOLD, granted.account, password_was_right=True), now)
             case Denied() as denied:
                 return self._deny(admitted, denied, now, only_factor_is_right=only_factor_is_right)
             case verdict:
@@ -286,7 +287,7 @@ class Ledger:
             return True
 
         if not self._database.write(let_in, durable=False):
-            return Denied(Reason.ACCOUNT_CHANGED, granted.account)
+            return Denied(WhyDenied.ACCOUNT_CHANGED, granted.account)
         return replace(granted, release=self._release_token(admitted, None, now))
 
     def _grant_and_spend(self, admitted: Admitted, granted: Granted, effect: engine.Effect, now: datetime) -> Verdict:
@@ -296,7 +297,7 @@ class Ledger:
         weighed = self._weigh(admitted, now, codes=1, factors=int(admitted.is_full))
         lost = engine.lost_race(granted)
         if not weighed.is_admitted:
-            return self._refuse(admitted, replace(lost, reason=Reason.CODE_NOT_JUDGED), weighed, now)
+            return self._refuse(admitted, replace(lost, reason=WhyDenied.CODE_NOT_JUDGED), weighed, now)
         try:
             is_spent = not weighed.is_remembered and self._spend_and_note(admitted, granted, effect, needed, now)
         except BaseException:
@@ -460,11 +461,11 @@ class Ledger:
         if weighed.is_remembered:
             self._database.later(lambda: self._give_back(admitted.taken))
             epoch = None if admitted.account is None else admitted.account.epoch
-            return Granted(admitted.subject, Credential.PASSWORD_AND_CODE, Reason.REMEMBERED, epoch=epoch)
-        if denied.reason is Reason.CODE_WRONG and not weighed.is_admitted:
-            verdict = replace(denied, reason=Reason.CODE_NOT_JUDGED)  # the same answer as for a right one then
-        elif denied.reason is Reason.CODE_REPLAYED and weighed.is_known:
-            verdict = replace(denied, reason=Reason.CODE_REPLAYED_BY_SAME_CLIENT)
+            return Granted(admitted.subject, Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED, epoch=epoch)
+        if denied.reason is WhyDenied.CODE_WRONG and not weighed.is_admitted:
+            verdict = replace(denied, reason=WhyDenied.CODE_NOT_JUDGED)  # the same answer as for a right one then
+        elif denied.reason is WhyDenied.CODE_REPLAYED and weighed.is_known:
+            verdict = replace(denied, reason=WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT)
         if limiter.is_settled(verdict):
             # What is not told must be a guess when it is shown again: else it were one for nothing.
             (self._withheld if admitted.is_full else self._refused).add(admitted.refused_digest, now)
@@ -472,7 +473,7 @@ class Ledger:
             undone = tuple(bucket for bucket in admitted.taken if not admitted.draws.is_cost(bucket))
             self._database.later(lambda: self._give_back(undone))
         if admitted.is_full:
-            return Unavailable(Reason.THROTTLED, admitted.subject, admitted.retry_after_s, withheld=verdict)
+            return Unavailable(WhyUnavailable.THROTTLED, admitted.subject, admitted.retry_after_s, withheld=verdict)
         return verdict
 
     def _give_back(self, owed: tuple[Bucket, ...]) -> None:
@@ -494,7 +495,7 @@ class Ledger:
             digest=self._keyring.mac(Purpose.LOGIN_MEMORY, *bound_to, service_class, network, secret),
             string_digest=self._keyring.mac(Purpose.ACCEPTED_STRING, *bound_to, secret),
             profile=profile,
-            serves=attempt.proves_again or service_class != PORTAL,
+            serves=attempt.ask is Ask.PROOF or service_class != PORTAL,
         )
 
     def _refused_digest(
@@ -526,7 +527,7 @@ def _held(admitted: Admitted, effect: engine.Effect | None) -> tuple[Bucket, ...
     return tuple(bucket for bucket in admitted.taken if not admitted.draws.is_cost(bucket))
 
 
-_PASSWORD_ALONE_IN_PORTAL = frozenset({Reason.TO_ENROL, Reason.PASSWORD_CONFIRMED})
+_PASSWORD_ALONE_IN_PORTAL = frozenset({WhyGranted.TO_ENROL, WhyGranted.PASSWORD_CONFIRMED})
 
 
 def _spend(connection: Connection, effect: engine.Effect, now: datetime) -> bool:
@@ -568,7 +569,7 @@ def _tail(if_enrolled: splitter.Presented) -> limiter.Tail:
 
 def _scope(attempt: Attempt) -> str:
     """Return what was asked for: an accepted code says nothing of the password where that was not checked along."""
-    return "second-factor-only" if attempt.second_factor_only else "password-only" * attempt.password_only
+    return Ask.WHOLE if attempt.ask is Ask.PROOF else attempt.ask  # what is typed for both is one string
 
 
 def _is_unchanged(connection: Connection, account: Account | None) -> bool:

@@ -25,8 +25,9 @@ from mailauth.effects.store import accounts, outbox
 from mailauth.effects.store.database import Database
 from mailauth.usecases.notices import Notices
 from mailauth.vocabulary.errors import InvalidValue
-from mailauth.vocabulary.model import AccountName, Attempt, Denied, Hint, Reason, Unavailable, Verdict
+from mailauth.vocabulary.model import AccountName, Ask, Attempt, Denied, Hint, Unavailable, Verdict
 from mailauth.vocabulary.notices import NoticeKind, Origin
+from mailauth.vocabulary.reasons import Reason, WhyDenied, WhyGranted
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,11 @@ MAX_ACCOUNTS = 4096
 """How many accounts are counted for at once; those that were quiet longest go first."""
 MAX_WAITING = 1000
 
-_ALONE = frozenset({Reason.NOT_ENROLLED, Reason.CODE_MISSING})
-_WRONG_CODE = frozenset({Reason.CODE_WRONG, Reason.CODE_NOT_JUDGED, Reason.CODE_REPLAYED, Reason.RECOVERY_CODE_WRONG})
-_GUESSED_CODE = frozenset({Reason.CODE_WRONG, Reason.CODE_NOT_JUDGED})
+_ALONE = frozenset({WhyDenied.NOT_ENROLLED, WhyDenied.CODE_MISSING})
+_WRONG_CODE = frozenset(
+    {WhyDenied.CODE_WRONG, WhyDenied.CODE_NOT_JUDGED, WhyDenied.CODE_REPLAYED, WhyDenied.RECOVERY_CODE_WRONG}
+)
+_GUESSED_CODE = frozenset({WhyDenied.CODE_WRONG, WhyDenied.CODE_NOT_JUDGED})
 
 
 class _Seen(NamedTuple):
@@ -73,7 +76,7 @@ class LoginNotices:
     def note(self, attempt: Attempt, verdict: Verdict, now: datetime) -> None:
         """Note a login. Cheap; called on the event loop."""
         # Where others check the password, nobody here knows whether it was right.
-        if verdict.account is None or attempt.second_factor_only:
+        if verdict.account is None or attempt.ask is Ask.SECOND_FACTOR:
             return
         if isinstance(verdict, Denied):
             if verdict.password_was_right or verdict.hint is not None:
@@ -82,7 +85,7 @@ class LoginNotices:
         elif isinstance(verdict, Unavailable):
             if verdict.withheld is not None and verdict.withheld.reason in _GUESSED_CODE:
                 self._log_withheld(verdict.account)
-        elif verdict.reason is Reason.SECOND_FACTOR_GIVEN:
+        elif verdict.reason is WhyGranted.SECOND_FACTOR_GIVEN:
             self._accepted[verdict.account] = now
             self._accepted.move_to_end(verdict.account)
             if len(self._accepted) > MAX_ACCOUNTS:
@@ -106,7 +109,7 @@ class LoginNotices:
             return self._tell(seen, NoticeKind.CODE_SET_APART, {})
         # In the portal, who forgets the code is not helped by words about mail apps.
         if seen.reason in _ALONE and seen.origin.service != PORTAL:
-            is_enrolled = seen.reason is Reason.CODE_MISSING
+            is_enrolled = seen.reason is WhyDenied.CODE_MISSING
             return self._tell(seen, NoticeKind.PASSWORD_ALONE_REFUSED, {"is_enrolled": is_enrolled})
         if seen.reason not in _WRONG_CODE | _ALONE or self._is_same_device(seen):
             return 0
@@ -130,7 +133,7 @@ class LoginNotices:
 
     def _is_same_device(self, seen: _Seen) -> bool:
         accepted_at = self._accepted.get(seen.account)
-        if seen.reason is not Reason.CODE_REPLAYED or accepted_at is None:
+        if seen.reason is not WhyDenied.CODE_REPLAYED or accepted_at is None:
             return False
         return abs(seen.at - accepted_at) < SAME_DEVICE_FOR
 

@@ -47,25 +47,26 @@ from mailauth.vocabulary.errors import (
 from mailauth.vocabulary.model import (
     AccountName,
     AppPassword,
+    Ask,
     Attempt,
     Credential,
     Denied,
     Granted,
     Hint,
-    Reason,
     Unavailable,
     Verdict,
 )
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
 
 log = logging.getLogger(__name__)
 
-_UNAVAILABLE_BECAUSE: dict[type[Exception], Reason] = {
-    StoreUnavailable: Reason.STORE_UNAVAILABLE,
-    SourceUnavailable: Reason.SOURCE_UNAVAILABLE,
-    SealBroken: Reason.KEY_UNAVAILABLE,
-    KeyUnusable: Reason.KEY_UNAVAILABLE,
-    HashUnreadable: Reason.HASH_UNREADABLE,
-    Overloaded: Reason.OVERLOADED,
+_UNAVAILABLE_BECAUSE: dict[type[Exception], WhyUnavailable] = {
+    StoreUnavailable: WhyUnavailable.STORE_UNAVAILABLE,
+    SourceUnavailable: WhyUnavailable.SOURCE_UNAVAILABLE,
+    SealBroken: WhyUnavailable.KEY_UNAVAILABLE,
+    KeyUnusable: WhyUnavailable.KEY_UNAVAILABLE,
+    HashUnreadable: WhyUnavailable.HASH_UNREADABLE,
+    Overloaded: WhyUnavailable.OVERLOADED,
 }
 
 
@@ -125,12 +126,12 @@ class Verifier:
         try:
             name = names.read(attempt.name, self._default_domain)
         except InvalidName:
-            return Denied(Reason.NAME_MALFORMED)
+            return Denied(WhyDenied.NAME_MALFORMED)
         secret = attempt.secret.reveal()
         if not splitter.is_presentable(secret):
-            return Denied(Reason.SECRET_MALFORMED, name)
-        if attempt.password_only and (attempt.service != PORTAL or attempt.second_factor_only):
-            return Denied(Reason.REQUEST_MALFORMED, name)
+            return Denied(WhyDenied.SECRET_MALFORMED, name)
+        if attempt.ask in _OF_THE_PORTAL and attempt.service != PORTAL:
+            return Denied(WhyDenied.REQUEST_MALFORMED, name)
         token = _app_password(attempt, secret)
         if token is None:
             return None
@@ -148,7 +149,7 @@ class Verifier:
             async with asyncio.timeout(self._deadline_s):
                 return await self._verify(attempt, name)
         except TimeoutError:
-            return Unavailable(Reason.DEADLINE, name)
+            return Unavailable(WhyUnavailable.DEADLINE, name)
         except tuple(_UNAVAILABLE_BECAUSE) as error:
             return _unavailable(name, error)
 
@@ -167,12 +168,12 @@ class Verifier:
             log.warning("a code could not be given back and stays spent, a wrong password is not counted: %s", error)
             return None
         if account is not None:
-            self._activity.note(attempt, Denied(Reason.PASSWORD_REFUSED_ELSEWHERE, account), now)
+            self._activity.note(attempt, Denied(WhyDenied.PASSWORD_REFUSED_ELSEWHERE, account), now)
         return account
 
     async def _verify(self, attempt: Attempt, name: AccountName) -> Verdict:
         now = self._clock()  # of receipt: a code does not go stale while a hash waits for its turn
-        if attempt.second_factor_only:
+        if attempt.ask is Ask.SECOND_FACTOR:
             return _of_second_factor(attempt, await self._by_password(attempt, name, now))
         token = _app_password(attempt, attempt.secret.reveal())
         if token is None:
@@ -192,11 +193,13 @@ class Verifier:
             return admitted
         try:
             # Where others check the password, they refuse a wrong one; here it must not be in the way.
-            answer = None if attempt.second_factor_only else await self._ask(name, admitted)
+            answer = None if attempt.ask is Ask.SECOND_FACTOR else await self._ask(name, admitted)
             is_right = answer is None or isinstance(answer, Right)
             is_checked = True
             factor = self._second_factor(admitted, now)
-            evidence = engine.Evidence(admitted.account, is_right, factor, attempt.service, attempt.password_only)
+            evidence = engine.Evidence(
+                admitted.account, is_right, factor, attempt.service, attempt.ask is Ask.PASSWORD
+            )
             decision = engine.decide(evidence, self._policy, now)
             is_settling = True
             half = not is_right and _is_right_factor(factor)
@@ -255,7 +258,7 @@ class Verifier:
         key_id = self._keyring.current_id if found is None else found.key_id
         digest = self._keyring.mac(Purpose.APP_PASSWORD, owner, token.selector, token.secret, key_id=key_id)
         if found is None or not (hmac.compare_digest(digest, found.digest) or self._was_made_before(found, token)):
-            return Denied(Reason.APP_PASSWORD_UNKNOWN, name if found is None else found.account)
+            return Denied(WhyDenied.APP_PASSWORD_UNKNOWN, name if found is None else found.account)
         refused = app_password.refusal(found, attempt.service, attempt.client, self._clock())
         if refused is not None:
             return Denied(refused, found.account)
@@ -298,6 +301,9 @@ class Verifier:
 
 _SPENT = otp.CodeMatch(step=0, unspent=False)
 
+_OF_THE_PORTAL = frozenset({Ask.PASSWORD, Ask.PROOF})
+"""What nobody but the portal asks."""
+
 _WITHOUT_PASSWORD = {
     Credential.PASSWORD: Credential.NOTHING,
     Credential.PASSWORD_AND_CODE: Credential.CODE_ONLY,
@@ -307,7 +313,7 @@ _WITHOUT_PASSWORD = {
 
 def _app_password(attempt: Attempt, secret: bytes) -> app_password.Token | None:
     """Return the parts of an app password, where one may be presented at all."""
-    if attempt.second_factor_only or attempt.password_only:
+    if attempt.ask in (Ask.SECOND_FACTOR, Ask.PASSWORD):
         return None
     return app_password.read(secret)
 
@@ -335,7 +341,7 @@ def _with_hint(verdict: Verdict, factor: engine.SecondFactor, password: bytes) -
             assert_never(factor)
     if not is_code or not splitter.is_set_apart(password):
         return verdict
-    if not isinstance(verdict, Denied) or verdict.reason is not Reason.PASSWORD_WRONG:
+    if not isinstance(verdict, Denied) or verdict.reason is not WhyDenied.PASSWORD_WRONG:
         return verdict
     return replace(verdict, hint=Hint.CODE_SET_APART)
 
@@ -360,4 +366,4 @@ def _unavailable(name: AccountName, error: Exception) -> Unavailable:
 
 @lru_cache(maxsize=4096)
 def _granted(account: AccountName, app_password_id: int) -> Granted:
-    return Granted(account, Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN, app_password_id=app_password_id)
+    return Granted(account, Credential.APP_PASSWORD, WhyGranted.APP_PASSWORD_GIVEN, app_password_id=app_password_id)

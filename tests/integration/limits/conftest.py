@@ -2,7 +2,8 @@
 
 import pytest
 
-from mailauth.vocabulary.model import Reason, Unavailable, Verdict
+from mailauth.vocabulary.model import Unavailable, Verdict
+from mailauth.vocabulary.reasons import WhyUnavailable
 from tests.world import World, WorldMaker
 
 DEFAULTS = (
@@ -25,7 +26,7 @@ def limited(make_world: WorldMaker) -> World:
 
 
 def throttled(verdict: Verdict) -> bool:
-    return isinstance(verdict, Unavailable) and verdict.reason is Reason.THROTTLED
+    return isinstance(verdict, Unavailable) and verdict.reason is WhyUnavailable.THROTTLED
 
 
 async def fill_the_accounts_bucket(world: World, name: str = "alice", *, guesses: int = 60) -> None:

@@ -6,7 +6,8 @@ from sqlalchemy import func, select
 
 from mailauth.core.limiter import MAX_NETWORKS_BY_APP_PASSWORD, Kinship
 from mailauth.effects.store import familiar_networks, tables
-from mailauth.vocabulary.model import Denied, Granted, Reason
+from mailauth.vocabulary.model import Denied, Granted
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from mailauth.vocabulary.secret import Secret
 from tests.integration.limits.conftest import DEFAULTS, HOME, THIRD, fill_the_accounts_bucket, throttled
 from tests.transactions import reading
@@ -20,7 +21,7 @@ async def codes_judged(world: World, alice: Person, clients: list[str], tries: i
     judged = 0
     for n, code in enumerate(wrong):
         verdict = await world.login("alice", alice.password + code, client=clients[n % len(clients)])
-        judged += verdict.reason is Reason.CODE_WRONG
+        judged += verdict.reason is WhyDenied.CODE_WRONG
     return judged
 
 
@@ -89,7 +90,7 @@ async def test_app_password_makes_its_network_the_accounts_own(limited: World) -
     await fill_the_accounts_bucket(limited)
     assert throttled(await limited.login("alice", "correct horse", "portal", client=THIRD))
     at_home = await limited.login("alice", "correct horse", "portal", client=HOME)
-    assert at_home.reason is Reason.TO_ENROL
+    assert at_home.reason is WhyGranted.TO_ENROL
 
 
 async def test_app_password_does_not_make_a_network_familiar_for_codes(limited: World) -> None:

@@ -2,7 +2,8 @@
 
 from sqlalchemy import event
 
-from mailauth.vocabulary.model import Denied, Granted, Reason
+from mailauth.vocabulary.model import Denied, Granted
+from mailauth.vocabulary.reasons import WhyDenied
 from mailauth.vocabulary.secret import Secret
 from tests.integration.limits.conftest import DEFAULTS, HOME, THIRD, fill_the_accounts_bucket, throttled
 from tests.world import World, WorldMaker
@@ -100,7 +101,7 @@ async def test_used_up_codes_are_refused_like_every_wrong_login(make_world: Worl
     for n in range(55):
         assert isinstance(await world.login("alice", f"{alice.password}{n:06}", client=THIRD), Denied)
     right = await world.login("alice", alice.password + alice.code(world.clock()), client=THIRD)
-    assert right.reason is Reason.CODE_NOT_JUDGED
+    assert right.reason is WhyDenied.CODE_NOT_JUDGED
     assert isinstance(right, Denied)
     assert isinstance(await world.login("alice", "another horse999999", client=THIRD), Denied)
 

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from mailauth.core import otp
-from mailauth.vocabulary.model import Denied, Granted, Reason, Unavailable
+from mailauth.vocabulary.model import Denied, Granted, Unavailable
+from mailauth.vocabulary.reasons import WhyDenied, WhyUnavailable
 from tests.integration.limits.conftest import DEFAULTS, HOME, THIEF, throttled
 from tests.transactions import writing
 from tests.world import World, WorldMaker
@@ -97,7 +98,7 @@ async def test_stale_device_with_an_old_password_is_counted_once(limited: World)
     alice = limited.enrol("alice")
     for n in range(50):
         verdict = await limited.login("alice", "the old password", client=f"203.0.113.{n}")
-        assert verdict.reason is Reason.PASSWORD_WRONG
+        assert verdict.reason is WhyDenied.PASSWORD_WRONG
     secret = alice.password + alice.code(limited.clock())
     assert isinstance(await limited.login("alice", secret, client="203.0.113.200"), Granted)
 
@@ -190,7 +191,7 @@ async def test_what_cannot_be_counted_is_not_allowed(limited: World) -> None:
     with writing(limited.installation.database) as connection:
         connection.execute(text("DROP TABLE limiter"))
     verdict = await limited.login("alice", alice.password + alice.code(limited.clock()))
-    assert verdict == Unavailable(Reason.STORE_UNAVAILABLE, alice.name)
+    assert verdict == Unavailable(WhyUnavailable.STORE_UNAVAILABLE, alice.name)
 
 
 async def test_stored_password_with_an_old_code_bans_nobody(make_world: WorldMaker) -> None:
@@ -203,7 +204,7 @@ async def test_stored_password_with_an_old_code_bans_nobody(make_world: WorldMak
         world.clock.advance(minutes=10)
         for _ in range(6):
             verdict = await world.login("alice", stored, client=HOME)
-            assert verdict.reason is Reason.CODE_REPLAYED_BY_SAME_CLIENT or throttled(verdict), verdict
+            assert verdict.reason is WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT or throttled(verdict), verdict
     secret = alice.password + alice.code(world.clock())
     assert isinstance(await world.login("alice", secret, client=HOME), Granted)
     assert isinstance(await world.login("alice", stored, client="203.0.113.8"), Denied)
@@ -221,7 +222,7 @@ async def test_string_that_was_accepted_once_never_passes_again(
     for client in (HOME, THIEF, None):
         assert isinstance(await limited.login("alice", stored, client=client), Denied)
     other = "another" + stored[len(alice.password) :]
-    assert (await limited.login("alice", other, client=HOME)).reason is Reason.PASSWORD_WRONG
+    assert (await limited.login("alice", other, client=HOME)).reason is WhyDenied.PASSWORD_WRONG
 
 
 async def test_who_shares_a_trusted_host_with_the_owner_is_counted_as_a_stranger(make_world: WorldMaker) -> None:

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import event
 
 from mailauth.usecases.login.refused_strings import RefusedStrings
-from mailauth.vocabulary.model import Denied, Granted, Reason, Unavailable
+from mailauth.vocabulary.model import Denied, Granted, Unavailable
+from mailauth.vocabulary.reasons import WhyDenied, WhyUnavailable
 from mailauth.wiring import mailing
 from tests.integration.limits.conftest import DEFAULTS, HOME, THIEF, THIRD, fill_the_accounts_bucket, throttled
 from tests.world import CUTOVER, World, WorldMaker
@@ -24,7 +25,7 @@ async def test_full_account_answers_every_string_alike_from_everywhere(limited: 
     for client in (THIRD, THIEF):
         answers = [await limited.login("alice", string, client=client) for string in strings]
         assert [(answer, answer.reason) for answer in answers] == [
-            (Unavailable(Reason.THROTTLED, alice.name), Reason.THROTTLED)
+            (Unavailable(WhyUnavailable.THROTTLED, alice.name), WhyUnavailable.THROTTLED)
         ] * len(strings)
 
 
@@ -102,10 +103,10 @@ async def test_wrong_code_is_judged_once_however_often_its_string_is_sent(limite
     """A code that is wrong now comes true in some later step: the string that it was part of does not pass then."""
     alice = limited.enrol("alice")
     coming = alice.password + alice.code(limited.clock(), 10)
-    assert (await limited.login("alice", coming, client=HOME)).reason is Reason.CODE_WRONG
+    assert (await limited.login("alice", coming, client=HOME)).reason is WhyDenied.CODE_WRONG
     for _ in range(12):
         limited.clock.advance(seconds=30)
-        assert (await limited.login("alice", coming, client=HOME)).reason is Reason.CODE_WRONG_AGAIN
+        assert (await limited.login("alice", coming, client=HOME)).reason is WhyDenied.CODE_WRONG_AGAIN
     other = alice.password + alice.code(limited.clock())
     assert isinstance(await limited.login("alice", other, client=HOME), Granted)
 
@@ -181,7 +182,7 @@ async def test_no_mail_says_which_throttled_login_was_half_right(
         verdict = await limited.login("alice", f"{alice.password}{n:06}", client=f"203.0.113.{n}")
         assert isinstance(verdict, Unavailable)
         assert verdict.withheld is not None
-        assert verdict.withheld.reason is Reason.CODE_WRONG
+        assert verdict.withheld.reason is WhyDenied.CODE_WRONG
     for n in range(12):
         await limited.login("alice", alice.password, client=f"203.0.113.{n}")
     assert limited.installation.login_notices.flush() == 0

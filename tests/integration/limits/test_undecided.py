@@ -8,7 +8,8 @@ import pytest
 from mailauth.core.password_chain import Unanswered
 from mailauth.effects.store import factors
 from mailauth.vocabulary.errors import HashUnreadable, MailauthError, Overloaded, SourceUnavailable, StoreUnavailable
-from mailauth.vocabulary.model import Granted, Reason
+from mailauth.vocabulary.model import Granted
+from mailauth.vocabulary.reasons import WhyUnavailable
 from tests.integration.limits.conftest import DEFAULTS, HOME, throttled
 from tests.world import World, WorldMaker
 
@@ -44,7 +45,7 @@ async def test_login_whose_deadline_ended_it_in_the_queue_draws_nothing(make_wor
         for _ in range(8)
     ]
     verdicts = await asyncio.gather(*(world.login("alice", f"old{n}", client=HOME) for n in range(80)))
-    assert {verdict.reason for verdict in verdicts} <= {Reason.DEADLINE, Reason.THROTTLED}
+    assert {verdict.reason for verdict in verdicts} <= {WhyUnavailable.DEADLINE, WhyUnavailable.THROTTLED}
     go_on.set()
     await asyncio.gather(*busy)
     assert await nothing_is_counted(world)
@@ -58,7 +59,7 @@ async def test_login_whose_deadline_ended_it_while_it_was_counted_draws_nothing(
     world.enrol("alice")
     with world.installation.database._dialect.writing_turn():
         verdicts = await asyncio.gather(*(world.login("alice", f"guess{n}", client=HOME) for n in range(10)))
-        assert {verdict.reason for verdict in verdicts} == {Reason.DEADLINE}
+        assert {verdict.reason for verdict in verdicts} == {WhyUnavailable.DEADLINE}
     assert await nothing_is_counted(world)
 
 
@@ -76,7 +77,7 @@ async def test_right_login_that_could_not_be_written_draws_nothing(
         for _ in range(55):
             limited.clock.advance(seconds=30)
             right = alice.password + alice.code(limited.clock())
-            assert (await limited.login("alice", right, client=HOME)).reason is Reason.STORE_UNAVAILABLE
+            assert (await limited.login("alice", right, client=HOME)).reason is WhyUnavailable.STORE_UNAVAILABLE
     assert await nothing_is_counted(limited)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from mailauth.core.app_password import CAP_PER_ACCOUNT
-from mailauth.vocabulary.model import Attempt, Denied, Granted
+from mailauth.vocabulary.model import Ask, Attempt, Denied, Granted
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal.browsing import Browser, codes_on, form_to, read, seed_on, words
 from tests.integration.portal.conftest import BrowserMaker
@@ -330,7 +330,7 @@ async def test_recent_logins_say_no_more_than_is_known_where_others_check_the_pa
     alice = world.add("alice@mailitwize.be")
     after, world.clock.now = world.clock.now, CUTOVER - timedelta(days=10)
     verifier, address = world.installation.verifier, ip_address("198.51.100.7")
-    asked = Attempt(alice.name, Secret(b"a guess"), "imap", address, second_factor_only=True)
+    asked = Attempt(alice.name, Secret(b"a guess"), "imap", address, ask=Ask.SECOND_FACTOR)
     assert isinstance(await verifier.verify(asked), Granted)
     world.installation.activity.flush()
     world.clock.now = after

@@ -13,8 +13,9 @@ from mailauth.effects.store import tables
 from mailauth.effects.store.outbox_leases import LeasedMail
 from mailauth.usecases.portal_sessions import Session
 from mailauth.usecases.set_up import PendingSetUp, SetUpDone
-from mailauth.vocabulary.model import Credential, Granted, Reason
+from mailauth.vocabulary.model import Credential, Granted
 from mailauth.vocabulary.notices import Notice, Origin
+from mailauth.vocabulary.reasons import WhyGranted
 from mailauth.vocabulary.secret import Secret
 from tests.transactions import reading
 from tests.world import Person, World
@@ -34,7 +35,7 @@ def loaded(world: World, cookie: str) -> Session:
 def granted(world: World, name: str, credential: Credential = BOTH) -> Granted:
     """Return the verdict on a login that would be granted now."""
     account = world.installation.accounts.get(name)
-    return Granted(account.name, credential, Reason.SECOND_FACTOR_GIVEN, epoch=account.epoch)
+    return Granted(account.name, credential, WhyGranted.SECOND_FACTOR_GIVEN, epoch=account.epoch)
 
 
 def log_in(world: World, person: Person, credential: Credential | None = None) -> Session:

@@ -14,8 +14,9 @@ from mailauth.effects.store import portal_sessions as store
 from mailauth.effects.store import tables
 from mailauth.usecases.portal_sessions import PortalSessions, Session
 from mailauth.vocabulary.errors import AccountUnknown, NotProved, SessionOver
-from mailauth.vocabulary.model import AccountName, Credential, Granted, Reason
+from mailauth.vocabulary.model import AccountName, Credential, Granted
 from mailauth.vocabulary.notices import Origin
+from mailauth.vocabulary.reasons import WhyGranted
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal_sessions.people import granted
 from tests.transactions import reading, writing
@@ -215,7 +216,7 @@ def test_session_is_not_opened_without_the_password(world: World, credential: Cr
 def test_session_of_an_account_that_is_gone_or_disabled_is_not_opened(world: World, name: str) -> None:
     world.enrol("carol")
     world.installation.accounts.set_disabled("carol", disabled=True)
-    verdict = Granted(AccountName(name), BOTH, Reason.SECOND_FACTOR_GIVEN, epoch=0)
+    verdict = Granted(AccountName(name), BOTH, WhyGranted.SECOND_FACTOR_GIVEN, epoch=0)
     with pytest.raises(AccountUnknown):
         world.installation.sessions.open(verdict, FIREFOX)
 

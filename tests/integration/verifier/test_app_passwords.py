@@ -9,7 +9,8 @@ import pytest
 from mailauth.core import alphabet, app_password
 from mailauth.usecases.login import app_password_cache
 from mailauth.vocabulary.errors import TooMany
-from mailauth.vocabulary.model import Attempt, Credential, Denied, Granted, Reason
+from mailauth.vocabulary.model import Attempt, Credential, Denied, Granted
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from mailauth.vocabulary.secret import Secret
 from tests.world import World
 
@@ -41,9 +42,9 @@ async def test_app_password_opens_its_services_and_no_other(
     for service in ("imap", "pop3", "smtp", "submission", "sieve", "managesieve", "portal", "imap2", ""):
         verdict = await world.login("alice", secret, service)
         if service in opened:
-            assert verdict == Granted(alice.name, Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN), service
+            assert verdict == Granted(alice.name, Credential.APP_PASSWORD, WhyGranted.APP_PASSWORD_GIVEN), service
         else:
-            assert verdict == Denied(Reason.APP_PASSWORD_SERVICE, alice.name), service
+            assert verdict == Denied(WhyDenied.APP_PASSWORD_SERVICE, alice.name), service
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ async def test_app_password_works_from_its_networks_only(world: World, client: s
     assert isinstance(verdict, Granted) is passes
     if not passes:
         assert isinstance(verdict, Denied)
-        assert verdict.reason is Reason.APP_PASSWORD_NETWORK
+        assert verdict.reason is WhyDenied.APP_PASSWORD_NETWORK
 
 
 async def test_app_password_ends_at_its_expiry_though_it_was_just_used(world: World) -> None:
@@ -70,7 +71,7 @@ async def test_app_password_ends_at_its_expiry_though_it_was_just_used(world: Wo
     world.clock.now = ends
     verdict = await world.login("alice", secret)
     assert isinstance(verdict, Denied)
-    assert verdict.reason is Reason.APP_PASSWORD_EXPIRED
+    assert verdict.reason is WhyDenied.APP_PASSWORD_EXPIRED
 
 
 @pytest.mark.parametrize("how", ["revoked", "disabled", "removed"])
@@ -100,7 +101,7 @@ async def test_hot_path_asks_neither_the_database_nor_a_hash(world: World) -> No
     world.installation.database.close()
     world.own_table.pool.close()
     assert world.installation.verifier.verify_at_once(attempt("alice", secret)) == Granted(
-        alice.name, Credential.APP_PASSWORD, Reason.APP_PASSWORD_GIVEN
+        alice.name, Credential.APP_PASSWORD, WhyGranted.APP_PASSWORD_GIVEN
     )
 
 
@@ -126,7 +127,7 @@ async def test_app_password_opens_its_own_account_only(world: World) -> None:
     for name in ("bob", "nobody"):
         verdict = await world.login(name, secret)
         assert isinstance(verdict, Denied)
-        assert verdict.reason is Reason.APP_PASSWORD_UNKNOWN
+        assert verdict.reason is WhyDenied.APP_PASSWORD_UNKNOWN
 
 
 async def test_right_selector_with_another_secret_is_refused(world: World) -> None:
@@ -138,7 +139,7 @@ async def test_right_selector_with_another_secret_is_refused(world: World) -> No
     assert app_password.recognise(forged.encode()) is not None
     verdict = await world.login("alice", forged)
     assert isinstance(verdict, Denied)
-    assert verdict.reason is Reason.APP_PASSWORD_UNKNOWN
+    assert verdict.reason is WhyDenied.APP_PASSWORD_UNKNOWN
 
 
 async def test_mistyped_app_password_is_no_password_check_that_passes(world: World) -> None:

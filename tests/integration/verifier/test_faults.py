@@ -15,7 +15,8 @@ from sqlalchemy import text
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.dialects.sqlite import dialect
 from mailauth.vocabulary.errors import InvalidValue
-from mailauth.vocabulary.model import Denied, Granted, Reason, Unavailable, Verdict
+from mailauth.vocabulary.model import Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.reasons import Reason, WhyDenied, WhyUnavailable
 from tests.cases import case
 from tests.transactions import writing
 from tests.world import Person, World, WorldMaker
@@ -96,9 +97,9 @@ async def test_broken_database_grants_nothing(
     world.installation.verifier._cache._entries.clear()
     for _ in range(3):
         for secret in (alice.password + alice.code(world.clock(), 1), alice.password, "wrong"):
-            assert is_unavailable(await world.login("alice", secret), Reason.STORE_UNAVAILABLE)
-        assert is_unavailable(await world.login("robot", robot.password), Reason.STORE_UNAVAILABLE)
-        assert is_unavailable(await world.login("alice", token), Reason.STORE_UNAVAILABLE)
+            assert is_unavailable(await world.login("alice", secret), WhyUnavailable.STORE_UNAVAILABLE)
+        assert is_unavailable(await world.login("robot", robot.password), WhyUnavailable.STORE_UNAVAILABLE)
+        assert is_unavailable(await world.login("alice", token), WhyUnavailable.STORE_UNAVAILABLE)
     if break_it in (remove, remove_all):
         assert not file_of(world).exists(), "an empty database was made in its place"
 
@@ -116,7 +117,7 @@ async def test_database_that_comes_back_is_used_again(world: World) -> None:
     assert isinstance(await fresh_login(world, alice), Granted)
     away = file_of(world).with_suffix(".away")
     file_of(world).rename(away)
-    assert is_unavailable(await fresh_login(world, alice, 1), Reason.STORE_UNAVAILABLE)
+    assert is_unavailable(await fresh_login(world, alice, 1), WhyUnavailable.STORE_UNAVAILABLE)
     away.rename(file_of(world))
     assert isinstance(await fresh_login(world, alice), Denied)
     assert isinstance(await fresh_login(world, alice, 1), Granted)
@@ -127,8 +128,8 @@ async def test_damaged_database_makes_every_login_unavailable(world: World) -> N
     alice = world.enrol("alice")
     token = world.installation.enrolment.add_app_password("alice", "phone").password
     world.installation.database.condemn(["page 7 is amiss"])
-    assert is_unavailable(await fresh_login(world, alice, 1), Reason.STORE_UNAVAILABLE)
-    assert is_unavailable(await world.login("alice", token), Reason.STORE_UNAVAILABLE)
+    assert is_unavailable(await fresh_login(world, alice, 1), WhyUnavailable.STORE_UNAVAILABLE)
+    assert is_unavailable(await world.login("alice", token), WhyUnavailable.STORE_UNAVAILABLE)
 
 
 async def test_database_that_was_replaced_is_the_one_in_force(world: World) -> None:
@@ -144,7 +145,7 @@ async def test_database_that_was_replaced_is_the_one_in_force(world: World) -> N
     for name in ("-wal", "-shm"):
         Path(f"{file_of(world)}{name}").unlink(missing_ok=True)
     replace_by_an_older_one(file_of(world))
-    assert await fresh_login(world, bob, 1) == Denied(Reason.ACCOUNT_UNKNOWN, bob.name)
+    assert await fresh_login(world, bob, 1) == Denied(WhyDenied.ACCOUNT_UNKNOWN, bob.name)
 
 
 @contextmanager
@@ -168,7 +169,7 @@ async def test_locked_database_grants_no_code_and_recovers(
     alice = world.enrol("alice")
     with locked(file_of(world)):
         verdict = await fresh_login(world, alice)
-        assert is_unavailable(verdict, Reason.STORE_UNAVAILABLE)
+        assert is_unavailable(verdict, WhyUnavailable.STORE_UNAVAILABLE)
     assert isinstance(await fresh_login(world, alice), Granted)
 
 
@@ -202,17 +203,20 @@ async def test_app_password_works_while_the_database_is_locked(world: World) -> 
 
 async def test_damaged_row_makes_logins_unavailable_and_burns_no_code(make_world: WorldMaker) -> None:
     for statement, reason in (
-        ("UPDATE totp SET key_id = 'gone'", Reason.KEY_UNAVAILABLE),
-        ("UPDATE totp SET sealed_seed = substr(sealed_seed, 1, 20)", Reason.KEY_UNAVAILABLE),
-        ("UPDATE totp SET sealed_seed = x''", Reason.KEY_UNAVAILABLE),
-        ("UPDATE totp SET sealed_seed = zeroblob(48)", Reason.KEY_UNAVAILABLE),
-        ("UPDATE account SET password_hash = ''", Reason.HASH_UNREADABLE),
-        ("UPDATE account SET password_hash = 'plain'", Reason.HASH_UNREADABLE),
-        ("UPDATE account SET password_hash = '{PLAIN}correct horse'", Reason.HASH_UNREADABLE),
-        ("UPDATE account SET password_hash = '{ARGON2ID}'", Reason.HASH_UNREADABLE),
-        ("UPDATE account SET password_hash = '{ARGON2ID}$argon2id$v=19$m=64,t=1,p=1$x$y'", Reason.HASH_UNREADABLE),
-        ("UPDATE account SET password_hash = password_hash || 'é'", Reason.HASH_UNREADABLE),
-        ("UPDATE account SET password_hash = substr(password_hash, 1, 60)", Reason.HASH_UNREADABLE),
+        ("UPDATE totp SET key_id = 'gone'", WhyUnavailable.KEY_UNAVAILABLE),
+        ("UPDATE totp SET sealed_seed = substr(sealed_seed, 1, 20)", WhyUnavailable.KEY_UNAVAILABLE),
+        ("UPDATE totp SET sealed_seed = x''", WhyUnavailable.KEY_UNAVAILABLE),
+        ("UPDATE totp SET sealed_seed = zeroblob(48)", WhyUnavailable.KEY_UNAVAILABLE),
+        ("UPDATE account SET password_hash = ''", WhyUnavailable.HASH_UNREADABLE),
+        ("UPDATE account SET password_hash = 'plain'", WhyUnavailable.HASH_UNREADABLE),
+        ("UPDATE account SET password_hash = '{PLAIN}correct horse'", WhyUnavailable.HASH_UNREADABLE),
+        ("UPDATE account SET password_hash = '{ARGON2ID}'", WhyUnavailable.HASH_UNREADABLE),
+        (
+            "UPDATE account SET password_hash = '{ARGON2ID}$argon2id$v=19$m=64,t=1,p=1$x$y'",
+            WhyUnavailable.HASH_UNREADABLE,
+        ),
+        ("UPDATE account SET password_hash = password_hash || 'é'", WhyUnavailable.HASH_UNREADABLE),
+        ("UPDATE account SET password_hash = substr(password_hash, 1, 60)", WhyUnavailable.HASH_UNREADABLE),
     ):
         with case(statement, reason):
             world = make_world()
@@ -236,7 +240,7 @@ async def test_seed_of_another_account_does_not_open(world: World) -> None:
             connection.execute(text("UPDATE totp SET sealed_seed = :s WHERE id = :i"), {"s": other, "i": row_id})
     for one, other in ((alice, bob), (bob, alice)):
         secret = one.password + other.code(world.clock())
-        assert is_unavailable(await world.login(one.name, secret), Reason.KEY_UNAVAILABLE)
+        assert is_unavailable(await world.login(one.name, secret), WhyUnavailable.KEY_UNAVAILABLE)
 
 
 async def test_app_password_under_a_key_that_is_gone_is_unavailable_each_time(world: World) -> None:
@@ -245,7 +249,7 @@ async def test_app_password_under_a_key_that_is_gone_is_unavailable_each_time(wo
     token = world.installation.enrolment.add_app_password("alice", "phone").password
     run_sql(world, "UPDATE app_password SET key_id = 'gone'")
     for _ in range(3):
-        assert is_unavailable(await world.login("alice", token), Reason.KEY_UNAVAILABLE)
+        assert is_unavailable(await world.login("alice", token), WhyUnavailable.KEY_UNAVAILABLE)
 
 
 async def test_damaged_network_of_an_app_password_opens_nothing(world: World) -> None:
@@ -269,7 +273,7 @@ async def test_slow_hash_ends_at_the_deadline(world: World) -> None:
     world.own_table.hasher.verify = slow  # type: ignore[method-assign]
     verifier._deadline_s = 0.2
     began = time.monotonic()
-    assert is_unavailable(await fresh_login(world, alice), Reason.DEADLINE)
+    assert is_unavailable(await fresh_login(world, alice), WhyUnavailable.DEADLINE)
     assert time.monotonic() - began < 5
     ends.set()
     verifier._deadline_s = 10
@@ -281,14 +285,14 @@ async def test_slow_database_ends_at_the_deadline(world: World) -> None:
     world.installation.verifier._deadline_s = 0.2
     with locked(file_of(world)):
         began = time.monotonic()
-        assert is_unavailable(await fresh_login(world, alice), Reason.DEADLINE)
+        assert is_unavailable(await fresh_login(world, alice), WhyUnavailable.DEADLINE)
         assert time.monotonic() - began < 3
 
 
 async def test_full_queue_of_hashes_is_an_overload_and_no_denial(world: World) -> None:
     alice = world.enrol("alice")
     world.own_table.pool._max_waiting = 0
-    assert is_unavailable(await fresh_login(world, alice), Reason.OVERLOADED)
+    assert is_unavailable(await fresh_login(world, alice), WhyUnavailable.OVERLOADED)
     world.own_table.pool._max_waiting = 512
     assert isinstance(await fresh_login(world, alice), Granted)
 
@@ -296,6 +300,6 @@ async def test_full_queue_of_hashes_is_an_overload_and_no_denial(world: World) -
 async def test_full_queue_of_the_database_is_an_overload_and_no_denial(world: World) -> None:
     alice = world.enrol("alice")
     world.installation.database._threads._max_waiting = 0
-    assert is_unavailable(await fresh_login(world, alice), Reason.OVERLOADED)
+    assert is_unavailable(await fresh_login(world, alice), WhyUnavailable.OVERLOADED)
     world.installation.database._threads._max_waiting = 512
     assert isinstance(await fresh_login(world, alice), Granted)

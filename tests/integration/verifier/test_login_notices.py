@@ -8,8 +8,9 @@ import pytest
 
 from mailauth.effects import attempt_log
 from mailauth.usecases.notices import Notices
-from mailauth.vocabulary.model import Attempt, Denied, Granted, Hint, Reason, Unavailable, Verdict
+from mailauth.vocabulary.model import Ask, Attempt, Denied, Granted, Hint, Unavailable, Verdict
 from mailauth.vocabulary.notices import Notice
+from mailauth.vocabulary.reasons import WhyDenied
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal_sessions.people import mails
 from tests.world import CUTOVER, Person, World, WorldMaker
@@ -225,9 +226,7 @@ async def test_password_that_nobody_checked_is_not_called_right(world: World) ->
     alice = world.enrol("alice")
     for number in range(4):
         for secret in ("x" + wrong_code(world, alice, number), "x"):
-            attempt = Attempt(
-                "alice", Secret(secret.encode()), "imap", ip_address("192.0.2.7"), second_factor_only=True
-            )
+            attempt = Attempt("alice", Secret(secret.encode()), "imap", ip_address("192.0.2.7"), ask=Ask.SECOND_FACTOR)
             assert isinstance(await world.installation.verifier.verify(attempt), Denied)
     assert told(world) == []
 
@@ -263,7 +262,7 @@ async def test_code_that_was_set_apart_is_said_to_be_in_log_explanation_and_mail
     typed = alice.password + between + alice.code(world.clock())
     attempt = Attempt("alice", Secret(typed.encode()), "imap", ip_address("192.0.2.7"))
     verdict = await world.installation.verifier.verify(attempt)
-    assert verdict == Denied(Reason.PASSWORD_WRONG, alice.name)
+    assert verdict == Denied(WhyDenied.PASSWORD_WRONG, alice.name)
     assert isinstance(verdict, Denied)
     assert verdict.hint is Hint.CODE_SET_APART
     line = attempt_log._words(attempt, verdict, "", 1.0)

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from mailauth.vocabulary.model import Credential, Denied, Granted, Reason
+from mailauth.vocabulary.model import Credential, Denied, Granted
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from mailauth.vocabulary.secret import Secret
 from tests.world import CUTOVER, Person, World, WorldMaker
 
@@ -26,38 +27,38 @@ CREDENTIALS = (
 )
 BOTH = Credential.PASSWORD_AND_CODE
 RECOVERY = Credential.PASSWORD_AND_RECOVERY_CODE
-R = Reason
 
 ENROLLED: dict[str, object] = {
-    "password": R.CODE_MISSING,
-    "wrong password": R.PASSWORD_WRONG,
+    "password": WhyDenied.CODE_MISSING,
+    "wrong password": WhyDenied.PASSWORD_WRONG,
     "password + code": BOTH,
-    "password + wrong code": R.CODE_WRONG,
-    "wrong password + code": R.PASSWORD_WRONG,
-    "code alone": R.PASSWORD_WRONG,
+    "password + wrong code": WhyDenied.CODE_WRONG,
+    "wrong password + code": WhyDenied.PASSWORD_WRONG,
+    "code alone": WhyDenied.PASSWORD_WRONG,
     "password + recovery code": RECOVERY,
-    "wrong password + recovery code": R.PASSWORD_WRONG,
-    "recovery code alone": R.PASSWORD_WRONG,
-    "password + wrong recovery code": R.RECOVERY_CODE_WRONG,
+    "wrong password + recovery code": WhyDenied.PASSWORD_WRONG,
+    "recovery code alone": WhyDenied.PASSWORD_WRONG,
+    "password + wrong recovery code": WhyDenied.RECOVERY_CODE_WRONG,
     "app password": Credential.APP_PASSWORD,
-    "password + app password": R.PASSWORD_WRONG,
+    "password + app password": WhyDenied.PASSWORD_WRONG,
 }
-PASSWORD_ALONE: dict[str, object] = dict.fromkeys(CREDENTIALS, R.PASSWORD_WRONG) | {
+PASSWORD_ALONE: dict[str, object] = dict.fromkeys(CREDENTIALS, WhyDenied.PASSWORD_WRONG) | {
     "app password": Credential.APP_PASSWORD
 }
 ALL = {
     "before": {
-        "not enrolled": PASSWORD_ALONE | {"password": R.BEFORE_CUTOVER},
+        "not enrolled": PASSWORD_ALONE | {"password": WhyGranted.BEFORE_CUTOVER},
         "enrolled": ENROLLED,
-        "exempt": PASSWORD_ALONE | {"password": R.EXEMPT},
+        "exempt": PASSWORD_ALONE | {"password": WhyGranted.EXEMPT},
         "exempt and enrolled": ENROLLED,
-        "disabled": dict.fromkeys(CREDENTIALS, R.ACCOUNT_DISABLED),
-        "disabled and enrolled": dict.fromkeys(CREDENTIALS, R.ACCOUNT_DISABLED),
-        "unknown": dict.fromkeys(CREDENTIALS, R.ACCOUNT_UNKNOWN) | {"app password": R.APP_PASSWORD_UNKNOWN},
+        "disabled": dict.fromkeys(CREDENTIALS, WhyDenied.ACCOUNT_DISABLED),
+        "disabled and enrolled": dict.fromkeys(CREDENTIALS, WhyDenied.ACCOUNT_DISABLED),
+        "unknown": dict.fromkeys(CREDENTIALS, WhyDenied.ACCOUNT_UNKNOWN)
+        | {"app password": WhyDenied.APP_PASSWORD_UNKNOWN},
     },
 }
-ALL["after"] = ALL["before"] | {"not enrolled": PASSWORD_ALONE | {"password": R.NOT_ENROLLED}}
-LETS_IN = {R.BEFORE_CUTOVER, R.EXEMPT}
+ALL["after"] = ALL["before"] | {"not enrolled": PASSWORD_ALONE | {"password": WhyDenied.NOT_ENROLLED}}
+LETS_IN = {WhyGranted.BEFORE_CUTOVER, WhyGranted.EXEMPT}
 
 
 def account_in(world: World, state: str, name: str) -> Person:
@@ -147,16 +148,16 @@ async def test_wrong_code_burns_no_code(world: World) -> None:
     code = alice.code(world.clock())
     wrong = f"{(int(code) + 1) % 10**6:06}"
     verdict = await world.login("alice", alice.password + wrong)
-    assert verdict == Denied(Reason.CODE_WRONG, alice.name, password_was_right=True)
+    assert verdict == Denied(WhyDenied.CODE_WRONG, alice.name, password_was_right=True)
     assert isinstance(await world.login("alice", alice.password + code), Granted)
 
 
 async def test_denial_says_to_the_log_whether_the_password_was_right(world: World) -> None:
     alice = world.enrol("alice")
     assert await world.login("alice", alice.password) == Denied(
-        Reason.CODE_MISSING, alice.name, password_was_right=True
+        WhyDenied.CODE_MISSING, alice.name, password_was_right=True
     )
-    assert await world.login("alice", "wrong horse000000") == Denied(Reason.PASSWORD_AND_CODE_WRONG, alice.name)
+    assert await world.login("alice", "wrong horse000000") == Denied(WhyDenied.PASSWORD_AND_CODE_WRONG, alice.name)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ async def test_secret_that_cannot_be_one_is_refused_before_any_hash(world: World
     hashed: list[bytes] = []
     world.own_table.hasher.verify = lambda stored, password: hashed.append(password)  # type: ignore[assignment,method-assign,return-value,func-returns-value]
     verdict = await world.login("alice", secret)
-    assert verdict == Denied(Reason.SECRET_MALFORMED, "alice@mailitwize.be")
+    assert verdict == Denied(WhyDenied.SECRET_MALFORMED, "alice@mailitwize.be")
     assert hashed == []
 
 
@@ -177,7 +178,7 @@ async def test_secret_that_cannot_be_one_is_refused_before_any_hash(world: World
 )
 async def test_name_that_cannot_be_one_is_refused(world: World, name: str) -> None:
     world.add("alice")
-    assert await world.login(name, "correct horse") == Denied(Reason.NAME_MALFORMED)
+    assert await world.login(name, "correct horse") == Denied(WhyDenied.NAME_MALFORMED)
 
 
 async def test_password_may_end_in_what_reads_as_a_code_while_not_enrolled(make_world: WorldMaker) -> None:

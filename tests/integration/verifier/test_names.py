@@ -3,7 +3,8 @@
 import pytest
 
 from mailauth.vocabulary.errors import AccountExists
-from mailauth.vocabulary.model import Denied, Granted, Reason
+from mailauth.vocabulary.model import Denied, Granted
+from mailauth.vocabulary.reasons import WhyDenied
 from tests.world import CUTOVER, World, WorldMaker
 
 SPELLINGS = (
@@ -23,7 +24,7 @@ async def test_every_spelling_needs_the_second_factor(world: World, spelling: st
     alice = world.enrol("alice")
     world.installation.accounts.add_alias("alice", "sales")
     assert await world.login(spelling, alice.password) == Denied(
-        Reason.CODE_MISSING, alice.name, password_was_right=True
+        WhyDenied.CODE_MISSING, alice.name, password_was_right=True
     )
     verdict = await world.login(spelling, alice.password + alice.code(world.clock()))
     assert isinstance(verdict, Granted)
@@ -37,7 +38,7 @@ async def test_code_spent_under_one_name_is_spent_under_all(world: World) -> Non
     assert isinstance(await world.login("sales", secret), Granted)
     for spelling in SPELLINGS:
         assert await world.login(spelling, secret) == Denied(
-            Reason.CODE_REPLAYED_BY_SAME_CLIENT, alice.name, password_was_right=True
+            WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT, alice.name, password_was_right=True
         )
 
 
@@ -48,7 +49,7 @@ async def test_alias_is_as_enrolled_and_as_disabled_as_its_account(make_world: W
     assert isinstance(await world.login("sales", alice.password), Denied)
     world.installation.accounts.set_disabled("sales", disabled=True)
     verdict = await world.login("sales", alice.password + alice.code(world.clock()))
-    assert verdict == Denied(Reason.ACCOUNT_DISABLED, alice.name, password_was_right=True)
+    assert verdict == Denied(WhyDenied.ACCOUNT_DISABLED, alice.name, password_was_right=True)
 
 
 async def test_alias_that_was_taken_away_opens_nothing(world: World) -> None:
@@ -56,7 +57,7 @@ async def test_alias_that_was_taken_away_opens_nothing(world: World) -> None:
     world.installation.accounts.add_alias("alice", "sales")
     world.installation.accounts.remove_alias("alice", "sales")
     verdict = await world.login("sales", alice.password + alice.code(world.clock()))
-    assert verdict == Denied(Reason.ACCOUNT_UNKNOWN, "sales@mailitwize.be")
+    assert verdict == Denied(WhyDenied.ACCOUNT_UNKNOWN, "sales@mailitwize.be")
 
 
 async def test_account_and_alias_cannot_have_one_name(world: World) -> None:
@@ -94,4 +95,4 @@ async def test_name_and_app_password_are_taken_as_they_were_pasted(world: World)
             verdict = await world.login(name, secret)
             assert isinstance(verdict, Granted), (name, secret)
             assert verdict.account == alice.name
-        assert await world.login(name, "wrong") == Denied(Reason.PASSWORD_WRONG, alice.name)
+        assert await world.login(name, "wrong") == Denied(WhyDenied.PASSWORD_WRONG, alice.name)

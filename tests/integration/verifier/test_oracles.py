@@ -13,7 +13,8 @@ from ipaddress import ip_address
 import pytest
 
 from mailauth.core import engine
-from mailauth.vocabulary.model import Attempt, Denied, Granted, Reason, Unavailable, Verdict
+from mailauth.vocabulary.model import Ask, Attempt, Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.reasons import WhyUnavailable
 from mailauth.vocabulary.secret import Secret
 from tests.world import CUTOVER, Person, World, WorldMaker
 
@@ -34,7 +35,7 @@ def limited(make_world: WorldMaker) -> World:
 
 
 def is_throttled(verdict: Verdict) -> bool:
-    return isinstance(verdict, Unavailable) and verdict.reason is Reason.THROTTLED
+    return isinstance(verdict, Unavailable) and verdict.reason is WhyUnavailable.THROTTLED
 
 
 async def denials_before_throttled(world: World, name: str, secrets: Callable[[int], str]) -> int:
@@ -86,7 +87,7 @@ async def test_grant_for_which_nobody_proved_anything_does_not_make_a_network_fa
     # Where a PAM module behind ours checks the password, and no second factor is due yet.
     world = make_world(*AS_SHIPPED, now=CUTOVER - timedelta(days=1))
     world.add("alice")
-    stranger = Attempt("alice", Secret(b"any"), "imap", ip_address("203.0.113.9"), second_factor_only=True)
+    stranger = Attempt("alice", Secret(b"any"), "imap", ip_address("203.0.113.9"), ask=Ask.SECOND_FACTOR)
     assert isinstance(await world.installation.verifier.verify(stranger), Granted)
     for number in range(60):
         await world.login("alice", f"wrong {number}", client=f"198.51.100.{number}")

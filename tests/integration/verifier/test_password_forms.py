@@ -7,7 +7,8 @@ import argon2
 import pytest
 
 from mailauth.effects.store import accounts
-from mailauth.vocabulary.model import Granted, Reason, Verdict
+from mailauth.vocabulary.model import Granted, Verdict
+from mailauth.vocabulary.reasons import Reason, WhyDenied
 from mailauth.vocabulary.secret import Secret
 from tests.transactions import writing
 from tests.world import Person, World
@@ -39,18 +40,18 @@ async def test_password_opens_the_account_however_its_accents_are_typed(world: W
         person = world.enrol(f"person{number}", set_as)
         for steps, typed in ((0, DECOMPOSED), (1, COMPOSED)):
             assert isinstance(await world.login(person.name, typed + person.code(world.clock(), steps)), Granted)
-        assert reason(await world.login(person.name, OTHER_SPACE)) is Reason.CODE_MISSING
-        assert reason(await world.login(person.name, "correct horse")) is Reason.PASSWORD_WRONG
+        assert reason(await world.login(person.name, OTHER_SPACE)) is WhyDenied.CODE_MISSING
+        assert reason(await world.login(person.name, "correct horse")) is WhyDenied.PASSWORD_WRONG
         world.installation.accounts.set_password(person.name, Secret(b"another one"), revoke_app_passwords=False)
-        assert reason(await world.login(person.name, typed)) is Reason.PASSWORD_WRONG
+        assert reason(await world.login(person.name, typed)) is WhyDenied.PASSWORD_WRONG
 
 
 async def test_hash_of_other_bytes_from_before_is_still_right_by_its_bytes(world: World) -> None:
     """What was kept as it was typed, on a Mac or in Latin-1, goes on being right as it was typed."""
     for number, typed in enumerate((DECOMPOSED.encode(), OTHER_SPACE.encode(), "hörse".encode("latin-1"))):
         person = keep_as_typed(world, world.add(f"person{number}"), typed)
-        assert reason(await world.login(person.name, typed)) is Reason.NOT_ENROLLED
-        assert reason(await world.login(person.name, typed + b"!")) is Reason.PASSWORD_WRONG
+        assert reason(await world.login(person.name, typed)) is WhyDenied.NOT_ENROLLED
+        assert reason(await world.login(person.name, typed + b"!")) is WhyDenied.PASSWORD_WRONG
 
 
 async def test_two_forms_cost_two_hashes_whoever_is_asked_for(world: World, hashes: list[object]) -> None:

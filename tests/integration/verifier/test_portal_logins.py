@@ -5,32 +5,32 @@ from ipaddress import ip_address
 
 import pytest
 
-from mailauth.vocabulary.model import Attempt, Credential, Denied, Granted, Reason, Unavailable, Verdict
+from mailauth.vocabulary.model import Ask, Attempt, Credential, Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from mailauth.vocabulary.secret import Secret
 from tests.cases import case
 from tests.world import CUTOVER, Person, World, WorldMaker
 
-R = Reason
 BOTH = Credential.PASSWORD_AND_CODE
 RECOVERY = Credential.PASSWORD_AND_RECOVERY_CODE
 CREDENTIALS = {
     # of a not enrolled account before the cut-over, after it, and of an enrolled one at any time
-    "password": (R.BEFORE_CUTOVER, R.TO_ENROL, R.CODE_MISSING),
-    "wrong password": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, R.PASSWORD_WRONG),
-    "password + code": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, BOTH),
-    "password + wrong code": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, R.CODE_WRONG),
-    "wrong password + code": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, R.PASSWORD_WRONG),
-    "code alone": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, R.PASSWORD_WRONG),
-    "password + recovery code": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, RECOVERY),
-    "recovery code alone": (R.PASSWORD_WRONG, R.PASSWORD_WRONG, R.PASSWORD_WRONG),
-    "app password": (R.APP_PASSWORD_SERVICE, R.APP_PASSWORD_SERVICE, R.APP_PASSWORD_SERVICE),
+    "password": (WhyGranted.BEFORE_CUTOVER, WhyGranted.TO_ENROL, WhyDenied.CODE_MISSING),
+    "wrong password": (WhyDenied.PASSWORD_WRONG, WhyDenied.PASSWORD_WRONG, WhyDenied.PASSWORD_WRONG),
+    "password + code": (WhyDenied.PASSWORD_WRONG, WhyDenied.PASSWORD_WRONG, BOTH),
+    "password + wrong code": (WhyDenied.PASSWORD_WRONG, WhyDenied.PASSWORD_WRONG, WhyDenied.CODE_WRONG),
+    "wrong password + code": (WhyDenied.PASSWORD_WRONG, WhyDenied.PASSWORD_WRONG, WhyDenied.PASSWORD_WRONG),
+    "code alone": (WhyDenied.PASSWORD_WRONG, WhyDenied.PASSWORD_WRONG, WhyDenied.PASSWORD_WRONG),
+    "password + recovery code": (WhyDenied.PASSWORD_WRONG, WhyDenied.PASSWORD_WRONG, RECOVERY),
+    "recovery code alone": (WhyDenied.PASSWORD_WRONG, WhyDenied.PASSWORD_WRONG, WhyDenied.PASSWORD_WRONG),
+    "app password": (WhyDenied.APP_PASSWORD_SERVICE, WhyDenied.APP_PASSWORD_SERVICE, WhyDenied.APP_PASSWORD_SERVICE),
 }
-LETS_IN = {R.BEFORE_CUTOVER, R.TO_ENROL}
+LETS_IN = {WhyGranted.BEFORE_CUTOVER, WhyGranted.TO_ENROL}
 
 
 async def confirm_password(world: World, name: str, secret: str, **other: object) -> Verdict:
     """Return the verdict on a password that is asked for alone."""
-    fields = {"service": "portal", "client": ip_address("192.0.2.7"), "password_only": True} | other
+    fields = {"service": "portal", "client": ip_address("192.0.2.7"), "ask": Ask.PASSWORD} | other
     return await world.installation.verifier.verify(Attempt(name, Secret(secret.encode()), **fields))  # type: ignore[arg-type]
 
 
@@ -64,7 +64,7 @@ async def test_portal_needs_the_second_factor_once_enrolled(
             verdict = await world.login(person.name, secret_of(world, person, credential), service="portal")
             expected = enrolled if is_enrolled else before if days < 0 else after
             if isinstance(expected, Credential):
-                assert verdict == Granted(person.name, expected, Reason.SECOND_FACTOR_GIVEN)
+                assert verdict == Granted(person.name, expected, WhyGranted.SECOND_FACTOR_GIVEN)
             elif expected in LETS_IN:
                 assert verdict == Granted(person.name, Credential.PASSWORD, expected)
             else:
@@ -77,7 +77,7 @@ async def test_no_other_service_lets_in_who_has_to_enrol(world: World) -> None:
     for service in ("imap", "pop3", "smtp", "submission", "sieve", "", "Portal"):
         with case(service):
             verdict = await world.login("alice", alice.password, service=service)
-            assert verdict == Denied(Reason.NOT_ENROLLED, alice.name, password_was_right=True)
+            assert verdict == Denied(WhyDenied.NOT_ENROLLED, alice.name, password_was_right=True)
 
 
 @pytest.mark.parametrize("days", [-30, 30])
@@ -91,16 +91,16 @@ async def test_password_is_confirmed_alone_whatever_the_account_s_state(
         with case(password):
             name = f"person{number}"
             person = world.enrol(name, password) if is_enrolled else world.add(name, password)
-            right = Granted(person.name, Credential.PASSWORD, Reason.PASSWORD_CONFIRMED)
+            right = Granted(person.name, Credential.PASSWORD, WhyGranted.PASSWORD_CONFIRMED)
             assert await confirm_password(world, name, password) == right
-            wrong = Denied(Reason.PASSWORD_WRONG, person.name)
+            wrong = Denied(WhyDenied.PASSWORD_WRONG, person.name)
             assert await confirm_password(world, name, password + "1") == wrong
 
 
 async def test_password_confirmed_alone_spends_no_code(world: World) -> None:
     alice = world.enrol("alice")
     secret = alice.password + alice.code(world.clock())
-    assert await confirm_password(world, "alice", secret) == Denied(Reason.PASSWORD_WRONG, alice.name)
+    assert await confirm_password(world, "alice", secret) == Denied(WhyDenied.PASSWORD_WRONG, alice.name)
     assert isinstance(await world.login("alice", secret), Granted)
 
 
@@ -110,14 +110,15 @@ async def test_password_alone_is_confirmed_for_the_portal_only(world: World) -> 
     for service in ("imap", "smtp", "pop3", "sieve", "", "PORTAL", "portal2"):
         with case(service):
             verdict = await confirm_password(world, "alice", alice.password, service=service)
-            assert verdict == Denied(Reason.REQUEST_MALFORMED, alice.name)
+            assert verdict == Denied(WhyDenied.REQUEST_MALFORMED, alice.name)
             assert hashed == []
 
 
-async def test_password_and_second_factor_cannot_both_be_the_only_one(world: World) -> None:
+async def test_proof_is_asked_by_nobody_but_the_portal(world: World) -> None:
+    """It passes by what is remembered, and no mail client has a session to prove it in."""
     alice = world.enrol("alice")
-    verdict = await confirm_password(world, "alice", alice.password, second_factor_only=True)
-    assert verdict == Denied(Reason.REQUEST_MALFORMED, alice.name)
+    verdict = await confirm_password(world, "alice", alice.password, ask=Ask.PROOF, service="imap")
+    assert verdict == Denied(WhyDenied.REQUEST_MALFORMED, alice.name)
 
 
 def count_hashes(world: World) -> list[bytes]:
@@ -165,7 +166,7 @@ async def test_password_confirmed_alone_is_not_remembered(make_world: WorldMaker
     assert isinstance(await confirm_password(world, "alice", secret), Denied), "the memory has answered"
     for _ in range(2):
         verdict = await confirm_password(world, "alice", alice.password)
-        assert verdict == Granted(alice.name, Credential.PASSWORD, Reason.PASSWORD_CONFIRMED)
+        assert verdict == Granted(alice.name, Credential.PASSWORD, WhyGranted.PASSWORD_CONFIRMED)
     assert isinstance(await world.login("alice", alice.password, service="portal"), Denied)
 
 
@@ -223,8 +224,8 @@ async def test_spent_code_opens_the_portal_to_nobody_and_proves_it_again_in_an_o
     assert isinstance(await world.login("alice", secret, "portal"), Granted)
     refused = await world.login("alice", secret, "portal")
     assert isinstance(refused, Denied)
-    assert refused.reason is Reason.CODE_REPLAYED_BY_SAME_CLIENT
-    attempt = Attempt("alice", Secret(secret.encode()), "portal", ip_address("192.0.2.7"), proves_again=True)
+    assert refused.reason is WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT
+    attempt = Attempt("alice", Secret(secret.encode()), "portal", ip_address("192.0.2.7"), ask=Ask.PROOF)
     assert isinstance(await world.installation.verifier.verify(attempt), Granted)
     elsewhere = attempt._replace(client=ip_address("192.0.2.8"))
     assert isinstance(await world.installation.verifier.verify(elsewhere), Denied)

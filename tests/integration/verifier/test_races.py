@@ -9,7 +9,8 @@ from sqlalchemy import text
 
 from mailauth.core import engine
 from mailauth.effects.passwords import HashPool
-from mailauth.vocabulary.model import Denied, Granted, Reason, Verdict
+from mailauth.vocabulary.model import Denied, Granted, Verdict
+from mailauth.vocabulary.reasons import WhyDenied
 from mailauth.vocabulary.secret import Secret
 from tests.transactions import writing
 from tests.world import Person, World
@@ -125,7 +126,7 @@ async def test_lost_race_is_a_replay(world: World, monkeypatch: pytest.MonkeyPat
     one, other = await asyncio.gather(world.login("alice", secret), world.login("alice", secret))
     won, lost = (one, other) if isinstance(one, Granted) else (other, one)
     assert isinstance(won, Granted)
-    reason = Reason.CODE_REPLAYED_BY_SAME_CLIENT if factor == "code" else Reason.CODE_REPLAYED
+    reason = WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT if factor == "code" else WhyDenied.CODE_REPLAYED
     assert lost == Denied(reason, alice.name, password_was_right=True)
 
 
@@ -140,7 +141,7 @@ async def test_newer_step_that_commits_first_shuts_out_the_older(world: World) -
             connection.execute(text("UPDATE totp SET last_step = :step"), {"step": newer_step})
 
     verdict = await login_with_something_in_between(world, "alice", older, newer)
-    assert verdict == Denied(Reason.CODE_REPLAYED, alice.name, password_was_right=True)
+    assert verdict == Denied(WhyDenied.CODE_REPLAYED, alice.name, password_was_right=True)
 
 
 async def test_enrolment_between_load_and_decision_does_not_let_a_code_into_the_password(world: World) -> None:

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from mailauth.vocabulary.model import Credential, Denied, Granted, Reason
+from mailauth.vocabulary.model import Credential, Denied, Granted
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from tests.world import World
 
 
@@ -14,10 +15,10 @@ async def test_each_code_of_a_set_works_once(world: World) -> None:
     assert len(set(codes)) == 10
     for left, code in reversed(list(enumerate(codes))):
         verdict = await world.login("alice", alice.password + code)
-        assert verdict == Granted(alice.name, Credential.PASSWORD_AND_RECOVERY_CODE, Reason.SECOND_FACTOR_GIVEN)
+        assert verdict == Granted(alice.name, Credential.PASSWORD_AND_RECOVERY_CODE, WhyGranted.SECOND_FACTOR_GIVEN)
         assert world.installation.enrolment.recovery_codes_left("alice") == left
         verdict = await world.login("alice", alice.password + code)
-        assert verdict == Denied(Reason.RECOVERY_CODE_WRONG, alice.name, password_was_right=True)
+        assert verdict == Denied(WhyDenied.RECOVERY_CODE_WRONG, alice.name, password_was_right=True)
 
 
 @pytest.mark.parametrize("spelling", [str.upper, lambda c: c.replace("-", ""), lambda c: c.replace("-", " ")])

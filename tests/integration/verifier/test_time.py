@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from mailauth.vocabulary.model import Credential, Denied, Granted, Reason, Verdict
+from mailauth.vocabulary.model import Credential, Denied, Granted, Verdict
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from tests.world import CUTOVER, Person, World, WorldMaker
 
 SECOND = timedelta(seconds=1)
@@ -22,12 +23,14 @@ async def test_code_passes_one_step_either_side_and_no_more(world: World, steps:
     verdict = await login_with_step(world, alice, steps)
     assert isinstance(verdict, Granted) is passes
     if not passes:
-        assert verdict == Denied(Reason.CODE_WRONG, alice.name, password_was_right=True)
+        assert verdict == Denied(WhyDenied.CODE_WRONG, alice.name, password_was_right=True)
 
 
 async def test_code_of_the_enrolment_is_spent(world: World) -> None:
     alice = world.enrol("alice")
-    assert await login_with_step(world, alice, -1) == Denied(Reason.CODE_REPLAYED, alice.name, password_was_right=True)
+    assert await login_with_step(world, alice, -1) == Denied(
+        WhyDenied.CODE_REPLAYED, alice.name, password_was_right=True
+    )
 
 
 async def test_older_step_after_a_newer_one_is_refused(world: World) -> None:
@@ -36,7 +39,7 @@ async def test_older_step_after_a_newer_one_is_refused(world: World) -> None:
     world.clock.advance(minutes=10)
     assert isinstance(await login_with_step(world, alice, 0), Granted)
     assert isinstance(await login_with_step(world, alice, 1), Granted)
-    again, never = Reason.CODE_REPLAYED_BY_SAME_CLIENT, Reason.CODE_REPLAYED
+    again, never = WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT, WhyDenied.CODE_REPLAYED
     for steps, reason in ((0, again), (1, again), (-1, never)):
         verdict = await login_with_step(world, alice, steps)
         assert verdict == Denied(reason, alice.name, password_was_right=True)
@@ -48,7 +51,7 @@ async def test_spaced_code_is_the_same_code(world: World) -> None:
     code = alice.code(world.clock())
     spaced = f"{code[:3]} {code[3:]}"
     assert isinstance(await world.login("alice", alice.password + spaced), Granted)
-    for again, reason in ((code, Reason.CODE_REPLAYED), (spaced, Reason.CODE_REPLAYED_BY_SAME_CLIENT)):
+    for again, reason in ((code, WhyDenied.CODE_REPLAYED), (spaced, WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT)):
         verdict = await world.login("alice", alice.password + again)
         assert verdict == Denied(reason, alice.name, password_was_right=True)
 
@@ -104,9 +107,9 @@ async def test_password_alone_passes_until_the_cutover(make_world: WorldMaker, o
     alice = world.add("alice")
     verdict = await world.login("alice", alice.password)
     if passes:
-        assert verdict == Granted(alice.name, Credential.PASSWORD, Reason.BEFORE_CUTOVER)
+        assert verdict == Granted(alice.name, Credential.PASSWORD, WhyGranted.BEFORE_CUTOVER)
     else:
-        assert verdict == Denied(Reason.NOT_ENROLLED, alice.name, password_was_right=True)
+        assert verdict == Denied(WhyDenied.NOT_ENROLLED, alice.name, password_was_right=True)
 
 
 async def test_enrolled_account_needs_its_code_before_the_cutover_too(make_world: WorldMaker) -> None:
@@ -128,7 +131,7 @@ async def test_exemption_ends_at_its_moment(world: World, off: timedelta, passes
     robot = world.add("robot")
     ends = world.clock.now + timedelta(days=7)
     world.installation.accounts.exempt("robot", ends, "sends invoices")
-    assert await world.login("robot", robot.password) == Granted(robot.name, Credential.PASSWORD, Reason.EXEMPT)
+    assert await world.login("robot", robot.password) == Granted(robot.name, Credential.PASSWORD, WhyGranted.EXEMPT)
     world.clock.now = ends + off
     assert isinstance(await world.login("robot", robot.password), Granted) is passes
 
@@ -139,7 +142,7 @@ async def test_exemption_that_is_ended_is_over_at_once(world: World) -> None:
     assert isinstance(await world.login("robot", robot.password), Granted)
     world.installation.accounts.unexempt("robot")
     assert await world.login("robot", robot.password) == Denied(
-        Reason.NOT_ENROLLED, robot.name, password_was_right=True
+        WhyDenied.NOT_ENROLLED, robot.name, password_was_right=True
     )
 
 
