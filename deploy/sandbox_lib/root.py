@@ -30,6 +30,15 @@ PACKAGES = (
     "dovecot-core dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-lmtpd dovecot-managesieved dovecot-sieve "
     "dovecot-auth-lua lua-socket postfix sasl2-bin libsasl2-modules openssl"
 )
+# What mailauth imports, as Debian 13 has it: all of it is there, new enough.
+PYTHON_PACKAGES = {
+    "trixie": (
+        "alembic python3-aiosmtplib python3-argon2 python3-babel python3-click python3-cryptography "
+        "python3-email-validator python3-h11 python3-idna python3-jinja2 python3-pampy python3-precis-i18n "
+        "python3-pydantic python3-pyotp python3-python-multipart python3-segno python3-sqlalchemy python3-starlette "
+        "python3-tabulate python3-tomlkit python3-uvicorn python3-wtforms tzdata"
+    )
+}
 # `Debian-exim` and the folders are what Debian's exim4-base would make; over the folders
 # a sandbox mounts its own.
 SCRIPT = f"""set -eu
@@ -39,7 +48,7 @@ printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
 echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections
 apt-get -q update
-apt-get -q -y install --no-install-recommends {PACKAGES}
+apt-get -q -y install --no-install-recommends {PACKAGES} $PYTHON_PACKAGES
 mkdir /tmp/exim
 cd /tmp/exim
 apt-get -q -o APT::Sandbox::User=root download exim4-daemon-heavy
@@ -80,15 +89,20 @@ def make(directory: Path, suite: str, mirror: str) -> bool:
                 output,
                 ["debootstrap", "--variant=minbase", "--include=ca-certificates", suite, str(unfinished), mirror],
             )
-            run(log, output, ["chroot", str(unfinished), "sh", "-c", SCRIPT])
+            run(log, output, ["chroot", str(unfinished), "sh", "-c", script(suite)])
         (unfinished / MARKER).write_text(recipe(suite))
         unfinished.rename(directory)
     return True
 
 
+def script(suite: str) -> str:
+    """What is done inside a new system."""
+    return f"PYTHON_PACKAGES='{PYTHON_PACKAGES.get(suite, '')}'\n{SCRIPT}"
+
+
 def recipe(suite: str) -> str:
     """What a system was made by; another recipe means making it again."""
-    return f"{suite}\n{SCRIPT}"
+    return f"{suite}\n{script(suite)}"
 
 
 def is_made(directory: Path, suite: str) -> bool:

@@ -10,7 +10,7 @@ import os
 from typing import Final
 
 import argon2
-from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+from argon2.exceptions import InvalidHash, VerificationError, VerifyMismatchError
 
 from mailauth.effects.pools import BoundedPool
 from mailauth.vocabulary.errors import HashUnreadable
@@ -46,7 +46,7 @@ class PasswordHasher:
             self._argon2.verify(encoded.removeprefix(SCHEME), password)
         except VerifyMismatchError:
             return False
-        except (InvalidHashError, VerificationError, UnicodeEncodeError) as error:
+        except (InvalidHash, VerificationError, UnicodeEncodeError) as error:
             raise HashUnreadable("a stored password hash is damaged") from error
         return stored is not None
 
