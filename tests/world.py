@@ -23,7 +23,7 @@ from mailauth.effects.sources.own import OwnTable
 from mailauth.effects.store import database as databases
 from mailauth.effects.store import schema
 from mailauth.usecases.enrolment import Confirmed
-from mailauth.vocabulary.model import Attempt, Verdict
+from mailauth.vocabulary.model import AccountName, Attempt, Verdict
 from mailauth.vocabulary.secret import Secret
 
 CUTOVER = datetime(2025, 5, 4, 22, 0, tzinfo=UTC)
@@ -56,7 +56,7 @@ def completed(text: str) -> str:
     for place, value in PROVIDER.items():
         section, _, key = place.partition(".")
         if place != "cutover.date" and key not in document.setdefault(section, {}):
-            document[section][key] = value  # type: ignore[index]
+            document[section][key] = value
     return tomlkit.dumps(document)
 
 
@@ -86,9 +86,9 @@ class FakeClock:
 
 @dataclass
 class Person:
-    """A user, with what that user knows and holds."""
+    """A user, with what that user knows and holds. `name` in its canonical form."""
 
-    name: str
+    name: AccountName
     password: str
     seed: bytes = b""
 
@@ -104,7 +104,7 @@ def enrol(installation: wiring.Installation, name: str, password: str = "correct
 
 
 def enrol_account(
-    installation: wiring.Installation, account: str, password: str = "correct horse", *, steps: int = -1
+    installation: wiring.Installation, account: AccountName, password: str = "correct horse", *, steps: int = -1
 ) -> Person:
     """Enrol an account that is there already."""
     begun = installation.enrolment.begin(account)

@@ -96,7 +96,8 @@ def main() -> None:
         sink = Sink()
         site = Site(Path(directory), f"mail.port={sink.port}", 'cutover.date="2099-01-01T00:00 UTC"', "log.level=info")
         installation = site.installation
-        with_app_passwords, with_passwords = [], []
+        with_app_passwords: list[tuple[str, str]] = []
+        with_passwords: list[tuple[str, str]] = []
         for _ in range(4):
             person = site.person()
             with_app_passwords.append(
@@ -104,7 +105,7 @@ def main() -> None:
             )
         for number in range(4):
             name = installation.accounts.add(f"simple{number}", Secret(PASSWORD.encode()))
-            with_passwords.append((name, PASSWORD))
+            with_passwords.append((str(name), PASSWORD))
         rows = [
             {"name": f"user{number:06}@mailitwize.be", "epoch": 0, "created_at": installation.clock()}
             for number in range(options.accounts)
@@ -112,7 +113,7 @@ def main() -> None:
         with writing(installation.database) as connection:
             connection.execute(insert(account), rows)
         server = site.serve()
-        groups = {"app passwords": with_app_passwords, "passwords": with_passwords}
+        groups: dict[str, list[tuple[str, str]]] = {"app passwords": with_app_passwords, "passwords": with_passwords}
 
         def measured(what: str, meanwhile: Callable[[], object]) -> None:
             under_way = {group: Logins(site, people) for group, people in groups.items()}

@@ -18,6 +18,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 from sqlalchemy import insert, select
@@ -64,7 +65,7 @@ def main() -> int:
     return 0
 
 
-def measured(directory: Path, rounds: int) -> list[dict[str, float | str]]:
+def measured(directory: Path, rounds: int) -> list[dict[str, Any]]:
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
     world = World(directory, f"portal.url={origin}", f"portal.listen=127.0.0.1:{port}", now=datetime.now(UTC))
@@ -75,7 +76,7 @@ def measured(directory: Path, rounds: int) -> list[dict[str, float | str]]:
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         try:
             wait_for(origin)
-            return [timed(origin, *page, cookies, rounds) for page in PAGES]
+            return [timed(origin, name, path, who, cookies, rounds) for name, path, who in PAGES]
         finally:
             server.terminate()
 
@@ -107,9 +108,7 @@ def session(world: World, name: str) -> str:
     return cookie
 
 
-def timed(
-    origin: str, page: str, path: str, who: str | None, cookies: dict[str, str], rounds: int
-) -> dict[str, float | str]:
+def timed(origin: str, page: str, path: str, who: str | None, cookies: dict[str, str], rounds: int) -> dict[str, Any]:
     headers = {} if who is None else {"Cookie": f"__Host-mailauth={cookies[who]}"}
     took = []
     with httpx.Client(base_url=origin, headers=headers) as client:

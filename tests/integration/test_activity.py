@@ -15,8 +15,8 @@ from mailauth.usecases import activity as activities
 from mailauth.usecases.activity import Activity, LoginSeen
 from mailauth.usecases.crowds import Crowds
 from mailauth.vocabulary.errors import StoreUnavailable
-from mailauth.vocabulary.model import AccountName, Attempt, Credential, Denied, Granted
-from mailauth.vocabulary.reasons import Reason, WhyDenied, WhyGranted, WhyUnavailable
+from mailauth.vocabulary.model import AccountName, Attempt, Credential, Denied, Granted, Unavailable
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
 from mailauth.vocabulary.secret import Secret
 from tests.transactions import reading
 from tests.world import World
@@ -31,8 +31,12 @@ def attempt_of(name: str = "alice", agent: str = "", client: str = "192.0.2.7", 
     return Attempt(name, Secret(b"x"), service, ip_address(client), agent=agent)
 
 
-def note(activity: Activity, world: World, attempt: Attempt, reason: Reason = WhyDenied.PASSWORD_WRONG) -> None:
-    activity.note(attempt, Denied(reason, AccountName(f"{attempt.name}@mailitwize.be")), world.clock())
+def note(
+    activity: Activity, world: World, attempt: Attempt, reason: WhyDenied | WhyUnavailable = WhyDenied.PASSWORD_WRONG
+) -> None:
+    account = AccountName(f"{attempt.name}@mailitwize.be")
+    verdict = Denied(reason, account) if isinstance(reason, WhyDenied) else Unavailable(reason, account)
+    activity.note(attempt, verdict, world.clock())
 
 
 def rows(world: World) -> int:

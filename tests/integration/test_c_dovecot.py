@@ -321,7 +321,7 @@ def test_too_long_a_login_is_refused_before_the_helper(dovecot: Dovecot) -> None
 
 def test_a_look_up_without_a_password_is_answered(dovecot: Dovecot) -> None:
     """`doveadm auth lookup` asks the passdb with AUTHORIZED set; the deny passdb behind changes nothing."""
-    command = ["doveadm", "-c", dovecot.dir / "dovecot.conf", "auth", "lookup", "info"]
+    command = ["doveadm", "-c", str(dovecot.dir / "dovecot.conf"), "auth", "lookup", "info"]
     answers = [(ok("anna@example.org"), 0), (fail(code="unknown"), 67), (fail(), 75), (fail(code="temp_fail"), 75)]
     for answer, status in answers:
         with answering(dovecot, answer) as server:

@@ -209,14 +209,14 @@ def test_pam_unix_tells_right_passwords_to_who_can_read_shadow_alone(shipped: Pa
             unprivileged = ["setpriv", "--reuid=4712", "--regid=4712", "--no-new-privs", *groups]
             driver = [etc / "pam_driver", "auth", "-s", etc / "pam.d", service, "anna"]
             done = subprocess.run(
-                ["unshare", "-m", "sh", "-c", inside, etc, *unprivileged, *driver],
+                ["unshare", "-m", "sh", "-c", inside, str(etc), *unprivileged, *map(str, driver)],
                 input="Unix pa$$word\n",
                 capture_output=True,
                 text=True,
                 check=False,
                 timeout=60,
             )
-            return done.stdout.partition("authenticate=")[2].split()[0]
+            return str(done.stdout.partition("authenticate=")[2].split()[0])
 
         assert asked("alone", "--clear-groups") == "AUTHINFO_UNAVAIL"
         assert asked("common", "--clear-groups") == "AUTH_ERR", "as if the password were wrong"

@@ -6,7 +6,7 @@ import pytest
 
 from mailauth.effects.store import renaming as store
 from mailauth.vocabulary.errors import AccountExists, AccountUnknown, InvalidValue
-from mailauth.vocabulary.model import Credential, Granted
+from mailauth.vocabulary.model import AccountName, Credential, Granted
 from mailauth.vocabulary.notices import Origin
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
 from mailauth.vocabulary.secret import Secret
@@ -58,7 +58,7 @@ async def test_an_enrolment_that_waits_for_its_first_code_is_finished_under_the_
 ) -> None:
     world = make_world()
     anna = world.enrol(OLD)
-    new = Person(NEW, anna.password, base64.b32decode(world.installation.enrolment.begin(OLD).secret))
+    new = Person(AccountName(NEW), anna.password, base64.b32decode(world.installation.enrolment.begin(OLD).secret))
     rename(world)
     world.installation.enrolment.confirm(NEW, Secret(new.code(world.clock(), -1).encode()))
     assert await granted(world, NEW, new.password + new.code(world.clock()))
@@ -86,7 +86,7 @@ async def test_what_is_moved_to_another_account_in_the_database_does_not_serve_t
     app_password = world.installation.enrolment.add_app_password(mallory.name, "phone").password
     rename(world)
     with writing(world.installation.database) as connection:
-        ids = dict(connection.exec_driver_sql("SELECT name, id FROM account").all())
+        ids: dict[str, int] = dict(connection.exec_driver_sql("SELECT name, id FROM account").all())
         victim, thief = ids[NEW], ids[mallory.name]
         for table in ("app_password", "recovery_code"):
             connection.exec_driver_sql(f"UPDATE {table} SET account_id = ? WHERE account_id = ?", (victim, thief))

@@ -1,4 +1,4 @@
-from mailauth.vocabulary.model import Credential, Denied, Granted
+from mailauth.vocabulary.model import AccountName, Credential, Denied, Granted
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from tests.world import World
 
@@ -15,4 +15,4 @@ async def test_password_and_code_are_granted_once(world: World) -> None:
 
 
 async def test_unknown_account_is_denied_by_name(world: World) -> None:
-    assert await world.login("nobody", "x") == Denied(WhyDenied.ACCOUNT_UNKNOWN, "nobody@mailitwize.be")
+    assert await world.login("nobody", "x") == Denied(WhyDenied.ACCOUNT_UNKNOWN, AccountName("nobody@mailitwize.be"))

@@ -77,7 +77,7 @@ def chromium(playwright: Playwright, folder: Path) -> Iterator[Browser]:
     """A browser with nothing in it yet."""
     fonts = folder / "fonts.conf"
     fonts.write_text(FONTS.format(cache=folder / "fonts"))
-    environment = {**os.environ, "FONTCONFIG_FILE": str(fonts)}
+    environment: dict[str, str | float | bool] = {**os.environ, "FONTCONFIG_FILE": str(fonts)}
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), env=environment)
     try:
         yield browser

@@ -56,9 +56,9 @@ def shape(visitor: Visitor) -> list[str]:
         if not least <= count <= most:
             wrong.append(f"{count} times {name}")
     for each in page.locator("main input:not([type=hidden]):not([type=checkbox]):not([type=date])").all():
-        token, name = each.get_attribute("autocomplete"), each.get_attribute("name")
-        if token not in TOKENS and name in {"account", "password", "code"}:
-            wrong.append(f"{name} says autocomplete={token}")
+        token, field = each.get_attribute("autocomplete"), each.get_attribute("name")
+        if token not in TOKENS and field in {"account", "password", "code"}:
+            wrong.append(f"{field} says autocomplete={token}")
     return wrong
 
 

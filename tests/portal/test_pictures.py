@@ -36,5 +36,5 @@ def test_there_is_no_picture_of_which_this_was_not_tested() -> None:
 def test_a_code_as_the_page_shows_it_would_have_been_found(tmp_path: Path) -> None:
     uri = uri_of("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", "alice@example.org")
     picture = tmp_path / "scan.png"
-    segno.make(uri, error="m").save(picture, scale=4)
+    segno.make(uri, error="m").save(str(picture), scale=4)
     assert codes_in(picture) == [uri]

@@ -204,7 +204,7 @@ def _sieve_reply(stream: Any) -> str:
             literal = re.search(r"\{(\d+)\}\r?\n$", line)
             if literal:
                 line = line[: literal.start()] + stream.read(int(literal.group(1))).decode()
-            return line.strip()
+            return str(line.strip())
 
 
 def sieve_connect(address: Address, user: str, secret: str) -> Login:

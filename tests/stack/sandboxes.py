@@ -16,6 +16,7 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -238,7 +239,7 @@ def run(words: list[str], *, stdin: str = "", ok: tuple[int, ...] = (0,)) -> str
 
 
 @contextlib.contextmanager
-def running(directory: Path, *options: str):
+def running(directory: Path, *options: str) -> Iterator[Sandbox]:
     """A sandbox for a with statement."""
     sandbox = up(directory, *options)
     try:

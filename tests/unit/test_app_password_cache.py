@@ -104,7 +104,7 @@ async def test_look_up_that_fails_when_no_login_waits_for_it_logs_no_traceback(
         await is_over.wait()
         raise StoreUnavailable("away")
 
-    database.run_reading = fail  # type: ignore[method-assign]
+    database.run_reading = fail  # type: ignore[method-assign,assignment]
     waiting = asyncio.ensure_future(cache.load(ALICE, "abcde"))
     await asyncio.sleep(0)
     waiting.cancel()

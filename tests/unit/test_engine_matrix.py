@@ -27,16 +27,16 @@ STEP, TOTP_ID, ROW_ID, ACCOUNT_ID, EPOCH = 58_000_000, 11, 22, 33, 44
 
 PLAIN = Account(ACCOUNT_ID, NAME, "{ARGON2ID}", EPOCH, disabled=False, totp=None, exempt_until=None)
 ENROLLED = replace(PLAIN, totp=ActiveTotp(TOTP_ID, b"sealed", "1", STEP - 5))
-EXEMPT = {"exempt_until": CUTOVER + timedelta(days=400)}
+EXEMPT_UNTIL = CUTOVER + timedelta(days=400)
 
 ACCOUNTS: dict[str, Account | None] = {
     "unknown": None,
     "plain": PLAIN,
-    "plain exempt": replace(PLAIN, **EXEMPT),
+    "plain exempt": replace(PLAIN, exempt_until=EXEMPT_UNTIL),
     "enrolled": ENROLLED,
-    "enrolled exempt": replace(ENROLLED, **EXEMPT),
+    "enrolled exempt": replace(ENROLLED, exempt_until=EXEMPT_UNTIL),
     "plain disabled": replace(PLAIN, disabled=True),
-    "plain exempt disabled": replace(PLAIN, disabled=True, **EXEMPT),
+    "plain exempt disabled": replace(PLAIN, disabled=True, exempt_until=EXEMPT_UNTIL),
     "enrolled disabled": replace(ENROLLED, disabled=True),
 }
 FACTORS: dict[str, SecondFactor] = {
@@ -50,7 +50,7 @@ FACTORS: dict[str, SecondFactor] = {
 TIMES = {"before": CUTOVER - timedelta(seconds=1), "at": CUTOVER, "after": CUTOVER + timedelta(days=30)}
 
 # What an enrolled account gets, at any time, exempt or not: (right password, wrong password).
-WITH_FACTOR = {
+WITH_FACTOR: dict[str, tuple[Credential | WhyDenied, WhyDenied]] = {
     "nothing": (WhyDenied.CODE_MISSING, WhyDenied.PASSWORD_WRONG),
     "code": (Credential.PASSWORD_AND_CODE, WhyDenied.PASSWORD_WRONG),
     "spent code": (WhyDenied.CODE_REPLAYED, WhyDenied.PASSWORD_WRONG),

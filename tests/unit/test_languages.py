@@ -72,9 +72,11 @@ def test_translation_has_the_placeholders_of_the_sentence(language: str) -> None
     wrong = []
     for message in sentences(catalog(language)):
         plural = message.id if isinstance(message.id, tuple) else (message.id, message.id)
-        translations = message.string if isinstance(message.string, tuple) else (message.string,)
+        translations = [
+            str(words) for words in (message.string if isinstance(message.string, tuple) else (message.string,))
+        ]
         for index, words in enumerate(translations):
-            if words and placeholders(words) != placeholders(plural[min(index, 1)]):
+            if words and placeholders(words) != placeholders(str(plural[min(index, 1)])):
                 wrong.append((message.id, words))
     assert wrong == []
 
@@ -102,7 +104,7 @@ def test_french_has_a_no_break_space_before_its_high_punctuation() -> None:
     wrong = [
         words
         for message in sentences(catalog("fr"))
-        for words in (message.string if isinstance(message.string, tuple) else (message.string,))
+        for words in map(str, message.string if isinstance(message.string, tuple) else (message.string,))
         if re.search(r" [:;?!](\s|$)|\w[;?!](\s|$)", words)
     ]
     assert wrong == []
@@ -116,7 +118,7 @@ def test_translation_keeps_the_formal_address(language: str, familiar: str) -> N
     wrong = [
         words
         for message in sentences(catalog(language))
-        for words in (message.string if isinstance(message.string, tuple) else (message.string,))
+        for words in map(str, message.string if isinstance(message.string, tuple) else (message.string,))
         if re.search(familiar, words, re.IGNORECASE)
     ]
     assert wrong == []

@@ -144,7 +144,7 @@ def test_no_sentence_of_a_mail_is_the_english_one(language: str) -> None:
     sentences = {
         max(re.split(r"%\(\w+\)[sd]", identifier), key=len).strip()
         for message in catalog
-        for identifier in (message.id if isinstance(message.id, tuple) else (message.id,))
+        for identifier in map(str, message.id if isinstance(message.id, tuple) else (message.id,))
         if identifier
     }
     long_ones = [sentence for sentence in sentences if sentence.count(" ") >= 3]

@@ -71,7 +71,7 @@ async def test_sources_are_asked_in_order_until_one_knows_the_user() -> None:
     for second in all_answers("second"):
         with case(second):
             one = FakeSource(lambda _name, _password: UnknownUser("first"))
-            two = FakeSource(lambda _name, _password, answer=second: answer)  # type: ignore[misc]
+            two = FakeSource(lambda _name, _password, answer=second: answer)
             three = FakeSource(lambda _name, _password: Right("third"))
             answer = await PasswordCheck([one, two, three]).verify(ALICE, None, b"pw")
             is_unknown = isinstance(second, UnknownUser)

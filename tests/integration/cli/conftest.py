@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from mailauth import wiring
 from mailauth.edges.cli.main import cli
 from mailauth.effects.configuration.schema import Configuration
+from mailauth.vocabulary.model import AccountName
 from tests.world import CUTOVER, FakeClock, Person, install
 
 NOW = CUTOVER.replace(month=6)
@@ -44,7 +45,7 @@ class CommandLine:
 
         self.run("account", "add", name, stdin=f"{password}\n")
         begun = self.json("totp", "enrol", name)
-        person = Person(begun["account"], password, base64.b32decode(begun["secret"]))
+        person = Person(AccountName(begun["account"]), password, base64.b32decode(begun["secret"]))
         self.run("totp", "confirm", name, stdin=person.code(self.clock(), -1))
         return person
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mailauth.vocabulary.model import AccountName
 from tests.cases import case
 from tests.integration.cli.conftest import CommandLine
 from tests.world import Person
@@ -226,7 +227,7 @@ def test_exemption_of_who_enrols_later_is_said_to_have_no_effect_until_a_reset(m
     ends = "2025-08-01 00:00 CEST (2025-07-31 22:00 UTC)"
     assert f"is exempt until {ends}" in said
     begun = mailauth.json("totp", "enrol", "alice")
-    code = Person("alice", "", base64.b32decode(begun["secret"])).code(mailauth.clock(), -1)
+    code = Person(AccountName("alice"), "", base64.b32decode(begun["secret"])).code(mailauth.clock(), -1)
     confirmed = mailauth.run("totp", "confirm", "alice", stdin=code).stdout
     assert f"exemption until {ends} has no effect while it is enrolled" in confirmed
     assert "no effect: enrolled" in mailauth.run("policy", "show").stdout

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from mailauth.core import alphabet
 from mailauth.edges.cli import qr_codes
 from mailauth.edges.cli.main import cli
+from mailauth.vocabulary.model import AccountName
 from tests.cases import case
 from tests.integration.cli.conftest import CommandLine
 from tests.world import Person
@@ -23,7 +24,7 @@ from tests.world import Person
 def begin(mailauth: CommandLine, name: str = "alice") -> Person:
     mailauth.run("account", "add", name, stdin="correct horse")
     begun = mailauth.json("totp", "enrol", name)
-    return Person(begun["account"], "correct horse", base64.b32decode(begun["secret"]))
+    return Person(AccountName(begun["account"]), "correct horse", base64.b32decode(begun["secret"]))
 
 
 def test_enrolment_prints_the_promised_json(mailauth: CommandLine) -> None:

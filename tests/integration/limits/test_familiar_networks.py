@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from mailauth.core.limiter import MAX_NETWORKS_BY_APP_PASSWORD, Kinship
 from mailauth.effects.store import familiar_networks, tables
-from mailauth.vocabulary.model import Denied, Granted
+from mailauth.vocabulary.model import AccountName, Denied, Granted
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from mailauth.vocabulary.secret import Secret
 from tests.integration.limits.conftest import DEFAULTS, HOME, THIRD, fill_the_accounts_bucket, throttled
@@ -32,7 +32,7 @@ async def test_networks_opened_by_the_password_alone_give_no_wrong_codes(make_wo
     thief = [f"2001:db8:0:{n:x}::1" for n in range(40)]
     for client in thief:
         assert isinstance(await world.login("alice", "correct horse", client=client), Granted)
-    alice = enrol_account(world.installation, "alice@mailitwize.be")
+    alice = enrol_account(world.installation, AccountName("alice@mailitwize.be"))
     assert await codes_judged(world, alice, thief, 400) <= 50
 
 

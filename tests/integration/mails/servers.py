@@ -38,7 +38,7 @@ class Taken:
     # Methods, since aiosmtpd looks at every attribute of its handler for each connection.
     def mails(self) -> list[EmailMessage]:
         """Return what was taken, parsed."""
-        return [message_from_bytes(each.content or b"", policy=modern) for each in self.envelopes]  # type: ignore[misc]
+        return [message_from_bytes(bytes(each.content or b""), policy=modern) for each in self.envelopes]  # type: ignore[arg-type]
 
     def ids(self) -> list[str]:
         """Return the Message-IDs of what was taken."""

@@ -1,6 +1,7 @@
 """MAIL3: no mail leaves without verified TLS where it was asked for."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,8 @@ async def test_mail_goes_by_tls_from_the_first_byte(box: Outbox, ours: Certifica
 async def test_certificate_that_nobody_vouches_for_gets_no_mail(box: Outbox, ours: Certificates, tls: str) -> None:
     """The default of the code that is installed: no context from a test."""
     box.tell(NoticeKind.AUTHENTICATOR_REPLACED)
-    options = {"tls_context": ours.server()} if tls == "starttls" else {"implicit_tls": ours.server()}
+    kind = "tls_context" if tls == "starttls" else "implicit_tls"
+    options: dict[str, Any] = {kind: ours.server()}
     async with smtp_server(**options) as server:
         assert (await delivery(box, server.port, tls=tls).run_once()).postponed == 1
     assert server.mails() == []
@@ -44,7 +46,8 @@ async def test_certificate_that_nobody_vouches_for_gets_no_mail(box: Outbox, our
 async def test_certificate_for_another_name_gets_no_mail(box: Outbox, tmp_path: Path, tls: str) -> None:
     others = make_certificate(tmp_path, "mx.example.org")
     box.tell(NoticeKind.AUTHENTICATOR_REPLACED)
-    options = {"tls_context": others.server()} if tls == "starttls" else {"implicit_tls": others.server()}
+    kind = "tls_context" if tls == "starttls" else "implicit_tls"
+    options: dict[str, Any] = {kind: others.server()}
     async with smtp_server(**options) as server:
         sent = await delivery(box, server.port, tls=tls, tls_context=others.trusting()).run_once()
     assert sent.postponed == 1
@@ -75,6 +78,6 @@ async def test_password_is_not_sent_before_the_certificate_is_known(box: Outbox,
     secret.chmod(0o400)
     box.tell(NoticeKind.AUTHENTICATOR_REPLACED)
     async with smtp_server(tls_context=ours.server()) as server:
-        options = {"user": "mailer", "password_file": str(secret), "tls": "starttls"}
+        options: dict[str, Any] = {"user": "mailer", "password_file": str(secret), "tls": "starttls"}
         await delivery(box, server.port, **options).run_once()
     assert server.logins == []

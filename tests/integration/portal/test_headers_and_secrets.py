@@ -3,7 +3,7 @@
 import io
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
@@ -14,6 +14,7 @@ from mailauth.edges.portal.middleware import HEADERS, MAX_BODY_BYTES
 from mailauth.effects import log_lines
 from mailauth.effects.store.database import Database
 from mailauth.vocabulary.errors import StoreUnavailable
+from mailauth.vocabulary.model import AccountName
 from tests.cases import case
 from tests.integration.portal.browsing import ORIGIN, Browser, codes_on, form_to, read, words
 from tests.integration.portal.test_forged_requests import paths
@@ -99,13 +100,13 @@ async def test_errors_look_like_every_page(browser: Browser, status: int) -> Non
 
 
 async def test_a_body_without_a_length_is_capped_too(browser: Browser) -> None:
-    async def endless() -> object:  # type: ignore[misc]
+    async def endless() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b"a" * 1024
 
     page = await browser.client.post(
         "/login",
-        content=endless(),  # type: ignore[arg-type]
+        content=endless(),
         headers={"Origin": ORIGIN, "Content-Type": "application/x-www-form-urlencoded"},
     )
     assert page.status_code == 413
@@ -257,7 +258,7 @@ async def client_in_the_log(world: World, log: io.StringIO, peer: str | None, fo
     """Try to log in, and return the client's address in the line about it."""
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
     browser = Browser(portal.build(world.installation), world, peer, **headers)
-    await browser.log_in(Person("nobody", "wrong"))
+    await browser.log_in(Person(AccountName("nobody"), "wrong"))
     log_lines._output.flush()
     login = [line for line in log.getvalue().splitlines() if " login " in line][-1]
     found = re.search(r" client=(\S+)", login)

@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -39,7 +40,7 @@ def make_site(tmp_path: Path) -> Iterator[SiteMaker]:
         site.close()
 
 
-def start(site: Site, *parts: str, **options: object) -> Server:
+def start(site: Site, *parts: str, **options: Any) -> Server:
     """Start the portal, alone or with the other parts."""
     return site.serve(parts=parts, **options)
 

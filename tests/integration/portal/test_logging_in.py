@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from mailauth.edges.portal import app as portal
 from mailauth.effects.store.tables import outbox
-from mailauth.vocabulary.model import Attempt, Denied, Granted, Verdict
+from mailauth.vocabulary.model import AccountName, Attempt, Denied, Granted, Verdict
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal.browsing import Browser, form_to, read, words
 from tests.integration.portal.conftest import BrowserMaker
@@ -91,7 +91,7 @@ async def test_what_can_be_no_code_is_named_whoever_the_account_is(
     world: World, browser: Browser, typed: str, said: str
 ) -> None:
     """By its shape alone, so that it tells nothing (requirement ENU1)."""
-    for person in (world.enrol("alice@mailitwize.be"), Person("nobody@mailitwize.be", "wrong")):
+    for person in (world.enrol("alice@mailitwize.be"), Person(AccountName("nobody@mailitwize.be"), "wrong")):
         page = await browser.log_in(person, typed)
         assert page.status_code == 422
         assert said in words(page)

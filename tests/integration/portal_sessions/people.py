@@ -13,7 +13,7 @@ from mailauth.effects.store import tables
 from mailauth.effects.store.outbox_leases import LeasedMail
 from mailauth.usecases.portal_sessions import Session
 from mailauth.usecases.set_up import PendingSetUp, SetUpDone
-from mailauth.vocabulary.model import Credential, Granted
+from mailauth.vocabulary.model import AccountName, Credential, Granted
 from mailauth.vocabulary.notices import Notice, Origin
 from mailauth.vocabulary.reasons import WhyGranted
 from mailauth.vocabulary.secret import Secret
@@ -51,7 +51,7 @@ def seed_of(pending: PendingSetUp) -> bytes:
 
 def code_of(world: World, pending: PendingSetUp, steps: int = 0) -> Secret:
     """Return what an app that has scanned this shows, `steps` steps from now."""
-    return Secret(Person("", "", seed_of(pending)).code(world.clock(), steps).encode())
+    return Secret(Person(AccountName(""), "", seed_of(pending)).code(world.clock(), steps).encode())
 
 
 def wrong_code_of(world: World, pending: PendingSetUp) -> Secret:

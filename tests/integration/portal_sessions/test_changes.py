@@ -7,7 +7,7 @@ import pytest
 
 from mailauth.usecases.notices import Notices
 from mailauth.vocabulary.errors import InvalidValue, NotEnrolled, SessionOver
-from mailauth.vocabulary.model import Denied, Granted
+from mailauth.vocabulary.model import AccountName, Denied, Granted
 from mailauth.vocabulary.notices import Origin
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal_sessions.people import (
@@ -54,7 +54,7 @@ def replace(world: World) -> object:
 def code_for(world: World, secret: str) -> Secret:
     import base64
 
-    return Secret(Person("", "", base64.b32decode(secret)).code(world.clock()).encode())
+    return Secret(Person(AccountName(""), "", base64.b32decode(secret)).code(world.clock()).encode())
 
 
 CHANGES: dict[str, tuple[Change, list[str]]] = {
@@ -86,7 +86,10 @@ def test_administrator_s_change_is_told_to_the_owner(prepared: World, kind: str)
 
 @pytest.mark.parametrize("kind", CHANGES)
 def test_change_that_cannot_be_told_is_not_made(prepared: World, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    enrolment, sessions = prepared.installation.enrolment, log_in(prepared, Person("alice@mailitwize.be", "", b"x"))
+    enrolment, sessions = (
+        prepared.installation.enrolment,
+        log_in(prepared, Person(AccountName("alice@mailitwize.be"), "", b"x")),
+    )
     was = (prepared.installation.accounts.get("alice"), enrolment.app_passwords("alice"), mails(prepared))
     left = enrolment.recovery_codes_left("alice")
     tell = Notices.tell
@@ -143,7 +146,7 @@ def test_owner_s_change_says_from_where(prepared: World) -> None:
 
 def test_codes_go_to_the_other_address_and_the_mailbox_hears_of_it(prepared: World) -> None:
     # REC4
-    session = log_in(prepared, Person("alice@mailitwize.be", "", b"x"))
+    session = log_in(prepared, Person(AccountName("alice@mailitwize.be"), "", b"x"))
     prepared.installation.own_account.ask_for_address(session, "alice@example.org", FIREFOX)
     prepared.installation.own_account.follow_link(link_in(prepared), FIREFOX)
     before = len(mails(prepared))
@@ -154,7 +157,7 @@ def test_codes_go_to_the_other_address_and_the_mailbox_hears_of_it(prepared: Wor
 
 @pytest.mark.parametrize("change", ["issue_recovery_codes", "reset"])
 def test_session_in_which_a_factor_is_changed_goes_on_and_others_end(prepared: World, change: str) -> None:
-    alice = Person("alice@mailitwize.be", "", b"x")
+    alice = Person(AccountName("alice@mailitwize.be"), "", b"x")
     sessions = prepared.installation.sessions
     cookies = [sessions.open(granted(prepared, alice.name), FIREFOX) for _ in "ab"]
     session = loaded(prepared, cookies[0])

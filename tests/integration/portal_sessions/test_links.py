@@ -37,7 +37,8 @@ def ask(world: World, address: str = ELSEWHERE) -> str:
 
 def address_of(world: World) -> str | None:
     with reading(world.installation.database) as connection:
-        return connection.execute(select(tables.account.c.recovery_address)).scalar_one()
+        found: str | None = connection.execute(select(tables.account.c.recovery_address)).scalar_one()
+        return found
 
 
 def test_link_confirms_an_address_when_it_is_followed_and_not_when_it_is_opened(world: World) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from mailauth.usecases.lookups import Exists, Lookups, Unknown
+from mailauth.vocabulary.model import AccountName
 from tests.integration.server.conftest import SiteMaker
 from tests.integration.serving import Server, Site
 from tests.integration.talking import Talk, granted, look_up
@@ -96,7 +97,7 @@ async def test_an_unknown_name_is_answered_from_memory_for_a_minute(world: World
         now[0] += 59
         assert isinstance(await lookups.find("NEW@mailitwize.be"), Unknown)
         now[0] += 2
-        assert await lookups.find("new@mailitwize.be") == Exists("new@mailitwize.be")
+        assert await lookups.find("new@mailitwize.be") == Exists(AccountName("new@mailitwize.be"))
         installation.accounts.remove("new@mailitwize.be")
         assert isinstance(await lookups.find("new@mailitwize.be"), Unknown), "who is gone is unknown at once"
     finally:

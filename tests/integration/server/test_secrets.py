@@ -64,8 +64,8 @@ def seeds(site: Site, server: Server) -> list[bytes]:
     key = base64.b64decode((site.directory / "mailauth.key").read_text().splitlines()[-1].split()[1])
     found = [CANARY.encode(), alice.seed, key, token.encode(), revoked.password.encode()]
     found += [code.replace("-", "").encode() for code in recovery]
-    for secret in list(found):
-        found += [base64.b64encode(secret).rstrip(b"="), base64.b32encode(secret).rstrip(b"="), secret.hex().encode()]
+    for each in tuple(found):
+        found += [base64.b64encode(each).rstrip(b"="), base64.b32encode(each).rstrip(b"="), each.hex().encode()]
     return found
 
 

@@ -7,11 +7,12 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.integration.server.conftest import SiteMaker
-from tests.integration.serving import Site, secret_of, until
+from tests.integration.serving import Server, Site, secret_of, until
 from tests.integration.talking import Closed, Talk, auth, granted, look_up
 
 LAUNCHER = """
@@ -89,7 +90,7 @@ def test_systemd_is_told_when_it_is_ready_and_when_it_stops(make_site: SiteMaker
         assert server.ended() == 0
 
 
-def handed_over(site: Site, listening: socket.socket, **options: object):  # type: ignore[no-untyped-def]
+def handed_over(site: Site, listening: socket.socket, **options: Any) -> Server:
     launcher = (sys.executable, "-c", LAUNCHER, str(listening.fileno()))
     return site.serve(launcher=launcher, pass_fds=[listening.fileno()], **options)
 

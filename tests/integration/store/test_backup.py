@@ -404,7 +404,7 @@ def test_damage_that_is_found_later_ends_reading_and_writing(file: Path) -> None
     database = Database(f"sqlite:///{file}")
     with contextlib.suppress(StoreUnavailable):  # where it was found at once
         inspection = database.inspect(0)
-        assert inspection is not None
+        assert isinstance(inspection, soundness.Inspection)
         inspection.wait(60)
     with pytest.raises(StoreUnavailable, match="is damaged"):
         database.read(accounts.summaries)
@@ -417,5 +417,5 @@ def test_one_process_inspects_at_a_time(database: Database, file: Path) -> None:
     assert database.inspect(60) is None, "two looked at the same time"
     os.close(turn)
     inspection = database.inspect(60)
-    assert inspection is not None
+    assert isinstance(inspection, soundness.Inspection)
     assert inspection.wait(60) == ()

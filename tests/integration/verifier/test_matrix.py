@@ -2,10 +2,11 @@
 
 import base64
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from mailauth.vocabulary.model import Credential, Denied, Granted
+from mailauth.vocabulary.model import AccountName, Credential, Denied, Granted
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from mailauth.vocabulary.secret import Secret
 from tests.world import CUTOVER, Person, World, WorldMaker
@@ -45,7 +46,7 @@ ENROLLED: dict[str, object] = {
 PASSWORD_ALONE: dict[str, object] = dict.fromkeys(CREDENTIALS, WhyDenied.PASSWORD_WRONG) | {
     "app password": Credential.APP_PASSWORD
 }
-ALL = {
+ALL: dict[str, dict[str, dict[str, Any]]] = {
     "before": {
         "not enrolled": PASSWORD_ALONE | {"password": WhyGranted.BEFORE_CUTOVER},
         "enrolled": ENROLLED,
@@ -64,7 +65,7 @@ LETS_IN = {WhyGranted.BEFORE_CUTOVER, WhyGranted.EXEMPT}
 def account_in(world: World, state: str, name: str) -> Person:
     """Make an account that is in a state."""
     if state == "unknown":
-        return Person(f"{name}@mailitwize.be", "correct horse", bytes(20))
+        return Person(AccountName(f"{name}@mailitwize.be"), "correct horse", bytes(20))
     if state == "exempt and enrolled":  # in this order; an enrolled account takes no exemption
         world.add(name)
         world.installation.accounts.exempt(name, world.clock().replace(year=2030), "a service account")
@@ -167,9 +168,9 @@ async def test_secret_that_cannot_be_one_is_refused_before_any_hash(world: World
     # PW2
     world.add("alice")
     hashed: list[bytes] = []
-    world.own_table.hasher.verify = lambda stored, password: hashed.append(password)  # type: ignore[assignment,method-assign,return-value,func-returns-value]
+    world.own_table.hasher.verify = lambda stored, password: hashed.append(password)  # type: ignore[assignment,method-assign,return-value]
     verdict = await world.login("alice", secret)
-    assert verdict == Denied(WhyDenied.SECRET_MALFORMED, "alice@mailitwize.be")
+    assert verdict == Denied(WhyDenied.SECRET_MALFORMED, AccountName("alice@mailitwize.be"))
     assert hashed == []
 
 

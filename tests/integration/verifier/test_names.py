@@ -3,7 +3,7 @@
 import pytest
 
 from mailauth.vocabulary.errors import AccountExists
-from mailauth.vocabulary.model import Denied, Granted
+from mailauth.vocabulary.model import AccountName, Denied, Granted
 from mailauth.vocabulary.reasons import WhyDenied
 from tests.world import CUTOVER, World, WorldMaker
 
@@ -57,7 +57,7 @@ async def test_alias_that_was_taken_away_opens_nothing(world: World) -> None:
     world.installation.accounts.add_alias("alice", "sales")
     world.installation.accounts.remove_alias("alice", "sales")
     verdict = await world.login("sales", alice.password + alice.code(world.clock()))
-    assert verdict == Denied(WhyDenied.ACCOUNT_UNKNOWN, "sales@mailitwize.be")
+    assert verdict == Denied(WhyDenied.ACCOUNT_UNKNOWN, AccountName("sales@mailitwize.be"))
 
 
 async def test_account_and_alias_cannot_have_one_name(world: World) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[SetUp, Site
         stack.callback(site.close)
         return site
 
-    ended: list = []
+    ended: list[Any] = []
     with ThreadPoolExecutor(len(directories)) as pool:
         with contextlib.ExitStack() as stack:
             started = {set_up: pool.submit(start, set_up) for set_up in directories}

@@ -213,6 +213,7 @@ def test_who_sends_as_somebody_else_is_refused_where_the_site_says_so(
 
 
 def test_postfix_has_no_word_against_its_configuration(site: Sandbox) -> None:
-    for command in (["postconf", "-c", site.postfix_conf, "-n"], ["postfix", "-c", site.postfix_conf, "check"]):
+    place = str(site.postfix_conf)
+    for command in (["postconf", "-c", place, "-n"], ["postfix", "-c", place, "check"]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, ""), command
