@@ -25,9 +25,8 @@ async def show_account(visit: Visit) -> Response:
     me, installation = visit.me, visit.installation
     found = await visit.run(lambda: installation.enrolment.app_passwords(me.account))
     recent = await visit.portal.recent_logins(me, RECENT)
-    return visit.portal.pages.show(
+    return visit.show(
         "account.html",
-        visit,
         app_password_count=sum(is_live(each, visit.now) for each in found),
         recent=recent[:RECENT_ON_ACCOUNT_PAGE],
         clients=await visit.portal.clients_with_password_alone(me),
@@ -52,14 +51,14 @@ async def show_logins(visit: Visit) -> Response:
     """List recent logins, and refused ones apart from them."""
     recent = await visit.portal.recent_logins(visit.me, RECENT)
     refusals = await visit.portal.refusals(visit.me)
-    return visit.portal.pages.show("logins.html", visit, recent=recent, refusals=refusals)
+    return visit.show("logins.html", recent=recent, refusals=refusals)
 
 
 async def show_sessions(visit: Visit) -> Response:
     """List the sessions of this portal."""
     me, sessions = visit.me, visit.installation.sessions
     found = await visit.run(lambda: sessions.all(me))
-    return visit.portal.pages.show("sessions.html", visit, sessions=found)
+    return visit.show("sessions.html", sessions=found)
 
 
 async def sign_out_everywhere(visit: Visit) -> Response:
@@ -83,7 +82,7 @@ async def _is_unused(visit: Visit, recent: Sequence[LoginSeen]) -> bool:
 
 
 def _authenticator_page(visit: Visit, form: ProofForm, status: int = 200) -> Response:
-    return visit.portal.pages.show("authenticator.html", visit, status, form=form)
+    return visit.show("authenticator.html", status, form=form)
 
 
 routes = [

@@ -56,7 +56,7 @@ async def show_link(visit: Visit) -> Response:
     """Show what a mailed link is about to do, and the button that does it."""
     own_account, token = visit.installation.own_account, visit.request.path_params["token"]
     link = await visit.run(lambda: own_account.open_link(token))
-    return visit.portal.pages.show("link.html", visit, 200 if link else 404, link=link)
+    return visit.show("link.html", 200 if link else 404, link=link)
 
 
 async def follow_link(visit: Visit) -> Response:
@@ -68,15 +68,15 @@ async def follow_link(visit: Visit) -> Response:
             await visit.hold(visit.cookie)
         except SessionOver:  # what was done has ended it
             visit.session = None
-    return visit.portal.pages.show("link_done.html", visit, 200 if link else 404, link=link)
+    return visit.show("link_done.html", 200 if link else 404, link=link)
 
 
 def _address_page(visit: Visit, form: AddressForm, status: int = 200) -> Response:
-    return visit.portal.pages.show("address.html", visit, status, form=form)
+    return visit.show("address.html", status, form=form)
 
 
 def _removal_page(visit: Visit, form: ProofForm, status: int = 200) -> Response:
-    return visit.portal.pages.show("remove_address.html", visit, status, form=form)
+    return visit.show("remove_address.html", status, form=form)
 
 
 routes = [

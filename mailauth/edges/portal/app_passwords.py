@@ -27,9 +27,7 @@ async def show_all(visit: Visit) -> Response:
     """List them, with where each was used last."""
     live = await _live(visit)
     uses = await visit.portal.last_uses([each.id for each in live])
-    return visit.portal.pages.show(
-        "app_passwords.html", visit, app_passwords=live, uses=uses, most=app_password.CAP_PER_ACCOUNT
-    )
+    return visit.show("app_passwords.html", app_passwords=live, uses=uses, most=app_password.CAP_PER_ACCOUNT)
 
 
 async def show_new(visit: Visit) -> Response:
@@ -47,7 +45,7 @@ async def make(visit: Visit) -> Response:
             form.expires.errors = [visit.gettext("Choose a day from today on, or leave it empty.")]
     if form.errors or form.expires.errors or not await prove_again(visit, form):
         return _new_page(visit, form, 422)
-    expires_at = form.chosen_expiry(visit.portal.pages.zone)
+    expires_at = form.chosen_expiry(visit.zone)
     me, enrolment, name = visit.me, visit.installation.enrolment, (form.name.data or "").strip()
     try:
         made = await visit.run(
@@ -65,7 +63,7 @@ async def show_waiting(visit: Visit) -> Response:
     """Show whether it has logged in yet, for who has no script to look."""
     found = await _one(visit)
     use = (await visit.portal.last_uses([found.id])).get(found.id)
-    return visit.portal.pages.show("waiting.html", visit, app_password=found, use=use)
+    return visit.show("waiting.html", app_password=found, use=use)
 
 
 async def look_for_login(visit: Visit) -> Response:
@@ -119,7 +117,7 @@ async def _revoke_page(visit: Visit, form: ProofForm, status: int = 200) -> Resp
     if not doomed:
         return visit.go("/account/app-passwords")
     uses = await visit.portal.last_uses([each.id for each in doomed])
-    return visit.portal.pages.show("revoke.html", visit, status, form=form, doomed=doomed, uses=uses)
+    return visit.show("revoke.html", status, form=form, doomed=doomed, uses=uses)
 
 
 async def _live(visit: Visit) -> list[AppPassword]:
@@ -137,13 +135,11 @@ async def _one(visit: Visit) -> AppPassword:
 
 
 def _new_page(visit: Visit, form: AppPasswordForm, status: int = 200) -> Response:
-    return visit.portal.pages.show(
-        "new_app_password.html", visit, status, form=form, services=tuple(SERVICES), today=_today(visit)
-    )
+    return visit.show("new_app_password.html", status, form=form, services=tuple(SERVICES), today=_today(visit))
 
 
 def _today(visit: Visit) -> date:
-    return visit.now.astimezone(visit.portal.pages.zone).date()
+    return visit.now.astimezone(visit.zone).date()
 
 
 def _made_page(visit: Visit, made: MadeAppPassword) -> Response:
@@ -151,9 +147,8 @@ def _made_page(visit: Visit, made: MadeAppPassword) -> Response:
     settings = thunderbird_code(made.account, portal.provider, made.password, portal.mail_servers)
     title = visit.gettext("QR code with the settings of your mail app")
     description = visit.gettext("Thunderbird for Android scans this picture. The settings beside it say the same.")
-    return portal.pages.show(
+    return visit.show(
         "made_app_password.html",
-        visit,
         made=made,
         servers=portal.mail_servers,
         qr=qr_code(settings, title, description),

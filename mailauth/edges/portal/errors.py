@@ -4,31 +4,28 @@ They look like every other page, also where the database that knows the visitor 
 """
 
 import contextlib
-from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from mailauth.edges.portal import visit as visits
+from mailauth.edges.portal.site import Portal
 from mailauth.vocabulary.errors import Overloaded, StoreUnavailable
-
-if TYPE_CHECKING:
-    from mailauth.edges.portal.app import Portal
 
 RETRY_AFTER_S = 30
 
 _KNOWN = frozenset({400, 403, 404, 405, 413, 415, 429, 500, 503})
 
 
-async def page(portal: "Portal", request: Request, status: int) -> Response:
+async def page(portal: Portal, request: Request, status: int) -> Response:
     """Return the page of an error."""
     shown = status if status in _KNOWN else 400 if 400 <= status < 500 else 500
     visit = visits.begin_as_stranger(portal, request)
     if shown < 500:
         with contextlib.suppress(StoreUnavailable, Overloaded):
             visit = await visits.begin(portal, request)
-    response = portal.pages.show("error.html", visit, status=shown, code=shown)
+    response = visit.show("error.html", status=shown, code=shown)
     if shown in (429, 503):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     if shown == 403 and visit.came_with_cookie:

@@ -19,6 +19,8 @@ from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Network
 from mailauth.vocabulary.secret import Secret
 
+TOKEN_FIELD = "csrf"
+"""The field of every form that brings the visitor's own token along."""
 MAX_DEVICE_NAME = 60
 MAX_NETWORKS = 10
 MAX_STRANGE = 10

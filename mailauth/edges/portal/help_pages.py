@@ -11,12 +11,12 @@ from mailauth.effects.store import schema
 
 async def show_help(visit: Visit) -> Response:
     """Show the steps, with pictures where there are any, and the questions people ask."""
-    return visit.portal.pages.show("help.html", visit)
+    return visit.show("help.html")
 
 
 async def show_lost_phone(visit: Visit) -> Response:
     """Show what to do without one's phone."""
-    return visit.portal.pages.show("lost_phone.html", visit)
+    return visit.show("lost_phone.html")
 
 
 async def say_healthy(request: Request) -> Response:

@@ -48,7 +48,7 @@ async def choose_language(visit: Visit) -> Response:
 
 
 def _page(visit: Visit, form: LoginForm, status: int = 200) -> Response:
-    return visit.portal.pages.show("login.html", visit, status, form=form)
+    return visit.show("login.html", status, form=form)
 
 
 def _next_for(visit: Visit) -> str:

@@ -10,7 +10,6 @@ import logging
 import time
 from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -20,13 +19,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailauth.core.web_addresses import host_of, origin_of
 from mailauth.edges.portal import errors
+from mailauth.edges.portal.site import Portal
 from mailauth.edges.portal.visit import client_of
 from mailauth.effects import log_lines
 from mailauth.effects.log_lines import pair
 from mailauth.vocabulary.errors import InvalidValue
-
-if TYPE_CHECKING:
-    from mailauth.edges.portal.app import Portal
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +65,7 @@ _QUIET_ROUTES = frozenset({"/static/{name:path}", "/healthz"})
 class Guard:
     """ASGI middleware, outside of everything else."""
 
-    def __init__(self, app: ASGIApp, portal: "Portal") -> None:
+    def __init__(self, app: ASGIApp, portal: Portal) -> None:
         self._app = app
         self._portal = portal
         self._under_way = 0

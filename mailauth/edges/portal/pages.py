@@ -19,8 +19,7 @@ from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
 from mailauth.edges.portal import assets
 from mailauth.edges.portal.assets import Assets
-from mailauth.edges.portal.routing import TOKEN_FIELD
-from mailauth.edges.portal.visit import Visit
+from mailauth.edges.portal.forms import TOKEN_FIELD
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.languages import LANGUAGES, Languages
 
@@ -55,21 +54,12 @@ class Pages:
         for name in self._environment.list_templates():
             self._environment.get_template(name)  # compiled now, not while the first visitor waits
 
-    def show(self, template: str, visit: Visit, status: int = 200, **facts: Any) -> HTMLResponse:
-        """Return a page."""
+    def show(self, template: str, domain: str | None, status: int, **facts: Any) -> HTMLResponse:
+        """Return a page. `domain`: the visitor's, None where nobody has said who they are."""
         now = self._clock()
-        domain = self._default_domain if visit.session is None else visit.session.account.rpartition("@")[2]
-        announced = self._policy.announced(domain, now)
+        announced = self._policy.announced(self._default_domain if domain is None else domain, now)
         words = self._environment.get_template(template).render(
-            visit=visit,
-            language=visit.language,
-            translations=visit.translations,
-            session=visit.session,
-            now=now,
-            cutover=announced.moment,
-            cutover_has_passed=announced.has_passed,
-            here=_path_here(visit),
-            **facts,
+            now=now, cutover=announced.moment, cutover_has_passed=announced.has_passed, **facts
         )
         return HTMLResponse(words, status_code=status)
 
@@ -158,11 +148,3 @@ def _time(moment: datetime, zone: tzinfo, words: str) -> Markup:
     return Markup('<time datetime="{}" data-offset="{}">{}</time>').format(
         local.isoformat(timespec="seconds"), minutes, escape(words)
     )
-
-
-def _path_here(visit: Visit) -> str:
-    """Return where a change of language comes back to: the page itself, unless its path holds a token."""
-    path = visit.request.url.path
-    route = visit.request.scope.get("route")
-    is_plain = route is not None and getattr(route, "path", "") == path
-    return path if is_plain and visit.request.method == "GET" else "/"

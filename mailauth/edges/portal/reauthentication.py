@@ -117,6 +117,6 @@ def wait_until(visit: Visit, until: datetime) -> str:
             minutes,
         )
         return words % {"minutes": minutes}
-    languages, zone = visit.installation.languages, visit.portal.pages.zone
+    languages, zone = visit.installation.languages, visit.zone
     spoken = languages.format_moment(until, visit.language, zone, with_utc=False)
     return visit.gettext("Too many tries. Try again after %(moment)s.") % {"moment": spoken}

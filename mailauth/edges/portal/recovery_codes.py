@@ -66,7 +66,7 @@ async def download(visit: Visit) -> Response:
     codes = _echoed(visit)
     if not codes:
         raise HTTPException(400)
-    provider, day = visit.portal.provider, visit.now.astimezone(visit.portal.pages.zone).date().isoformat()
+    provider, day = visit.portal.provider, visit.now.astimezone(visit.zone).date().isoformat()
     lines = [
         visit.gettext("Recovery codes of %(account)s at %(provider)s, %(date)s")
         % {"account": visit.me.account, "provider": provider, "date": day},
@@ -80,16 +80,14 @@ async def download(visit: Visit) -> Response:
 
 
 def _page(visit: Visit, form: ProofForm, status: int = 200) -> Response:
-    return visit.portal.pages.show("recovery_codes.html", visit, status, form=form)
+    return visit.show("recovery_codes.html", status, form=form)
 
 
 def _new_page(
     visit: Visit, form: SavedCodeForm, codes: tuple[str, ...], *, is_first: bool, status: int = 200
 ) -> Response:
     mailed_to = visit.me.recovery_address or visit.me.account
-    return visit.portal.pages.show(
-        "new_codes.html", visit, status, form=form, codes=codes, is_first=is_first, mailed_to=mailed_to
-    )
+    return visit.show("new_codes.html", status, form=form, codes=codes, is_first=is_first, mailed_to=mailed_to)
 
 
 def _echoed(visit: Visit) -> tuple[str, ...]:

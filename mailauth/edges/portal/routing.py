@@ -18,11 +18,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mailauth.edges.portal import visit as visits
+from mailauth.edges.portal.forms import TOKEN_FIELD
 from mailauth.edges.portal.visit import Visit
 
 Page = Callable[[Visit], Awaitable[Response]]
 
-TOKEN_FIELD = "csrf"
 BODY_DEADLINE_S = 15
 """A form is a few hundred bytes; who takes longer over it holds a connection for no good."""
 MAX_FIELDS = 60

@@ -28,14 +28,14 @@ async def show_required(visit: Visit) -> Response:
     if visit.me.is_enrolled:
         return visit.go("/account")
     clients = await visit.portal.clients_with_password_alone(visit.me)
-    return visit.portal.pages.show("setup.html", visit, clients=clients[:MOST_CLIENTS])
+    return visit.show("setup.html", clients=clients[:MOST_CLIENTS])
 
 
 async def show_confirm(visit: Visit) -> Response:
     """Ask for the password again."""
     if visit.me.is_enrolled:
         return visit.go("/account/authenticator")
-    return visit.portal.pages.show("confirm.html", visit, form=ProofForm(None, visit.translations))
+    return visit.show("confirm.html", form=ProofForm(None, visit.translations))
 
 
 async def confirm(visit: Visit) -> Response:
@@ -44,7 +44,7 @@ async def confirm(visit: Visit) -> Response:
         return visit.go("/account/authenticator")
     form = ProofForm(visit.form, visit.translations)
     if not (form.validate() and await confirm_password(visit, form)):
-        return visit.portal.pages.show("confirm.html", visit, 422, form=form)
+        return visit.show("confirm.html", 422, form=form)
     return await begin(visit)
 
 
@@ -96,7 +96,7 @@ async def cancel(visit: Visit) -> Response:
 
 async def show_done(visit: Visit) -> Response:
     """Say that it is done, and what is next."""
-    return visit.portal.pages.show("done.html", visit)
+    return visit.show("done.html")
 
 
 def _where_to_prove(visit: Visit) -> str:
@@ -106,14 +106,13 @@ def _where_to_prove(visit: Visit) -> str:
 def _scan_page(visit: Visit, pending: PendingSetUp | ShownBefore, form: CodeForm, status: int = 200) -> Response:
     if isinstance(pending, ShownBefore):
         proof = _where_to_prove(visit)
-        return visit.portal.pages.show("scan.html", visit, status, form=form, pending=pending, proof=proof)
+        return visit.show("scan.html", status, form=form, pending=pending, proof=proof)
     title = visit.gettext("QR code for your authenticator app")
     description = visit.gettext(
         "Scan this picture with your authenticator app. If you cannot scan it, the setup key below does the same."
     )
-    return visit.portal.pages.show(
+    return visit.show(
         "scan.html",
-        visit,
         status,
         form=form,
         pending=pending,

@@ -7,24 +7,22 @@ session and that of a language. It decides nothing about logins.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 from gettext import NullTranslations
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from mailauth.edges.portal.clients import address_of, agent_of
+from mailauth.edges.portal.site import Portal
 from mailauth.effects.languages import LANGUAGES
 from mailauth.usecases.portal_sessions import PortalSessions, Session
 from mailauth.vocabulary.errors import SessionOver
 from mailauth.vocabulary.model import Address, Granted
 from mailauth.vocabulary.notices import Origin
 from mailauth.wiring import Installation
-
-if TYPE_CHECKING:
-    from mailauth.edges.portal.app import Portal
 
 T = TypeVar("T")
 
@@ -46,7 +44,7 @@ class Visit:
     """
 
     request: Request
-    portal: "Portal"
+    portal: Portal
     cookie: str
     session: Session | None
     language: str
@@ -96,6 +94,25 @@ class Visit:
     async def run(self, job: Callable[[], T]) -> T:
         """Return what a job returns that talks to the database. Raises StoreUnavailable or Overloaded."""
         return await self.installation.database.run(job)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The provider's zone, in which days begin and end."""
+        return self.portal.pages.zone
+
+    def show(self, template: str, status: int = 200, **facts: Any) -> Response:
+        """Return a page of the portal, as this visitor sees it."""
+        return self.portal.pages.show(
+            template,
+            None if self.session is None else self.session.account.rpartition("@")[2],
+            status,
+            visit=self,
+            language=self.language,
+            translations=self.translations,
+            session=self.session,
+            here=_path_here(self),
+            **facts,
+        )
 
     def gettext(self, message: str) -> str:
         """Return a sentence in the visitor's language."""
@@ -148,7 +165,7 @@ class Visit:
             )
 
 
-async def begin(portal: "Portal", request: Request) -> Visit:
+async def begin(portal: Portal, request: Request) -> Visit:
     """Return the visit that a request is. Raises StoreUnavailable or Overloaded."""
     cookie = request.cookies.get(SESSION_COOKIE, "")
     session = None
@@ -157,12 +174,12 @@ async def begin(portal: "Portal", request: Request) -> Visit:
     return _visit(portal, request, session)
 
 
-def begin_as_stranger(portal: "Portal", request: Request) -> Visit:
+def begin_as_stranger(portal: Portal, request: Request) -> Visit:
     """Return a visit without looking at the session: for a page that says that nothing can be looked at."""
     return _visit(portal, request, None)
 
 
-def _visit(portal: "Portal", request: Request, session: Session | None) -> Visit:
+def _visit(portal: Portal, request: Request, session: Session | None) -> Visit:
     presented = request.cookies.get(SESSION_COOKIE, "")
     chosen = request.cookies.get(LANGUAGE_COOKIE)
     own = session.language if session is not None else None
@@ -177,7 +194,7 @@ def _visit(portal: "Portal", request: Request, session: Session | None) -> Visit
     )
 
 
-def client_of(portal: "Portal", request: Request) -> Address | None:
+def client_of(portal: Portal, request: Request) -> Address | None:
     """Return the address that a request came from."""
     peer = request.client.host if request.client is not None else None
     forwarded = request.headers.getlist("x-forwarded-for")
@@ -187,3 +204,11 @@ def client_of(portal: "Portal", request: Request) -> Address | None:
 def is_language(text: str) -> bool:
     """Tell whether the portal speaks a language."""
     return text in LANGUAGES
+
+
+def _path_here(visit: Visit) -> str:
+    """Return where a change of language comes back to: the page itself, unless its path holds a token."""
+    path = visit.request.url.path
+    route = visit.request.scope.get("route")
+    is_plain = route is not None and getattr(route, "path", "") == path
+    return path if is_plain and visit.request.method == "GET" else "/"
