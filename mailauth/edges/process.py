@@ -15,11 +15,11 @@ import os
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 
+from mailauth.edges import hangup
 from mailauth.effects.log_lines import FIELDS
 from mailauth.usecases import activity, housekeeping, presence, time_watch
 from mailauth.vocabulary.errors import MailauthError, Overloaded, StoreUnavailable
@@ -50,15 +50,6 @@ def ready() -> None:
         tell()
 
 
-def outlive_hangup() -> None:
-    """Let SIGHUP end nothing while the process starts; once it runs, there is a line about it.
-
-    Where it was started at a terminal and not by nohup, it ends with the terminal, as everything does there.
-    """
-    if not _ends_with_a_terminal():
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
 def run(installation: Installation, parts: Mapping[str, Part], source: Path = Path()) -> None:
     """Run parts, by name, until SIGTERM or SIGINT; then let them finish, and return.
 
@@ -79,7 +70,7 @@ async def _run(installation: Installation, parts: Mapping[str, Part], source: Pa
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, stop.set if _ends_with_a_terminal() else _say_that_hangup_is_ignored)
+    loop.add_signal_handler(signal.SIGHUP, stop.set if hangup.ends_with_a_terminal() else _say_that_hangup_is_ignored)
     not_ready = set(parts)
 
     async def alone(name: str, part: Part) -> None:
@@ -160,10 +151,6 @@ async def _note(installation: Installation, job: Callable[[], None]) -> None:
         await installation.database.run(job)
     except (StoreUnavailable, Overloaded) as error:
         _log.warning("what runs here, and what time it is, could not be noted: %s", error)
-
-
-def _ends_with_a_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
 
 
 def _say_that_hangup_is_ignored() -> None:

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Self
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 INTRODUCTION = b"VERSION\t1\t1\nCPID\t4711\n"
 
 

@@ -74,16 +74,22 @@ async def test_date_that_was_seen_to_pass_has_passed_at_every_door_whatever_the_
 async def test_date_is_not_seen_to_pass_by_a_clock_that_was_wrong_for_less_than_an_hour(
     make_world: WorldMaker,
 ) -> None:
-    world = make_world(now=CUTOVER - DAY)
-    bob = world.add("bob@mailitwize.be")
-    steady = Steady(world)
-    steady.watch.look()
-    world.clock.now += 3 * DAY
-    steady.watch.look()
-    steady.go_on(timedelta(minutes=59))
-    world.clock.now -= 3 * DAY
-    steady.watch.look()
-    assert isinstance(await world.login(bob.name, bob.password), Granted)
+    """However long the process has run when the clock jumps: at its start, for less than an hour, for hours."""
+    for minutes in (0, 30, 300):
+        world = make_world(now=CUTOVER - DAY)
+        bob = world.add("bob@mailitwize.be")
+        steady = Steady(world)
+        steady.watch.look()
+        steady.go_on(timedelta(minutes=minutes))
+        world.clock.now += 3 * DAY
+        steady.go_on(timedelta(minutes=60))  # the jump is seen a minute after it
+        world.clock.now -= 3 * DAY
+        steady.watch.look()
+        assert isinstance(await world.login(bob.name, bob.password), Granted), minutes
+        world.clock.now += 3 * DAY
+        steady.go_on(timedelta(minutes=61))
+        world.clock.now -= 3 * DAY
+        assert isinstance(await world.login(bob.name, bob.password), Denied), "an hour is enough"
 
 
 async def test_another_date_is_another_rule(make_world: WorldMaker) -> None:

@@ -38,7 +38,7 @@ AFTER = (
     "(two-factor authentication since 5 May 2025)"
 )
 """What every refused login is told under the date that sandboxes have; written out, for people read it."""
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 _numbers = itertools.count(1)
 
 

@@ -89,3 +89,8 @@ def test_lines_for_web_mail_let_it_log_in_all_day_long_and_share_no_limit() -> N
     assert profiles.of(ip_address("192.0.2.80")) == Profile(timedelta(hours=10), timedelta(minutes=30), 10_000)
     assert profiles.of(ip_address("192.0.2.81")).life == timedelta(minutes=10)
     assert "192.0.2.80/32" in configuration.limits.trusted_networks
+
+
+def test_open_sessions_are_said_to_go_on_with_the_line_that_ends_them() -> None:
+    """APP4."""
+    assert "open in Dovecot reads on until it is ended: `doveadm kick ACCOUNT`" in " ".join(README.split())

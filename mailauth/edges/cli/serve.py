@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mailauth.edges import hangup
 from mailauth.edges.cli.context import Context, pass_context, reports_errors
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ def serve(context: Context, part: str | None) -> None:
     Logs go to standard error. Refuses to start without a right configuration, key file and database, and ends where
     one of its parts does.
     """
+    hangup.outlive()
     from mailauth import __version__
     from mailauth.edges import process
     from mailauth.effects import log_lines
     from mailauth.effects.configuration import pam_service
     from mailauth.usecases import pam_conflicts
 
-    process.outlive_hangup()
     configuration = context.configuration()
     log_lines.set_up(configuration.log.level)
     with context.installation(INSPECTED_FOR_S) as installation:

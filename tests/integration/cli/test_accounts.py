@@ -319,7 +319,11 @@ def test_hash_is_taken_neither_as_a_password_nor_as_a_name(mailauth: CommandLine
     assert "No command takes over hashes yet" in mailauth.run("account", "add", "alice", stdin=stored, code=1).stderr
     mailauth.run("account", "add", "alice", stdin="pw")
     mailauth.run("account", "password", "alice", stdin=stored.removeprefix("{SHA512-CRYPT}"), code=1)
-    for words in (("account", "add", "{SHA512-CRYPT}"), ("account", "alias", "alice", "{sha512-crypt}@mailitwize.be")):
+    for words in (
+        ("account", "add", "{SHA512-CRYPT}"),
+        ("account", "alias", "alice", "{sha512-crypt}@mailitwize.be"),
+        ("account", "rename", "alice", "{sha512-crypt}@mailitwize.be"),
+    ):
         assert "scheme of password hashes" in mailauth.run(*words, stdin="pw", code=1).stderr
 
 

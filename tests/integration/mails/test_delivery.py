@@ -405,7 +405,8 @@ async def test_sender_with_a_domain_beyond_ascii_needs_nothing_special_of_the_se
     with writing(box.world.installation.database) as connection:
         old = "<0123@müller.example>"
         sealed = box.keyring().seal(Purpose.OUTBOX, old, json.dumps(content).encode())
-        connection.execute(update(outbox).values(message_id=old, content=sealed.blob, key_id=sealed.key_id))
+        sealed_as_old = {"content": sealed.blob, "key_id": sealed.key_id}
+        connection.execute(update(outbox).values(message_id=old, recipient="anna@bücher.example", **sealed_as_old))
     async with smtp_server(enable_SMTPUTF8=False) as server:
         installation = box.world.installation
         relay = SmtpServer("127.0.0.1", server.port, "none", "support@müller.example")
@@ -413,5 +414,6 @@ async def test_sender_with_a_domain_beyond_ascii_needs_nothing_special_of_the_se
             installation.database, installation.notices, mailing.of(installation).mails, relay, box.world.clock
         )
         assert (await ours.run_once()).accepted == 1
+    assert server.envelopes[0].rcpt_tos == ["anna@xn--bcher-kva.example"]
     assert server.envelopes[0].mail_from == "support@xn--mller-kva.example"
     assert server.ids() == ["<0123@xn--mller-kva.example>"]

@@ -29,6 +29,22 @@ def test_sighup_is_a_line_that_says_what_to_do_and_ends_nothing(make_site: SiteM
     assert server.stop() == 0
 
 
+def test_sighup_while_the_server_starts_ends_nothing(make_site: SiteMaker) -> None:
+    """Whoever reloads all services at once also meets those that are about to start."""
+    site = make_site()
+    text, config = site.config.read_text(), site.directory / "slow.toml"
+    os.mkfifo(config)
+    # Whoever runs these tests may ignore the signal (nohup), and so would what they start.
+    server = site.serve(config=config, launcher=("env", "--default-signal=HUP"), wait=False)
+    with config.open("w") as slow:  # opened at both ends: it waits for what the file says
+        server.process.send_signal(signal.SIGHUP)
+        config.unlink()
+        config.write_text(text)  # for when it is read again
+        slow.write(text)
+    server.wait_for("listening")
+    assert server.stop() == 0
+
+
 def test_server_at_a_terminal_ends_with_it(make_site: SiteMaker) -> None:
     """It would go on unseen, with the socket in its hands."""
     site = make_site()

@@ -1,11 +1,13 @@
 """Whether an account exists, without a password, as Dovecot asks before it takes mail for somebody (DOOR1)."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from mailauth.usecases.lookups import Exists, Lookups, Unknown
-from mailauth.vocabulary.model import AccountName
+from mailauth.vocabulary.model import AccountName, Granted
 from tests.integration.server.conftest import SiteMaker
 from tests.integration.serving import Server, Site
 from tests.integration.talking import Talk, granted, look_up
@@ -102,6 +104,29 @@ async def test_an_unknown_name_is_answered_from_memory_for_a_minute(world: World
         assert isinstance(await lookups.find("new@mailitwize.be"), Unknown), "who is gone is unknown at once"
     finally:
         lookups.close()
+
+
+async def test_look_ups_and_logins_do_not_wait_for_one_another(world: World) -> None:
+    """Each has threads of its own: no flood of mail holds up logins, and no flood of logins holds up mail."""
+    alice = world.enrol("alice")
+    lookups, database = world.installation.lookups, world.installation.database
+
+    async def look() -> bool:
+        return await lookups.find(alice.name) == Exists(alice.name)
+
+    async def log_in() -> bool:
+        return isinstance(await world.login(alice.name, alice.password + alice.code(world.clock())), Granted)
+
+    for busy, other in ((database.run, look), (lookups._pool.run, log_in)):
+        gate = threading.Event()
+        waiting = [asyncio.ensure_future(busy(gate.wait)) for _ in range(50)]
+        await asyncio.sleep(0)
+        try:
+            assert await other()
+            assert not any(each.done() for each in waiting)
+        finally:
+            gate.set()
+            await asyncio.gather(*waiting)
 
 
 async def test_what_is_remembered_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -255,11 +255,15 @@ def reopened(world: World) -> World:
     return world
 
 
+@pytest.mark.parametrize("is_recovery_code", [False, True])
 @pytest.mark.parametrize("between", [" ", "-", "\u00a0", "+"])
-async def test_code_that_was_set_apart_is_said_to_be_in_log_explanation_and_mail(world: World, between: str) -> None:
+async def test_code_that_was_set_apart_is_said_to_be_in_log_explanation_and_mail(
+    world: World, between: str, is_recovery_code: bool
+) -> None:
     """OTP8: it cannot be taken, a password may end so. But nobody finds it who reads "password-wrong"."""
     alice = world.enrol("alice")
-    typed = alice.password + between + alice.code(world.clock())
+    _, recovery_codes = world.installation.enrolment.issue_recovery_codes("alice")
+    typed = alice.password + between + (recovery_codes[0] if is_recovery_code else alice.code(world.clock()))
     attempt = Attempt("alice", Secret(typed.encode()), "imap", ip_address("192.0.2.7"))
     verdict = await world.installation.verifier.verify(attempt)
     assert verdict == Denied(WhyDenied.PASSWORD_WRONG, alice.name)
@@ -282,6 +286,7 @@ async def test_code_set_apart_is_told_to_nobody_whose_code_was_wrong_or_password
         ("alice", f"{alice.password} {wrong_code(world, alice)}"),
         ("alice", f"nonsense{alice.code(world.clock())}"),
         ("alice", "nonsense-"),
+        ("alice", f"{alice.password} k7qm-2xvp-9hfd-c3wn"),
         ("bob", f"{bob.password} 123456"),
         ("nobody", "correct horse 123456"),
     ):
