@@ -14,12 +14,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mailauth.core import alphabet, app_password, otp, recovery, typed
+from mailauth.core import alphabet, app_password, limiter, otp, recovery, typed
 from mailauth.core.clock import Clock
 from mailauth.core.services import checked
 from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose
-from mailauth.effects.store import accounts, app_passwords, factors, portal_sessions
+from mailauth.effects.store import accounts, app_passwords, factors, familiar_networks, portal_sessions
 from mailauth.effects.store.app_passwords import NewAppPassword
 from mailauth.effects.store.database import Database
 from mailauth.usecases import recovery_address
@@ -191,6 +191,9 @@ class Enrolment:
             had_some = factors.recovery_codes_left(connection, found.id) > 0  # a first set shuts nobody out
             undoing = replace_links(connection, self._links, found.id, now) if had_some else {}
             factors.issue_recovery_codes(connection, found.id, self._keyring.current_id, digests, now)
+            if in_session is not None and origin.client is not None:
+                network = limiter.source_of(origin.client, ()).network
+                familiar_networks.carry_over(connection, found.id, found.epoch, network, now)
             accounts.raise_epoch(connection, found.id)
             facts: dict[str, Any] = {"codes": list(shown), "first": False, **undoing}
             self._notices.tell(connection, found.id, NoticeKind.RECOVERY_CODES, origin, now, **facts)

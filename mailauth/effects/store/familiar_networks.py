@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, Insert, bindparam, delete, func, select, update
 
-from mailauth.core.limiter import FAMILIAR_FOR, MAX_NETWORKS, MAX_NETWORKS_BY_APP_PASSWORD, Familiarity
+from mailauth.core.limiter import FAMILIAR_FOR, MAX_NETWORKS, MAX_NETWORKS_BY_APP_PASSWORD, Familiarity, Kinship
 from mailauth.effects.store import dialects
 from mailauth.effects.store.dialects import Statements
 from mailauth.effects.store.tables import account, app_password, familiar_source
@@ -66,6 +66,13 @@ def note(
     if before is None:
         _make_room(connection, account_id, by_app_password=by_app_password)
     connection.execute(_note(dialects.statements(connection)), its | values)
+
+
+def carry_over(connection: Connection, account_id: int, epoch: int, network: str, now: datetime) -> None:
+    """Let a network from which both factors were given stay familiar through a change, made there, of this epoch."""
+    before = find(connection, account_id, network)
+    if before is not None and before.kinship(epoch, now) is Kinship.BY_BOTH:
+        note(connection, account_id, epoch + 1, network, now, by_both=True)
 
 
 def restore(connection: Connection, account_id: int, network: str, before: Familiarity | None) -> None:

@@ -1,12 +1,14 @@
 """What makes a network an account's own, for what, and when that ends (requirements LIM1, LIM7)."""
 
 from datetime import timedelta
+from ipaddress import ip_address
 
 from sqlalchemy import func, select
 
 from mailauth.core.limiter import MAX_NETWORKS_BY_APP_PASSWORD, Kinship
 from mailauth.effects.store import familiar_networks, tables
 from mailauth.vocabulary.model import AccountName, Denied, Granted
+from mailauth.vocabulary.notices import Origin
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from mailauth.vocabulary.secret import Secret
 from tests.integration.limits.conftest import DEFAULTS, HOME, THIRD, fill_the_accounts_bucket, throttled
@@ -76,6 +78,30 @@ async def test_owner_at_home_has_codes_left_that_a_thief_elsewhere_used_up(limit
     right = alice.password + alice.code(limited.clock())
     assert not isinstance(await limited.login("alice", right, client=THIRD), Granted)
     assert isinstance(await limited.login("alice", right, client=HOME), Granted)
+
+
+async def test_network_in_which_the_owner_makes_new_recovery_codes_stays_familiar(limited: World) -> None:
+    """As it does where an authenticator is set up; a thief elsewhere may have used up the codes of strangers."""
+    alice = limited.enrol("alice")
+    for client in (HOME, THIRD):
+        right = alice.password + alice.code(limited.clock())
+        verdict = await limited.login("alice", right, "portal", client)
+        assert isinstance(verdict, Granted)
+        limited.clock.advance(seconds=30)
+    assert await codes_judged(limited, alice, [f"198.51.100.{n}" for n in range(60)], 60) == 50
+    sessions, enrolment = limited.installation.sessions, limited.installation.enrolment
+    here = Origin("portal", ip_address(THIRD))
+    assert isinstance(verdict, Granted)
+    session = sessions.load(sessions.open(verdict, here))
+    assert session is not None
+    enrolment.issue_recovery_codes("alice", here, session)
+    for client, is_let_in in ((HOME, False), (THIRD, True)):
+        right = alice.password + alice.code(limited.clock())
+        assert isinstance(await limited.login("alice", right, client=client), Granted) == is_let_in, client
+    enrolment.issue_recovery_codes("alice")
+    limited.clock.advance(seconds=30)
+    right = alice.password + alice.code(limited.clock())
+    assert not isinstance(await limited.login("alice", right, client=THIRD), Granted), "an administrator's change"
 
 
 async def test_strangers_cannot_use_up_the_codes(limited: World) -> None:
