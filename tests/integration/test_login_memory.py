@@ -209,6 +209,15 @@ async def test_web_mail_host_has_its_own_idle_and_absolute_life(make_world: Worl
     assert isinstance(await world.login("alice", secret, "imap", host), Denied)
 
 
+async def test_connection_that_was_received_first_and_is_decided_last_passes(remembering: World) -> None:
+    """Connections of one client overtake one another; the moment that counts is that of their receipt."""
+    alice = remembering.enrol("alice")
+    secret = presented(remembering, alice)
+    assert (await remembering.login("alice", secret, "imap", HERE)).reason is WhyGranted.SECOND_FACTOR_GIVEN
+    remembering.clock.jump(milliseconds=-30)
+    assert (await remembering.login("alice", secret, "imap", HERE)).reason is WhyGranted.REMEMBERED
+
+
 async def test_clock_that_is_set_back_ends_the_memory(remembering: World) -> None:
     alice = remembering.enrol("alice")
     secret = presented(remembering, alice)

@@ -4,12 +4,13 @@ Using a memory is one statement that also checks its life, its idle time and its
 count. The digest covers the account's epoch: any change of password, factor or state voids a memory.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Insert, bindparam, delete, exists, select, update
 
+from mailauth.core.limiter import OUT_OF_ORDER_MS
 from mailauth.core.login_memory import KEPT_AFTER, MAX_ROWS_PER_ACCOUNT, Profile
 from mailauth.effects.store import dialects
 from mailauth.effects.store.dialects import Statements
@@ -21,8 +22,10 @@ _USE = (
         login_memory.c.digest == bindparam("wanted"),
         login_memory.c.uses < bindparam("max_uses"),
         login_memory.c.expires_at > bindparam("now"),
-        # A moment that lies ahead means that the clock was set back: nothing is known then.
-        login_memory.c.created_at <= bindparam("now"),
+        login_memory.c.expires_at > login_memory.c.created_at,  # a life of none at all serves nobody
+        # A moment that lies far ahead means that the clock was set back: nothing is known then. One that lies a little
+        # ahead is that of a login which was received after this one, and decided before it.
+        login_memory.c.created_at <= bindparam("created_until"),
         login_memory.c.last_used_at >= bindparam("used_since"),
         # The digest says what the account was when it was loaded, which may be a while ago.
         exists(
@@ -65,6 +68,7 @@ def use(connection: Connection, digest: bytes, profile: Profile, now: datetime, 
         "wanted": digest,
         "max_uses": profile.max_uses,
         "now": now,
+        "created_until": now + timedelta(milliseconds=OUT_OF_ORDER_MS),
         "used_since": used_since,
         "seen_epoch": epoch,
     }
