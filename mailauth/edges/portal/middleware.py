@@ -28,10 +28,12 @@ from mailauth.vocabulary.errors import InvalidValue
 _log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
+BUSY = "reason=busy"
 MAX_SAID = 100
 """Characters of what a refused request said that stand in the log."""
 MAX_UNDER_WAY = 400
-"""Requests that are answered at the same time; more are asked to come again."""
+"""Requests that are answered at the same time; more are asked to come again. One whose body has not come is not among
+them: what holds it is the sender, and how many of these there may be is for connections.py."""
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -68,7 +70,7 @@ class Guard:
     def __init__(self, app: ASGIApp, portal: Portal) -> None:
         self._app = app
         self._portal = portal
-        self._under_way = 0
+        self._under_way = _UnderWay()
         self._has_warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,12 +78,11 @@ class Guard:
         if scope["type"] != "http":
             return
         started = time.perf_counter()
-        exchange = _Exchange(receive, send)
-        self._under_way += 1
+        exchange = _Exchange(receive, send, self._under_way)
         try:
-            await self._answer(scope, exchange)
+            with self._under_way:
+                await self._answer(scope, exchange)
         finally:
-            self._under_way -= 1
             self._record(scope, exchange, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
@@ -108,8 +109,8 @@ class Guard:
 
     def _refusal(self, headers: Headers, method: str) -> tuple[int, str] | None:
         """Return the status by which a request is refused before it is looked at, and why for the log; or None."""
-        if self._under_way > MAX_UNDER_WAY:
-            return 503, "reason=busy"
+        if self._under_way.is_too_much:
+            return 503, BUSY
         hosts = headers.getlist("host")
         if not is_our_host(hosts, self._portal.own_host):
             return 400, _said("foreign-host", "host", hosts, self._portal.own_host)
@@ -136,18 +137,47 @@ class Guard:
         log_lines.write("request", words)
 
 
+class _UnderWay:
+    """How many requests are being answered: those that have begun, but for those that wait for their own body."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    @property
+    def is_too_much(self) -> bool:
+        return self._count > MAX_UNDER_WAY
+
+    def __enter__(self) -> None:
+        self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+
+    async def wait(self, receive: Receive) -> Message:
+        """Return what the sender sends next, and count its request again when that has come."""
+        self._count -= 1
+        try:
+            return await receive()
+        finally:
+            self._count += 1
+
+
 class _Exchange:
     """A request's body, counted, and its response, with our headers on it."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, under_way: _UnderWay) -> None:
         self._receive = receive
         self._send = send
+        self._under_way = under_way
         self._received_bytes = 0
         self.reason = ""
         self.status: int | None = None
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        message = await self._under_way.wait(self._receive)
+        if self._under_way.is_too_much:
+            self.reason = BUSY
+            raise HTTPException(503)
         self._received_bytes += len(message.get("body", b""))
         if self._received_bytes > MAX_BODY_BYTES:
             raise HTTPException(413)

@@ -1,7 +1,7 @@
 """What the portal does with more than it can take: requests by the hundred, and forms that never end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -9,34 +9,61 @@ import pytest
 from mailauth.edges.portal import middleware, routing
 from mailauth.edges.portal.middleware import HEADERS
 from tests.cases import case
+from mailauth.vocabulary.errors import Overloaded
 from tests.integration.portal.browsing import ORIGIN, Browser, form_to
+from tests.world import World
 
 FORM = {"Origin": ORIGIN, "Content-Type": "application/x-www-form-urlencoded"}
 
 
 async def test_more_requests_than_can_be_answered_are_asked_to_come_again(
-    browser: Browser, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(middleware, "MAX_UNDER_WAY", 3)
     may_end = asyncio.Event()
     begun = 0
 
-    async def body() -> AsyncIterator[bytes]:
+    async def held(_: Callable[[], object]) -> object:
         nonlocal begun
         begun += 1
-        yield b"account="
         await may_end.wait()
+        raise Overloaded("the test has seen enough")
 
-    slow = [asyncio.create_task(browser.client.post("/login", content=body(), headers=FORM)) for _ in range(3)]
-    while begun < 3:
-        await asyncio.sleep(0)
+    await browser.get("/login")
+    monkeypatch.setattr(world.installation.database, "run", held)
+    slow = [asyncio.create_task(browser.client.get("/account")) for _ in range(3)]
+    async with asyncio.timeout(20):
+        while begun < 3:
+            await asyncio.sleep(0)
     refused = await browser.client.get("/login")
     assert refused.status_code == 503
     assert refused.headers["retry-after"]
     assert "Please try again in a minute" in refused.text
     assert all(refused.headers.get(name) for name in HEADERS)
     may_end.set()
-    assert {answer.status_code for answer in await asyncio.gather(*slow)} == {403}  # no token in what came
+    assert {answer.status_code for answer in await asyncio.gather(*slow)} == {503}
+    monkeypatch.undo()
+    assert (await browser.client.get("/login")).status_code == 200
+
+
+async def test_who_sends_a_whole_request_is_answered_beside_any_number_of_half_ones(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A web server that hands bodies on as they come would let any stranger close the portal with 400 of them."""
+    monkeypatch.setattr(middleware, "MAX_UNDER_WAY", 3)
+    may_end = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"account="
+        await may_end.wait()
+
+    half = [asyncio.create_task(browser.client.post("/login", content=body(), headers=FORM)) for _ in range(20)]
+    for _ in range(1000):  # as far as they come
+        await asyncio.sleep(0)
+    assert (await browser.client.get("/login")).status_code == 200
+    may_end.set()
+    # No token in what came; and those that all came at once are no more than may be answered.
+    assert {answer.status_code for answer in await asyncio.gather(*half)} <= {403, 503}
     assert (await browser.client.get("/login")).status_code == 200
 
 
