@@ -5,7 +5,7 @@ from starlette.responses import Response
 from mailauth.edges.portal.forms import LoginForm
 from mailauth.edges.portal.reauthentication import log_in
 from mailauth.edges.portal.routing import For, page
-from mailauth.edges.portal.visit import SESSION_COOKIE, Visit, is_language
+from mailauth.edges.portal.visit import Visit, is_language
 
 
 async def home(visit: Visit) -> Response:
@@ -30,8 +30,7 @@ async def login(visit: Visit) -> Response:
 
 async def logout(visit: Visit) -> Response:
     """End the session."""
-    cookie = visit.request.cookies.get(SESSION_COOKIE, "")
-    await visit.run(lambda: visit.installation.sessions.close(cookie))
+    await visit.run(lambda: visit.installation.sessions.close(visit.presented_cookie))
     visit.leave()
     return visit.go("/login?done=logged-out")
 

@@ -57,7 +57,12 @@ class Visit:
     @property
     def came_with_cookie(self) -> bool:
         """Tell whether the browser sent a session cookie; with another site's POST it sends none (SameSite=Lax)."""
-        return SESSION_COOKIE in self.request.cookies
+        return _cookie(self.request, SESSION_COOKIE) is not None
+
+    @property
+    def presented_cookie(self) -> str:
+        """The session cookie's value as it came; empty where none did."""
+        return _cookie(self.request, SESSION_COOKIE) or ""
 
     @property
     def me(self) -> Session:
@@ -151,7 +156,7 @@ class Visit:
 
     def take_along(self, response: Response) -> None:
         """Set the cookies that this visit changed."""
-        if self.cookie != self.request.cookies.get(SESSION_COOKIE):
+        if self.cookie != self.presented_cookie:
             response.set_cookie(SESSION_COOKIE, self.cookie, path="/", secure=True, httponly=True, samesite="lax")
         if self.chosen_language is not None:
             response.set_cookie(
@@ -167,7 +172,7 @@ class Visit:
 
 async def begin(portal: Portal, request: Request) -> Visit:
     """Return the visit that a request is. Raises StoreUnavailable or Overloaded."""
-    cookie = request.cookies.get(SESSION_COOKIE, "")
+    cookie = _cookie(request, SESSION_COOKIE) or ""
     session = None
     if _COOKIE_VALUE.fullmatch(cookie):
         session = await portal.installation.database.run(lambda: portal.installation.sessions.load(cookie))
@@ -180,8 +185,8 @@ def begin_as_stranger(portal: Portal, request: Request) -> Visit:
 
 
 def _visit(portal: Portal, request: Request, session: Session | None) -> Visit:
-    presented = request.cookies.get(SESSION_COOKIE, "")
-    chosen = request.cookies.get(LANGUAGE_COOKIE)
+    presented = _cookie(request, SESSION_COOKIE) or ""
+    chosen = _cookie(request, LANGUAGE_COOKIE)
     own = session.language if session is not None else None
     return Visit(
         request=request,
@@ -192,6 +197,20 @@ def _visit(portal: Portal, request: Request, session: Session | None) -> Visit:
         client=client_of(portal, request),
         agent=agent_of(request.headers.get("user-agent")),
     )
+
+
+def _cookie(request: Request, name: str) -> str | None:
+    """Return the value of the cookie that has this very name.
+
+    Starlette's reader takes off whatever Python calls a space, a byte 0xA0 among them. Browsers let any neighbour of
+    our host set a cookie whose name begins with that, for it is not the one whose prefix they guard.
+    """
+    for header in request.headers.getlist("cookie"):
+        for pair in header.split(";"):
+            presented, _, value = pair.partition("=")
+            if presented.strip(" \t") == name:
+                return value.strip(" \t")
+    return None
 
 
 def client_of(portal: Portal, request: Request) -> Address | None:

@@ -1,5 +1,6 @@
 """Requirement WEB2: cookies that no script and no other site gets hold of, and values that do not outlive a login."""
 
+import httpx
 import pytest
 from sqlalchemy import delete
 
@@ -7,7 +8,8 @@ from mailauth.effects.store.tables import portal_session
 from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.portal_sessions import PortalSessions
 from mailauth.usecases.set_up import SetUp
-from tests.integration.portal.browsing import COOKIE, Browser, codes_on, form_to, words
+from tests.cases import case
+from tests.integration.portal.browsing import COOKIE, HOST, ORIGIN, Browser, codes_on, form_to, words
 from tests.integration.portal.conftest import BrowserMaker
 from tests.transactions import writing
 from tests.world import World
@@ -207,3 +209,27 @@ async def _opens(open_browser: BrowserMaker, cookie: str | None) -> bool:
     thief.client.cookies.set(COOKIE, cookie or "", domain="2fa.mailitwize.be")
     page = await thief.get("/setup")
     return page.url.path != "/login"
+
+
+async def test_cookie_of_a_neighbour_whose_name_only_looks_like_ours_is_not_ours(
+    world: World, browser: Browser, open_browser: BrowserMaker
+) -> None:
+    """Browsers guard `__Host-` at a name's very beginning; what Python takes for a space before it is part of it."""
+    alice, mallory = world.enrol("alice@mailitwize.be"), world.enrol("mallory@mailitwize.be")
+    neighbour = open_browser()
+    await browser.come_in(alice)
+    await neighbour.come_in(mallory)
+    own, planted = str(browser.cookie), str(neighbour.cookie)
+    for before in (b"\xa0", b"\x85", b"\xc2\xa0", b"\xe2\x80\x80", b"x", b'"'):
+        with case(before):
+            foreign = before + f"{COOKIE}={planted}".encode()
+            ours = f"{COOKIE}={own}".encode()
+            assert (await _seen_with(open_browser, foreign)).url.path == "/login"
+            for cookies in (foreign + b"; " + ours, ours + b"; " + foreign):
+                assert alice.name in (await _seen_with(open_browser, cookies)).text
+
+
+async def _seen_with(open_browser: BrowserMaker, cookies: bytes) -> httpx.Response:
+    visitor = open_browser()
+    request = httpx.Request("GET", f"{ORIGIN}/account", headers=[(b"host", HOST.encode()), (b"cookie", cookies)])
+    return await visitor.client.send(request, follow_redirects=True)

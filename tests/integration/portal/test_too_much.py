@@ -8,8 +8,8 @@ import pytest
 
 from mailauth.edges.portal import middleware, routing
 from mailauth.edges.portal.middleware import HEADERS
-from tests.cases import case
 from mailauth.vocabulary.errors import Overloaded
+from tests.cases import case
 from tests.integration.portal.browsing import ORIGIN, Browser, form_to
 from tests.world import World
 
