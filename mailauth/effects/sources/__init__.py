@@ -8,7 +8,7 @@ Another source is a module here, of its name, with a function `make`; its name g
 configuration reads: nothing heavy is imported here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -34,8 +34,14 @@ class PasswordSource(Protocol):
     def described(self) -> str:
         """What `explain` calls it, behind "is checked by"."""
 
-    async def verify(self, name: AccountName, account: Account | None, password: bytes) -> Answer:
-        """Return the answer on a password. `account` is None where there is none of that name."""
+    async def verify(
+        self, name: AccountName, account: Account | None, password: bytes, readings: Sequence[bytes] = ()
+    ) -> Answer:
+        """Return the answer on a password. `account` is None where there is none of that name.
+
+        `readings`: what other accounts' state would have made of the same presented string. A source whose own work
+        depends on the password's bytes does as much as for the costliest of them.
+        """
 
     def close(self) -> None:
         """Let running checks end."""

@@ -1,6 +1,6 @@
 """A source that answers what it is told, for tests of what asks one. Not in the registry: no configuration has it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mailauth.core.password_chain import Answer
 from mailauth.vocabulary.model import Account, AccountName
@@ -17,7 +17,9 @@ class FakeSource:
         self.is_closed = False
         self._answer = answer
 
-    async def verify(self, name: AccountName, account: Account | None, password: bytes) -> Answer:
+    async def verify(
+        self, name: AccountName, account: Account | None, password: bytes, readings: Sequence[bytes] = ()
+    ) -> Answer:
         """Answer as told."""
         self.asked.append((name, password))
         return self._answer(name, password)

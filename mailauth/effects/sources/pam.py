@@ -4,7 +4,7 @@ The service must not contain pam_mailauth: it would ask the very server that ask
 the account's own PAM user: the alias may be the name of another one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pam
 
@@ -55,7 +55,9 @@ class Pam:
         """Name the service, which is what an administrator looks for."""
         return f"PAM, by the service {self._service}"
 
-    async def verify(self, name: AccountName, account: Account | None, password: bytes) -> Answer:
+    async def verify(
+        self, name: AccountName, account: Account | None, password: bytes, readings: Sequence[bytes] = ()
+    ) -> Answer:
         """Ask PAM."""
         whom = name if account is None else account.name
         try:

@@ -20,11 +20,13 @@ class PasswordCheck:
         """Who checks passwords, for people: each source, in order."""
         return ", then ".join(source.described for source in self.sources)
 
-    async def verify(self, name: AccountName, account: Account | None, password: bytes) -> Answer:
-        """Return what the sources answer."""
+    async def verify(
+        self, name: AccountName, account: Account | None, password: bytes, readings: Sequence[bytes] = ()
+    ) -> Answer:
+        """Return what the sources answer. `readings` of the presented string: see the port."""
         answers: list[Answer] = []
         while isinstance(step := next_step(len(self.sources), answers), Ask):
-            answers.append(await self.sources[step.place].verify(name, account, password))
+            answers.append(await self.sources[step.place].verify(name, account, password, readings))
         return step
 
     def close(self) -> None:

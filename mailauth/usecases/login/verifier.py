@@ -219,7 +219,8 @@ class Verifier:
 
     async def _ask(self, name: AccountName, admitted: Admitted) -> Answer:
         """Return what the password sources say. Raises what kept them from answering."""
-        answer = await self._passwords.verify(name, admitted.account, admitted.presented.password)
+        readings = splitter.readings(admitted.attempt.secret.reveal())
+        answer = await self._passwords.verify(name, admitted.account, admitted.presented.password, readings)
         if isinstance(answer, Unanswered):
             raise answer.error
         return answer
