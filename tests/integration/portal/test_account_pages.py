@@ -1,5 +1,6 @@
 """The account's pages: recovery codes, app passwords and their devices, logins, another address, mailed links."""
 
+import asyncio
 import json
 import plistlib
 import re
@@ -244,8 +245,6 @@ async def test_what_will_stop_working_is_said_first_and_then_it_does(world: Worl
     assert isinstance(await world.login(alice.name, password), Granted), "the page alone revokes nothing"
     page = await browser.submit(page, path, **browser.proof(alice))
     assert "Revoked." in words(page)
-    import asyncio
-
     deadline = asyncio.get_running_loop().time() + 1
     while isinstance(await world.login(alice.name, password), Granted):
         assert asyncio.get_running_loop().time() < deadline

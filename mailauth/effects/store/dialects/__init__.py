@@ -5,6 +5,7 @@ its errors pass by themselves, its form of "insert, or else update", and what is
 names a kind of database, but for the configuration and the migrations.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -36,13 +37,14 @@ class Inspection(Protocol):
         """Let it end early, if it has not; nobody waits for that."""
 
 
-class Statements:
+class Statements(ABC):
     """The forms of statements that a kind of database has of its own."""
 
+    @abstractmethod
     def insert_if_absent(self, table: Table) -> Insert:
         """Return an INSERT that does nothing where a unique column has such a value already; it counts no row then."""
-        raise NotImplementedError
 
+    @abstractmethod
     def upsert(
         self,
         table: Table,
@@ -56,7 +58,6 @@ class Statements:
         `values` are the new ones of that row, in terms of its columns and of parameters. The statement counts one row,
         or none where there is a row and `only_if` does not hold for it.
         """
-        raise NotImplementedError
 
 
 class Dialect:
@@ -67,7 +68,7 @@ class Dialect:
     """
 
     own_errors: ClassVar[tuple[type[Exception], ...]] = ()
-    statements: ClassVar[Statements] = Statements()
+    statements: ClassVar[Statements]
 
     engine: Engine
 
