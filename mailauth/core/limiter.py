@@ -1,31 +1,51 @@
-"""The limiter: which buckets an attempt draws from, what a full one means, and what is given back. Pure.
+"""The limiter: which meters an attempt is charged to, what a non-conforming one means, and what is undone. Pure.
 
-Each bucket is GCRA (the ITU-T I.371 leaky bucket as a meter): it admits `burst` at once and one more every
-`interval_s`. An attempt draws *before* anything is verified, so that parallel guesses all count, from two groups:
+Each meter runs GCRA, the Generic Cell Rate Algorithm in its "virtual scheduling" form (ITU-T I.371; ATM Forum Traffic
+Management 4.0). The code uses its words:
 
-    bounding   what an attempt costs, by where it comes from. Full: answered "throttled", and nothing is verified.
-    counting   guesses at this account. Full: verified all the same, but a login is let in only if both of its
-               factors are right, and everything else is answered "throttled", in the same words and time.
+    emission interval   `T`: the time after which one more attempt is admitted.
+    TAT                 Theoretical Arrival Time: when the next attempt would arrive if all came at exactly that rate.
+    burst tolerance     `tau`: how much earlier than the TAT an attempt may arrive; (burst - 1) emission intervals.
+    conforming          An attempt that is not earlier than that. It moves the TAT on by its cost times the interval.
+    non-conforming      An attempt that is. It leaves the TAT as it is.
+    cost                How many attempts one counts for. A cost of 0 does the same work and changes nothing.
 
-So whoever fills an account's buckets with nonsense learns nothing, keeps nobody out who has both factors, and the
-answer does not depend on the string (requirements LIM1, ENU1). Two more groups count what was half right, when that is
-known. Whoever has neither half cannot fill them: they empty faster than codes are guessed by luck. Nobody is let in
-beyond them; and while one is full nothing looks different to anybody else, since a difference would tell that a half
-is right:
+A *limit* is what the configuration says (a `Rate`: burst and emission interval). A *meter* applies one limit to one
+subject (an account, a network, or both). Some names are older than these words, and stay because others rely on them:
 
-    codes      wrong codes with a right password. Full: no code is right any more.
-    factors    wrong passwords with a right code, or with a right recovery code. Full: the way in by both is closed.
+    a meter             table `limiter`, column `bucket`; log field `bucket`; `limits show`: BUCKET
+    TAT                 column `arrival_ms`; `limits show`: EMPTY AT
+    charged last        column `drawn_at_ms`
+
+An attempt is charged *before* anything is verified, so that parallel guesses all count, to two groups of meters:
+
+    bounding   the work that an attempt causes, by where it comes from. Non-conforming: the answer is "throttled", and
+               nothing is verified.
+    counting   guesses at this account. Non-conforming: the attempt is verified all the same, but a login is let in
+               only if both of its factors are right. Everything else is answered "throttled", in the same words and
+               time.
+
+So a stranger who uses up an account's limits learns nothing, and keeps out nobody who has both factors. The answer
+does not depend on the string (requirements LIM1, ENU1). Two more groups count attempts of which one half was right,
+once that is known. Strangers who have neither half cannot use these limits up: they recover faster than codes are
+guessed by luck. Nobody is let in beyond them. While one is used up nothing looks different to anybody else, since a
+difference would tell that one half is right:
+
+    codes      wrong codes with a right password. Non-conforming: no code is right any more.
+    factors    wrong passwords with a right code, or with a right recovery code. Non-conforming: the login by both
+               factors, in spite of the counting meters, is closed.
 
 A string that was refused before, from the same network, is a *repetition*: a telephone with an old password must not
-ban its owner. It draws from a bucket of its own instead of all of these, and as a guess when that one is full; but it
-is answered like every other string while one of these is full, since a different answer would tell whoever shares the
-network what the telephone sends. What was refused while the account was full was not told: shown again it costs what
-a repetition does, and is a guess all the same. What no bucket limits is what cannot be guessed: app passwords.
+lock its owner out. It is charged to a meter of its own instead of all of these, and as a guess when that limit is used
+up. It is answered like every other string while one of these limits is used up; a different answer would tell others
+in that network what the telephone sends. A string that was refused while the account's limits were used up was
+answered "throttled": shown again, it is charged like a repetition, and as a guess too. App passwords cannot be
+guessed, and are not limited.
 
-Networks are familiar to an account in three ways. One from which it logged in by its password or both factors does not
-draw from the account's common bucket, so that strangers cannot lock its owner out at home. Those in which only app
-passwords are used have one common bucket for all of them instead. One from which both factors were given has a bucket
-for codes of its own. All end after 30 days and with each change of password, factor or state.
+Networks are familiar to an account in three ways. A network from which it logged in by its password or by both factors
+is not charged to the account's common meter, so that strangers cannot lock its owner out at home. Networks in which
+only app passwords are used share one meter instead. A network from which both factors were given has a meter for codes
+of its own. All of this ends after 30 days, and with each change of password, factor or state.
 """
 
 from collections.abc import Sequence
@@ -53,29 +73,34 @@ SITE_FACTOR = 10
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many at once, and how many seconds for one more."""
+    """A configured limit: how many attempts at once, and after how many seconds one more."""
 
     burst: int
-    interval_s: float
+    emission_interval_s: float
 
     @property
-    def interval_ms(self) -> int:
-        """The interval as the store counts it."""
-        return round(self.interval_s * 1000)
+    def emission_interval_ms(self) -> int:
+        """The emission interval as the store counts it."""
+        return round(self.emission_interval_s * 1000)
 
     @property
-    def reach_ms(self) -> int:
-        """How far into the future the draws of a full bucket reach."""
-        return self.interval_ms * self.burst
+    def burst_tolerance_ms(self) -> int:
+        """How much earlier than the TAT an attempt may arrive."""
+        return self.emission_interval_ms * (self.burst - 1)
+
+    @property
+    def max_ahead_ms(self) -> int:
+        """How far ahead of the arrival time the TAT may be *after* an attempt was charged."""
+        return self.burst_tolerance_ms + self.emission_interval_ms
 
     def times(self, factor: int) -> "Rate":
-        """Return a rate that admits so many times as much."""
-        return Rate(self.burst * factor, self.interval_s / factor)
+        """Return a rate that admits `factor` times as much."""
+        return Rate(self.burst * factor, self.emission_interval_s / factor)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The rates of all buckets."""
+    """All configured limits."""
 
     source: Rate
     site: Rate
@@ -87,8 +112,8 @@ class Limits:
     repeat: Rate
 
 
-class Kind(StrEnum):
-    """What a bucket counts."""
+class MeterKind(StrEnum):
+    """What a meter counts."""
 
     SOURCE = "source"
     SITE = "site"
@@ -103,61 +128,64 @@ class Kind(StrEnum):
     CODE_AND_SOURCE = "code+source"
 
 
-class Bucket(NamedTuple):
-    """One bucket: what it counts, of whom, and its rate."""
+class Meter(NamedTuple):
+    """One limit applied to one subject."""
 
-    kind: Kind
+    kind: MeterKind
     subject: str
     rate: Rate
 
     @property
     def key(self) -> str:
-        """The row that counts it."""
+        """The key of its row."""
         return f"{self.kind} {self.subject}"
 
 
-class Level(NamedTuple):
-    """How full a bucket is: until when its draws reach, and when it was drawn from last, in ms since 1970.
+class MeterState(NamedTuple):
+    """The stored state of a meter: its TAT, and when it was charged last, in ms since 1970.
 
-    The second says how full it is where the clock was set back since: what it had then, it has now.
+    `charged_at_ms` is needed after the clock was set back: the TAT is as far ahead now as it was then.
     """
 
-    arrival_ms: int
-    drawn_at_ms: int
+    tat_ms: int
+    charged_at_ms: int
 
-    def now(self, now_ms: int) -> int:
-        """Return the moment to count by: never before the last draw, but where the clock was set back.
+    def arrival_ms(self, now_ms: int) -> int:
+        """Return the arrival time of an attempt: never before the last one, unless the clock was set back.
 
         Logins are counted by the moment of their receipt and decided out of order, up to a deadline apart.
         """
-        is_late = 0 < self.drawn_at_ms - now_ms <= OUT_OF_ORDER_MS
-        return self.drawn_at_ms if is_late else now_ms
+        is_late = 0 < self.charged_at_ms - now_ms <= OUT_OF_ORDER_MS
+        return self.charged_at_ms if is_late else now_ms
 
-    def reaches_to(self, now_ms: int) -> int:
-        """Return until when the draws reach, by the clock as it is now; the moment counted by for an empty bucket."""
-        now_ms = self.now(now_ms)
-        if self.drawn_at_ms > now_ms:
-            return now_ms + max(0, self.arrival_ms - self.drawn_at_ms)
-        return max(self.arrival_ms, now_ms)
+    def current_tat_ms(self, now_ms: int) -> int:
+        """Return the TAT by the clock as it is now; never before the arrival time."""
+        arrival_ms = self.arrival_ms(now_ms)
+        if self.charged_at_ms > arrival_ms:
+            return arrival_ms + max(0, self.tat_ms - self.charged_at_ms)
+        return max(self.tat_ms, arrival_ms)
 
-    def admits(self, rate: Rate, now_ms: int, draws: int = 1) -> bool:
-        """Tell whether so many draws more are within the burst."""
-        return self.reaches_to(now_ms) + draws * rate.interval_ms <= self.now(now_ms) + rate.reach_ms
+    def conforms(self, rate: Rate, now_ms: int, cost: int = 1) -> bool:
+        """Tell whether an attempt of that cost is conforming."""
+        new_tat_ms = self.current_tat_ms(now_ms) + cost * rate.emission_interval_ms
+        return new_tat_ms <= self.arrival_ms(now_ms) + rate.max_ahead_ms
 
-    def drawn(self, rate: Rate, now_ms: int, draws: int = 1) -> "Level":
-        """Return the level after so many draws."""
-        return Level(self.reaches_to(now_ms) + draws * rate.interval_ms, self.now(now_ms))
+    def charged(self, rate: Rate, now_ms: int, cost: int = 1) -> "MeterState":
+        """Return the state after an attempt of that cost."""
+        new_tat_ms = self.current_tat_ms(now_ms) + cost * rate.emission_interval_ms
+        return MeterState(new_tat_ms, self.arrival_ms(now_ms))
 
-    def anchored(self, now_ms: int) -> "Level":
-        """Return the level as it stands now, for a clock that was set back: from now on it empties at its pace."""
-        return Level(self.reaches_to(now_ms), now_ms) if self.drawn_at_ms > self.now(now_ms) else self
+    def anchored(self, now_ms: int) -> "MeterState":
+        """Return the state for a clock that was set back: the TAT comes nearer from now on."""
+        is_set_back = self.charged_at_ms > self.arrival_ms(now_ms)
+        return MeterState(self.current_tat_ms(now_ms), now_ms) if is_set_back else self
 
-    def given_back(self, rate: Rate, draws: int = 1) -> "Level":
-        """Return the level with so many draws undone."""
-        return Level(self.arrival_ms - draws * rate.interval_ms, self.drawn_at_ms)
+    def undone(self, rate: Rate, cost: int = 1) -> "MeterState":
+        """Return the state with a charge of that cost undone."""
+        return MeterState(self.tat_ms - cost * rate.emission_interval_ms, self.charged_at_ms)
 
 
-EMPTY = Level(0, 0)
+UNUSED = MeterState(0, 0)
 
 
 class Source(NamedTuple):
@@ -228,85 +256,87 @@ class Tail(Enum):
     RECOVERY_CODE = "a recovery code"
 
 
-class Draws(NamedTuple):
-    """The buckets of one attempt, in the four groups, and what a repetition draws from instead of the first two."""
+class AttemptMeters(NamedTuple):
+    """The meters of one attempt, in the four groups, and what a repetition is charged to instead of the first two."""
 
-    bounding: tuple[Bucket, ...]
-    counting: tuple[Bucket, ...]
-    codes: tuple[Bucket, ...]
-    factors: tuple[Bucket, ...]
-    repeating: tuple[Bucket, ...]
+    bounding: tuple[Meter, ...]
+    counting: tuple[Meter, ...]
+    codes: tuple[Meter, ...]
+    factors: tuple[Meter, ...]
+    repeating: tuple[Meter, ...]
 
     @property
-    def looked_at(self) -> tuple[Bucket, ...]:
-        """What is seen to be full by how an attempt is answered."""
+    def visible(self) -> tuple[Meter, ...]:
+        """The meters of which the answer to an attempt shows whether they are used up."""
         return self.bounding + self.counting
 
-    def is_cost(self, bucket: Bucket) -> bool:
-        """Tell whether a bucket counts what an attempt costs, whatever comes of it."""
-        return bucket in self.bounding or bucket in self.repeating
+    def bounds_work(self, meter: Meter) -> bool:
+        """Tell whether a meter counts the work that an attempt causes, whatever comes of it."""
+        return meter in self.bounding or meter in self.repeating
 
 
-def draws(limits: Limits, account: str, epoch: int, source: Source, kinship: Kinship, tail: Tail) -> Draws:
-    """Return the buckets of an attempt. `epoch` is the account's, or any number where there is none."""
+def attempt_meters(
+    limits: Limits, account: str, epoch: int, source: Source, kinship: Kinship, tail: Tail
+) -> AttemptMeters:
+    """Return the meters of an attempt. `epoch` is the account's, or any number if there is no such account."""
     both = f"{account} {source.network}"
     # A trusted network has no limit by address; what many people's host may cost is bounded for each account.
     whose, source_rate = (both, limits.repeat) if source.is_trusted else (source.network, limits.source)
-    bounding = [Bucket(Kind.SOURCE, whose, source_rate)]
-    repeating = [Bucket(Kind.REPEAT, whose, limits.repeat)]
+    bounding = [Meter(MeterKind.SOURCE, whose, source_rate)]
+    repeating = [Meter(MeterKind.REPEAT, whose, limits.repeat)]
     if source.site is not None and not source.is_trusted:
         # Others of one /48 must not keep an owner out at home.
         if kinship is not Kinship.BY_BOTH:
-            bounding.append(Bucket(Kind.SITE, source.site, limits.site))
-        repeating.append(Bucket(Kind.REPEAT, source.site, limits.repeat.times(SITE_FACTOR)))
+            bounding.append(Meter(MeterKind.SITE, source.site, limits.site))
+        repeating.append(Meter(MeterKind.REPEAT, source.site, limits.repeat.times(SITE_FACTOR)))
     # A trusted source speaks for many people, strangers among them: familiar or not, it is counted like one.
     rate = limits.account if source.is_trusted else limits.account_and_source
-    counting = [Bucket(Kind.ACCOUNT_AND_SOURCE, both, rate)]
+    counting = [Meter(MeterKind.ACCOUNT_AND_SOURCE, both, rate)]
     if kinship is Kinship.STRANGE:
-        counting.append(Bucket(Kind.ACCOUNT, account, limits.account))
+        counting.append(Meter(MeterKind.ACCOUNT, account, limits.account))
     elif kinship is Kinship.BY_APP_PASSWORD:
-        counting.append(Bucket(Kind.ACCOUNT_BY_DEVICE, account, limits.account))
-    codes: list[Bucket] = []
-    factors: list[Bucket] = []
+        counting.append(Meter(MeterKind.ACCOUNT_BY_DEVICE, account, limits.account))
+    codes: list[Meter] = []
+    factors: list[Meter] = []
     # A change of password or factor ends what was counted: one half or the other is right no more.
     half = f"{account} {epoch}"
     if tail is Tail.CODE:
-        factors.append(Bucket(Kind.FACTOR, half, limits.factor))
+        factors.append(Meter(MeterKind.FACTOR, half, limits.factor))
         if kinship is Kinship.BY_BOTH and not source.is_trusted:
-            codes.append(Bucket(Kind.CODE_AND_SOURCE, both, limits.code_and_source))
-            codes.append(Bucket(Kind.CODE_FAMILIAR, account, limits.code))
+            codes.append(Meter(MeterKind.CODE_AND_SOURCE, both, limits.code_and_source))
+            codes.append(Meter(MeterKind.CODE_FAMILIAR, account, limits.code))
         else:
-            codes.append(Bucket(Kind.CODE, account, limits.code))
+            codes.append(Meter(MeterKind.CODE, account, limits.code))
     elif tail is Tail.RECOVERY_CODE:
-        factors.append(Bucket(Kind.FACTOR_RECOVERY, half, limits.account))
-    return Draws(tuple(bounding), tuple(counting), tuple(codes), tuple(factors), tuple(repeating))
+        factors.append(Meter(MeterKind.FACTOR_RECOVERY, half, limits.account))
+    return AttemptMeters(tuple(bounding), tuple(counting), tuple(codes), tuple(factors), tuple(repeating))
 
 
-def bucket_of(key: str, limits: Limits, trusted: Sequence[Network]) -> Bucket:
-    """Return the bucket that a row counts, by its key. Raises ValueError for a key that is none."""
+def meter_of(key: str, limits: Limits, trusted: Sequence[Network]) -> Meter:
+    """Return the meter of a row, by its key. Raises ValueError for a key that belongs to none."""
     word, _, subject = key.partition(" ")
-    kind = Kind(word)
+    kind = MeterKind(word)
     rates = {
-        Kind.SOURCE: limits.source,
-        Kind.SITE: limits.site,
-        Kind.REPEAT: limits.repeat,
-        Kind.ACCOUNT_AND_SOURCE: limits.account_and_source,
-        Kind.ACCOUNT: limits.account,
-        Kind.ACCOUNT_BY_DEVICE: limits.account,
-        Kind.FACTOR: limits.factor,
-        Kind.FACTOR_RECOVERY: limits.account,
-        Kind.CODE: limits.code,
-        Kind.CODE_FAMILIAR: limits.code,
-        Kind.CODE_AND_SOURCE: limits.code_and_source,
+        MeterKind.SOURCE: limits.source,
+        MeterKind.SITE: limits.site,
+        MeterKind.REPEAT: limits.repeat,
+        MeterKind.ACCOUNT_AND_SOURCE: limits.account_and_source,
+        MeterKind.ACCOUNT: limits.account,
+        MeterKind.ACCOUNT_BY_DEVICE: limits.account,
+        MeterKind.FACTOR: limits.factor,
+        MeterKind.FACTOR_RECOVERY: limits.account,
+        MeterKind.CODE: limits.code,
+        MeterKind.CODE_FAMILIAR: limits.code,
+        MeterKind.CODE_AND_SOURCE: limits.code_and_source,
     }
     network = subject.rpartition(" ")[2]
-    if kind is Kind.ACCOUNT_AND_SOURCE and (network == NOWHERE or _is_of(network, trusted)):
-        return Bucket(kind, subject, limits.account)
-    if kind is Kind.SOURCE and " " in subject:
-        return Bucket(kind, subject, limits.repeat)
-    if kind is Kind.REPEAT and subject.endswith("/48"):
-        return Bucket(kind, subject, limits.repeat.times(SITE_FACTOR))
-    return Bucket(kind, subject, rates[kind])
+    if kind is MeterKind.ACCOUNT_AND_SOURCE and (network == NOWHERE or _is_of(network, trusted)):
+        return Meter(kind, subject, limits.account)
+    if kind is MeterKind.SOURCE and " " in subject:
+        return Meter(kind, subject, limits.repeat)
+    if kind is MeterKind.REPEAT and subject.endswith("/48"):
+        return Meter(kind, subject, limits.repeat.times(SITE_FACTOR))
+    return Meter(kind, subject, rates[kind])
 
 
 def _is_of(network: str, trusted: Sequence[Network]) -> bool:
@@ -316,42 +346,41 @@ def _is_of(network: str, trusted: Sequence[Network]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Filling:
-    """How full a bucket is: how many draws it has left, until when it refuses any, when it is empty."""
+class Usage:
+    """How much of a limit is used: how many attempts are left, until when none is, when all of the burst is back."""
 
-    bucket: Bucket
+    meter: Meter
     left: int
     blocked_until: datetime | None
-    empty_at: datetime
+    recovered_at: datetime
 
 
-def filling(bucket: Bucket, reach: datetime, now: datetime) -> Filling:
-    """Return how full a bucket is whose draws reach to a moment."""
-    step_ms = bucket.rate.interval_ms
-    all_but_one_ms = step_ms * (bucket.rate.burst - 1)
-    spare_ms = all_but_one_ms - (reach - now) // timedelta(milliseconds=1)  # whole numbers: bursts may be huge
+def usage(meter: Meter, tat: datetime, now: datetime) -> Usage:
+    """Return how much of a meter's limit is used, by its TAT."""
+    ahead_ms = (tat - now) // timedelta(milliseconds=1)  # whole numbers: bursts may be huge
+    spare_ms = meter.rate.burst_tolerance_ms - ahead_ms
     if spare_ms < 0:
-        return Filling(bucket, 0, reach - timedelta(milliseconds=all_but_one_ms), reach)
-    return Filling(bucket, min(bucket.rate.burst, spare_ms // step_ms + 1), None, reach)
+        return Usage(meter, 0, tat - timedelta(milliseconds=meter.rate.burst_tolerance_ms), tat)
+    return Usage(meter, min(meter.rate.burst, spare_ms // meter.rate.emission_interval_ms + 1), None, tat)
 
 
-def may_be_told(verdict: Granted | Denied, *, has_both: bool, is_full: bool) -> bool:
-    """Tell whether a verdict may be told while a bucket that counts guesses at the account is full.
+def may_be_told(verdict: Granted | Denied, *, has_both: bool, is_used_up: bool) -> bool:
+    """Tell whether a verdict may be told while a limit of guesses at the account is used up.
 
-    `has_both`: the password and the second factor were checked by us, and both were right.
+    `has_both`: we checked the password and the second factor, and both were right.
     """
-    return not is_full or (isinstance(verdict, Granted) and has_both)
+    return not is_used_up or (isinstance(verdict, Granted) and has_both)
 
 
 def owes_code(verdict: Verdict) -> bool:
-    """Tell whether a verdict draws from the buckets of codes: a right password with a code that was judged wrong."""
+    """Tell whether a verdict is charged to the meters of codes: a right password with a code that was judged wrong."""
     return isinstance(verdict, Denied) and verdict.reason is WhyDenied.CODE_WRONG
 
 
 def is_no_guess(verdict: Verdict) -> bool:
-    """Tell whether an attempt owes no more than its cost: it is what its own client had accepted, or right but late.
+    """Tell whether an attempt is no guess: its own client had the string accepted, or its code is right but spent.
 
-    That last one is a right code of a step that is spent although it lies ahead: a clock was set.
+    The latter is a code of a step that lies ahead and is spent all the same, since the clock was set back.
     """
     return isinstance(verdict, Denied) and verdict.reason in _NO_GUESS
 

@@ -8,7 +8,7 @@ from mailauth.core import names, new_password
 from mailauth.core.clock import Clock
 from mailauth.core.pam_users import PamUsers
 from mailauth.effects.passwords import PasswordHasher
-from mailauth.effects.store import accounts, app_passwords, limiter
+from mailauth.effects.store import accounts, app_passwords, meters
 from mailauth.effects.store.accounts import AccountSummary
 from mailauth.effects.store.database import Database
 from mailauth.usecases.mailed_links import MailedLinks
@@ -90,7 +90,7 @@ class Accounts:
         def replace(connection: Connection) -> tuple[AccountName, int]:
             account = find(connection, name, self._default_domain)
             accounts.set_password(connection, account.id, password_hash)
-            limiter.clear_codes(connection, account.name)
+            meters.clear_codes(connection, account.name)
             revoked: tuple[str, ...] = ()
             if revoke_app_passwords:
                 revoked = app_passwords.revoke(connection, account.id, None, now)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from mailauth.core import app_password, moments
 from mailauth.core.clock import Clock
-from mailauth.core.limiter import NOWHERE, Filling, Kind
+from mailauth.core.limiter import NOWHERE, MeterKind, Usage
 from mailauth.core.policy import Announced, Policy, Requirement
 from mailauth.effects.store import app_passwords, factors, login_activity, outbox
 from mailauth.effects.store.database import Database
@@ -49,7 +49,7 @@ class _Seen(NamedTuple):
     recovery_codes: int
     app_passwords: tuple[AppPassword, ...]
     set_apart_at: datetime | None
-    blocking: tuple[Filling, ...]
+    blocking: tuple[Usage, ...]
 
 
 class Explainer:
@@ -132,7 +132,7 @@ class Explainer:
             () if account.disabled else self._blocking(connection, account, client),
         )
 
-    def _blocking(self, connection: Connection, account: Account, client: Address | None) -> tuple[Filling, ...]:
+    def _blocking(self, connection: Connection, account: Account, client: Address | None) -> tuple[Usage, ...]:
         """Return what blocks a login; without a client, also the addresses that the account was logged in from."""
         blocking = list(self._limits.blocking(connection, account, client))
         if client is not None:
@@ -141,7 +141,7 @@ class Explainer:
         networks = {each.kind.network for each in seen} - {"", login_activity.ELSEWHERE}
         for network in sorted(networks):
             from_there = self._limits.blocking(connection, account, ip_network(network).network_address)
-            blocking += [one for one in from_there if one.bucket.kind in (Kind.SOURCE, Kind.SITE)]
+            blocking += [one for one in from_there if one.meter.kind in (MeterKind.SOURCE, MeterKind.SITE)]
         return tuple(dict.fromkeys(blocking))
 
     def _exempt_until(self, account: Account) -> str:
@@ -187,44 +187,44 @@ def _date_sentence(announced: Announced) -> str:
     return f"The cut-over is on {when}: until then a second factor is required from who is enrolled."
 
 
-def _blocked_sentence(filling: Filling, account: Account) -> str:
-    kind, subject = filling.bucket.kind, filling.bucket.subject
+def _blocked_sentence(usage: Usage, account: Account) -> str:
+    kind, subject = usage.meter.kind, usage.meter.subject
     network = subject.rpartition(" ")[2]
     where = "without a client address" if network == NOWHERE else f"from {network}"
-    throttled = f"is throttled until {filling.blocked_until:%Y-%m-%d %H:%M:%S} UTC"
-    refused = f"is refused until {filling.blocked_until:%Y-%m-%d %H:%M:%S} UTC, also with the right one"
+    throttled = f"is throttled until {usage.blocked_until:%Y-%m-%d %H:%M:%S} UTC"
+    refused = f"is refused until {usage.blocked_until:%Y-%m-%d %H:%M:%S} UTC, also with the right one"
     until, until_both = f"{throttled}, whatever its secret", f"{throttled}, unless password and code are both right"
     end = f"`mailauth limits clear {account.name}` ends that. App passwords are accepted all the same."
     match kind:
-        case Kind.SOURCE if " " in subject:
+        case MeterKind.SOURCE if " " in subject:
             return f"Every login to the account {where} {until}, after too many wrong ones. {end}"
-        case Kind.SOURCE | Kind.SITE | Kind.REPEAT:
+        case MeterKind.SOURCE | MeterKind.SITE | MeterKind.REPEAT:
             return (
                 f"Every login {where} {until}, after too many wrong ones to any account. No command ends that; a "
                 "network that speaks for many people belongs in limits.trusted_networks."
             )
-        case Kind.ACCOUNT_AND_SOURCE:
+        case MeterKind.ACCOUNT_AND_SOURCE:
             return f"A login {where} {until_both}, after too many wrong ones from there. {end}"
-        case Kind.ACCOUNT:
+        case MeterKind.ACCOUNT:
             stranger = "A login from an address that is not familiar to the account"
             return f"{stranger} {until_both}, after too many wrong ones. {end}"
-        case Kind.ACCOUNT_BY_DEVICE:
+        case MeterKind.ACCOUNT_BY_DEVICE:
             stranger = "A login from an address where only app passwords were used so far"
             return f"{stranger} {until_both}, after too many wrong ones. {end}"
-        case Kind.FACTOR | Kind.FACTOR_RECOVERY:
+        case MeterKind.FACTOR | MeterKind.FACTOR_RECOVERY:
             return (
                 "Many wrong passwords came with a right code or recovery code: somebody has them. While other limits "
                 f"of the account are full, even password and code together are not accepted. {end}"
             )
-        case Kind.CODE:
+        case MeterKind.CODE:
             stranger = "A login with a verification code, from an address that is not familiar to the account,"
             return f"{stranger} {refused}, after too many wrong codes with the right password. {end}"
-        case Kind.CODE_FAMILIAR:
+        case MeterKind.CODE_FAMILIAR:
             return (
                 f"A login with a verification code, from any familiar address, {refused}, after too many wrong codes "
                 f"with the right password. {end}"
             )
-        case Kind.CODE_AND_SOURCE:
+        case MeterKind.CODE_AND_SOURCE:
             return f"A login with a verification code {where} {refused}, after too many wrong codes. {end}"
 
 

@@ -1,4 +1,4 @@
-"""What has to go now and then: empty buckets, old memories, old sessions and activity, mails given up long ago."""
+"""What has to go now and then: unused meters, old memories, old sessions and activity, mails given up long ago."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,10 +9,10 @@ from mailauth.core.clock import Clock
 from mailauth.core.clock_watch import ClockWatch, Reading
 from mailauth.effects.store import (
     familiar_networks,
-    limiter,
     login_activity,
     login_memory,
     mail_links,
+    meters,
     outbox,
     portal_sessions,
 )
@@ -51,7 +51,7 @@ class Housekeeping:
 
         def tidy(connection: Connection) -> int:
             return (
-                limiter.purge(connection, past)
+                meters.purge(connection, past)
                 + familiar_networks.purge(connection, past)
                 + login_memory.purge(connection, past)
                 + portal_sessions.purge(connection, past - MAX_SESSION_LIFE, past - MAX_SESSION_LIFE)

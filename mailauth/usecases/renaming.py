@@ -56,7 +56,7 @@ class Renaming:
             self._bind(connection, account, canonical)
             if not store.rename(connection, account.id, canonical, (*account.former_names, account.name)):
                 raise _exists(canonical)
-            store.move_levels(connection, account.name, canonical)
+            store.move_meters(connection, account.name, canonical)
             if keep_alias and not accounts.add_alias(connection, account.name, account.id):
                 raise _exists(account.name)
             return Renamed(account.name, canonical)

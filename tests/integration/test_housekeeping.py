@@ -52,9 +52,9 @@ async def test_administrator_sees_and_clears_what_is_counted(make_world: WorldMa
     world.add("alice2")
     for n in range(8):
         await world.login("alice", f"guess{n}", client="198.51.100.9")
-    keys = [level.key for level in world.installation.limits.levels("Alice")]
+    keys = [stored.key for stored in world.installation.limits.tats("Alice")]
     assert keys == ["account alice@mailitwize.be", "account+source alice@mailitwize.be 198.51.100.9"]
-    assert world.installation.limits.levels("alice2") == ()
+    assert world.installation.limits.tats("alice2") == ()
     assert world.installation.limits.clear("alice") == 2
     assert not isinstance(await world.login("alice", "guess9", client="198.51.100.9"), Unavailable)
 

@@ -123,7 +123,7 @@ async def test_what_was_counted_counts_on(make_world: WorldMaker) -> None:
     assert (await world.login(NEW, "wrong")).reason is WhyDenied.ACCOUNT_UNKNOWN
     rename(world, keep_alias=False)
     assert (await world.login(NEW, "wrong again", client="198.51.100.1")).reason is WhyUnavailable.THROTTLED
-    assert world.installation.limits.levels(OLD) == ()
+    assert world.installation.limits.tats(OLD) == ()
     assert world.installation.limits.clear(NEW)
     assert (await world.login(NEW, "wrong again", client="198.51.100.1")).reason is WhyDenied.PASSWORD_WRONG
 
@@ -161,7 +161,7 @@ async def test_renaming_that_fails_half_way_has_changed_nothing(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "move_levels", killed)  # the last but one statement
+    monkeypatch.setattr(store, "move_meters", killed)  # the last but one statement
     with pytest.raises(KeyboardInterrupt):
         rename(world)
     assert await granted(world, OLD, anna.password + anna.code(world.clock()))

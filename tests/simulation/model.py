@@ -1,6 +1,6 @@
-"""The limiter under a virtual clock, without a database: what `usecases.ledger` does, with a dictionary for its rows.
+"""The limiter under a virtual clock, without a database: what `usecases.login.ledger` does, with a dictionary as rows.
 
-Holds no rules of its own: buckets, levels and what may be told are `core.limiter`'s. A test plays the same logins
+Holds no rules of its own: meters, their states and what may be told are `core.limiter`'s. A test plays the same logins
 here and on a real installation, and finds the same answers.
 """
 
@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Literal
 
 from mailauth.core import limiter
-from mailauth.core.limiter import EMPTY, Bucket, Familiarity, Kinship, Level, Source
+from mailauth.core.limiter import UNUSED, Familiarity, Kinship, Meter, MeterState, Source
 from mailauth.effects.configuration.limit_sections import LimitsSection
 from mailauth.vocabulary.model import AccountName, Credential, Denied, Granted
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
@@ -46,7 +46,7 @@ class Site:
     is_enrolled: bool = True
     now: datetime = datetime(2030, 1, 1, tzinfo=UTC)
     epoch: int = 0
-    levels: dict[str, Level] = field(default_factory=dict)
+    states: dict[str, MeterState] = field(default_factory=dict)
     refused: set[tuple[int, str, str]] = field(default_factory=set)
     withheld: set[tuple[int, str, str]] = field(default_factory=set)
     accepted: set[tuple[int, str, str]] = field(default_factory=set)
@@ -67,7 +67,7 @@ class Site:
     def change_password(self) -> None:
         """Change the password: wrong codes that came with the old one are forgotten."""
         self.epoch += 1
-        self.levels = {key: level for key, level in self.levels.items() if not key.startswith("code")}
+        self.states = {key: state for key, state in self.states.items() if not key.startswith("code")}
 
     def login_by_app_password(self, client: str) -> Answer:
         """Log in by an app password: from anywhere, whatever is counted."""
@@ -82,40 +82,40 @@ class Site:
         known = self.networks.get(source.network)
         kinship = Kinship.STRANGE if known is None else known.kinship(self.epoch, self.now)
         shape = limiter.Tail.NOTHING if string.tail is Tail.NOTHING else limiter.Tail.CODE
-        draws = limiter.draws(LIMITS, "alice@example.org", self.epoch, source, kinship, shape)
-        if self._refuses(draws.bounding):
+        meters = limiter.attempt_meters(LIMITS, "alice@example.org", self.epoch, source, kinship, shape)
+        if self._refuses(meters.bounding):
             return "throttled"
         is_repeat = was_refused or was_accepted
-        is_free = (is_repeat or shown in self.withheld) and not self._refuses(draws.repeating)
-        is_full = self._refuses(draws.counting)
-        taken = draws.repeating if is_free else draws.bounding
-        if not is_full and not (is_free and is_repeat):
-            taken += draws.counting
-        self._draw(taken)
+        is_free = (is_repeat or shown in self.withheld) and not self._refuses(meters.repeating)
+        is_used_up = self._refuses(meters.counting)
+        charged = meters.repeating if is_free else meters.bounding
+        if not is_used_up and not (is_free and is_repeat):
+            charged += meters.counting
+        self._charge(charged)
         self.hashes += 1
         was_shown = was_refused or shown in self.withheld
         verdict, has_both = self._decide(string, was_refused=was_shown, accepted_here=was_accepted)
-        needed = draws.codes if string.tail is not Tail.NOTHING else ()
-        if is_full:
-            needed += draws.factors
+        needed = meters.codes if string.tail is not Tail.NOTHING else ()
+        if is_used_up:
+            needed += meters.factors
         if has_both and self._refuses(needed):
             verdict, has_both = Denied(WhyDenied.CODE_NOT_JUDGED, verdict.account, password_was_right=True), False
         if string.password_is_right and string.tail is Tail.WRONG_CODE and not (is_repeat or was_shown):
             # Had it been the right one, it would have opened the account.
             self.codes_judged += self.is_enrolled and not self._refuses(needed)
         if string.tail is Tail.RIGHT_CODE and not string.password_is_right:
-            self.passwords_judged += not is_full or not self._refuses(needed)
-            if not self._refuses(draws.factors):
-                self._draw(draws.factors)
-        if limiter.owes_code(verdict) and not self._refuses(draws.codes):
-            self._draw(draws.codes)
+            self.passwords_judged += not is_used_up or not self._refuses(needed)
+            if not self._refuses(meters.factors):
+                self._charge(meters.factors)
+        if limiter.owes_code(verdict) and not self._refuses(meters.codes):
+            self._charge(meters.codes)
         if limiter.is_settled(verdict):
-            (self.withheld if is_full else self.refused).add(shown)
+            (self.withheld if is_used_up else self.refused).add(shown)
         if limiter.is_no_guess(verdict):
-            self._give_back(tuple(bucket for bucket in taken if not draws.is_cost(bucket)))
-        if isinstance(verdict, Granted) and limiter.may_be_told(verdict, has_both=has_both, is_full=is_full):
-            self._give_back(taken)
-        if not limiter.may_be_told(verdict, has_both=has_both, is_full=is_full):
+            self._undo(tuple(meter for meter in charged if not meters.bounds_work(meter)))
+        if isinstance(verdict, Granted) and limiter.may_be_told(verdict, has_both=has_both, is_used_up=is_used_up):
+            self._undo(charged)
+        if not limiter.may_be_told(verdict, has_both=has_both, is_used_up=is_used_up):
             return "throttled"
         if isinstance(verdict, Denied):
             self.guesses_told += not is_repeat
@@ -145,16 +145,16 @@ class Site:
     def _now_ms(self) -> int:
         return int(self.now.timestamp() * 1000)
 
-    def _refuses(self, buckets: tuple[Bucket, ...]) -> bool:
-        return not all(self.levels.get(one.key, EMPTY).admits(one.rate, self._now_ms) for one in buckets)
+    def _refuses(self, meters: tuple[Meter, ...]) -> bool:
+        return not all(self.states.get(meter.key, UNUSED).conforms(meter.rate, self._now_ms) for meter in meters)
 
-    def _draw(self, buckets: tuple[Bucket, ...]) -> None:
-        for one in buckets:
-            self.levels[one.key] = self.levels.get(one.key, EMPTY).drawn(one.rate, self._now_ms)
+    def _charge(self, meters: tuple[Meter, ...]) -> None:
+        for meter in meters:
+            self.states[meter.key] = self.states.get(meter.key, UNUSED).charged(meter.rate, self._now_ms)
 
-    def _give_back(self, buckets: tuple[Bucket, ...]) -> None:
-        for one in buckets:
-            self.levels[one.key] = self.levels[one.key].given_back(one.rate)
+    def _undo(self, meters: tuple[Meter, ...]) -> None:
+        for meter in meters:
+            self.states[meter.key] = self.states[meter.key].undone(meter.rate)
 
     def _note(self, source: Source, *, by_both: bool, by_app_password: bool = False) -> None:
         before = self.networks.get(source.network)

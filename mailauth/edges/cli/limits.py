@@ -1,10 +1,10 @@
-"""`limits`: what the limiter holds against an account, and letting its owner in again."""
+"""`limits`: what the limiter has counted against an account, and how to clear it."""
 
 from datetime import UTC
 
 import click
 
-from mailauth.core.limiter import Filling, Kind
+from mailauth.core.limiter import MeterKind, Usage
 from mailauth.edges.cli.context import (
     Context,
     json_option,
@@ -16,17 +16,17 @@ from mailauth.edges.cli.context import (
 )
 
 _COUNTED = {
-    Kind.SOURCE: "wrong logins from there",
-    Kind.SITE: "wrong logins from there",
-    Kind.ACCOUNT_AND_SOURCE: "wrong logins from there to the account",
-    Kind.ACCOUNT: "wrong logins from addresses that are not familiar to the account",
-    Kind.ACCOUNT_BY_DEVICE: "wrong logins from addresses where only app passwords were used so far",
-    Kind.FACTOR: "wrong passwords with a right code",
-    Kind.FACTOR_RECOVERY: "wrong passwords with a right recovery code",
-    Kind.CODE: "wrong codes with the right password, from addresses that are not familiar to the account",
-    Kind.CODE_FAMILIAR: "wrong codes with the right password, from all familiar addresses",
-    Kind.CODE_AND_SOURCE: "wrong codes with the right password, from there",
-    Kind.REPEAT: "secrets that were refused before, again from there",
+    MeterKind.SOURCE: "wrong logins from there",
+    MeterKind.SITE: "wrong logins from there",
+    MeterKind.ACCOUNT_AND_SOURCE: "wrong logins from there to the account",
+    MeterKind.ACCOUNT: "wrong logins from addresses that are not familiar to the account",
+    MeterKind.ACCOUNT_BY_DEVICE: "wrong logins from addresses where only app passwords were used so far",
+    MeterKind.FACTOR: "wrong passwords with a right code",
+    MeterKind.FACTOR_RECOVERY: "wrong passwords with a right recovery code",
+    MeterKind.CODE: "wrong codes with the right password, from addresses that are not familiar to the account",
+    MeterKind.CODE_FAMILIAR: "wrong codes with the right password, from all familiar addresses",
+    MeterKind.CODE_AND_SOURCE: "wrong codes with the right password, from there",
+    MeterKind.REPEAT: "secrets that were refused before, again from there",
 }
 
 
@@ -47,17 +47,17 @@ def show(context: Context, account_name: str, as_json: bool) -> None:
     says what a block means; `mailauth limits clear` ends it.
     """
     with context.installation() as installation:
-        found = installation.limits.fillings(account_name)
+        found = installation.limits.usages(account_name)
     if as_json:
         print_json([_plain(one) for one in found])
         return
     rows = [
         (
-            one.bucket.key,
-            _COUNTED[one.bucket.kind],
-            f"{one.left} of {one.bucket.rate.burst}",
+            one.meter.key,
+            _COUNTED[one.meter.kind],
+            f"{one.left} of {one.meter.rate.burst}",
             "-" if one.blocked_until is None else f"{one.blocked_until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
-            spoken(one.empty_at),
+            spoken(one.recovered_at),
         )
         for one in found
     ]
@@ -65,14 +65,14 @@ def show(context: Context, account_name: str, as_json: bool) -> None:
     print_table(rows, headers, "nothing is counted against this account")
 
 
-def _plain(one: Filling) -> dict[str, object]:
+def _plain(one: Usage) -> dict[str, object]:
     return {
-        "bucket": one.bucket.key,
-        "counted": _COUNTED[one.bucket.kind],
+        "bucket": one.meter.key,
+        "counted": _COUNTED[one.meter.kind],
         "left": one.left,
-        "burst": one.bucket.rate.burst,
+        "burst": one.meter.rate.burst,
         "blocked_until": one.blocked_until,
-        "empty_at": one.empty_at,
+        "empty_at": one.recovered_at,
     }
 
 

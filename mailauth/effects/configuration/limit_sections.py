@@ -64,7 +64,7 @@ class LimitsSection(Section):
         return checked_networks(value)
 
     def limits(self) -> Limits:
-        """Return the rates of all buckets."""
+        """Return all configured limits."""
         return Limits(
             source=Rate(self.source_burst, self.source_interval_s),
             site=Rate(self.site_burst, self.site_interval_s),

@@ -51,7 +51,7 @@ def set_digest(connection: Connection, table: Table, row_id: int, digest: bytes)
     connection.execute(update(table).where(table.c.id == row_id).values(digest=digest))
 
 
-def move_levels(connection: Connection, name: AccountName, new_name: AccountName) -> None:
+def move_meters(connection: Connection, name: AccountName, new_name: AccountName) -> None:
     """Let what was counted against an account count on under its new name, in place of what was counted there."""
     keys = connection.execute(select(limiter.c.bucket).where(limiter.c.bucket.contains(f" {name}", autoescape=True)))
     for key in keys.scalars().all():

@@ -146,10 +146,11 @@ exemption = Table(
 limiter = Table(
     "limiter",
     metadata,
-    # What is counted, and of whom: `account+source alice@example.org 192.0.2.7`.
+    # A row is a meter of `core.limiter`; its key: `account+source alice@example.org 192.0.2.7`.
     Column("bucket", String(400), primary_key=True),
+    # The TAT (theoretical arrival time).
     Column("arrival_ms", BigInteger, nullable=False, index=True),
-    # When it was drawn from last: after the clock was set back it is as full as it was then.
+    # When it was charged last: after the clock was set back the TAT is as far ahead as it was then.
     Column("drawn_at_ms", BigInteger, nullable=False, server_default="0"),
 )
 

@@ -40,7 +40,7 @@ class CodelikePasswords:
     def consider(self, admitted: Admitted, verdict: Verdict, now: datetime) -> None:
         """Look at a login that was refused, if it is such a repetition. Cheap; returns at once."""
         is_wanted = isinstance(verdict, Denied) and not verdict.password_was_right and admitted.was_refused
-        if not is_wanted or not admitted.draws.codes or admitted.attempt.ask is Ask.SECOND_FACTOR:
+        if not is_wanted or not admitted.meters.codes or admitted.attempt.ask is Ask.SECOND_FACTOR:
             return
         if self._looking is not None and not self._looking.done():
             return  # it comes again

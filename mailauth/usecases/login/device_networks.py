@@ -1,7 +1,7 @@
-"""Networks in which app passwords are used: they are the account's own, as far as its common bucket goes.
+"""Networks in which app passwords are used: they are the account's own, as far as its common meter goes.
 
-Whoever uses app passwords as told would else be out of the portal at home as soon as strangers have filled that
-bucket. Noted on the event loop at the price of a look-up, written down a moment later; nothing is granted by it.
+Whoever uses app passwords as told would else be out of the portal at home as soon as strangers have used up that
+limit. Noted on the event loop at the price of a look-up, written down a moment later; nothing is granted by it.
 `flush` works on threads.
 """
 

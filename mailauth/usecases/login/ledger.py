@@ -1,11 +1,11 @@
 """The two visits that a login with a password pays to the database.
 
-Before anything is verified, `admit`: the account, the login memory, and the draws from the limiter's buckets, in
-one transaction. After the decision, `settle`: what the verdict spends, remembers and gives back, in one
+Before anything is verified, `admit`: the account, the login memory, and the charges to the limiter's meters, in
+one transaction. After the decision, `settle`: what the verdict spends, remembers and undoes, in one
 transaction, before anybody is told. Decides nothing about factors.
 
-A denial does the same work whichever factor was wrong, so that its time tells nothing; what it gets back it
-gets after the reply. Works on the database's threads, not on the event loop.
+A denial does the same work whichever factor was wrong, so that its time tells nothing; what is to be
+undone of its charges is undone after the reply. Works on the database's threads, not on the event loop.
 """
 
 import logging
@@ -18,15 +18,14 @@ from typing import NamedTuple, assert_never
 from sqlalchemy import Connection
 
 from mailauth.core import engine, limiter, login_memory, splitter
-from mailauth.core.limiter import Bucket, Draws, Familiarity, Kinship, Limits, Source
+from mailauth.core.limiter import AttemptMeters, Familiarity, Kinship, Limits, Meter, Source
 from mailauth.core.login_memory import Profile, Profiles
 from mailauth.core.services import PORTAL
 from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.log_lines import FIELDS
-from mailauth.effects.store import accounts, factors
+from mailauth.effects.store import accounts, factors, meters
 from mailauth.effects.store import familiar_networks as networks
-from mailauth.effects.store import limiter as buckets
 from mailauth.effects.store import login_memory as memories
 from mailauth.effects.store.database import Database
 from mailauth.usecases.login import refunds
@@ -68,10 +67,10 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A login that may be verified: the account, how its secret reads, and what was drawn for it.
+    """A login that may be verified: the account, how its secret reads, and to which meters it was charged.
 
     `was_accepted`: this very string was, once, so that it never is again. `was_refused`: it was, from the same
-    network, so that its code is not judged again. `is_full`: a bucket that counts guesses at the account is, so that
+    network, so that its code is not judged again. `is_used_up`: a limit of guesses at the account is, so that
     only a login by both factors is told. `subject` is the account's name, or the presented one in its canonical form
     where there is no such account. `refused_digest` is that of the string in this network; `password_is_ours` whether
     it was we who checked the password.
@@ -84,9 +83,9 @@ class Admitted:
     recovery_row: int | None
     source: Source
     familiarity: Familiarity | None
-    draws: Draws
-    taken: tuple[Bucket, ...]
-    is_full: bool
+    meters: AttemptMeters
+    charged: tuple[Meter, ...]
+    is_used_up: bool
     retry_after_s: float
     memory: Memory
     was_accepted: bool
@@ -95,24 +94,24 @@ class Admitted:
     password_is_ours: bool
 
 
-class _Drawn(NamedTuple):
-    """What an attempt drew from; the bucket for which it is not verified; whether one that counts guesses is full."""
+class _Charges(NamedTuple):
+    """The meters that were charged; the one for which nothing is verified; whether a limit of guesses is used up."""
 
-    taken: tuple[Bucket, ...]
-    refusing: Bucket | None
-    is_full: bool
+    charged: tuple[Meter, ...]
+    refusing: Meter | None
+    is_used_up: bool
 
 
 class _Throttled(NamedTuple):
-    """A login that is not verified, for this bucket."""
+    """A login that is not verified, because of this meter."""
 
     subject: AccountName
-    bucket: Bucket
+    meter: Meter
     retry_after_s: float
 
 
 class _Weighed(NamedTuple):
-    """What came of drawing for what is half right, and what the client had accepted before."""
+    """What came of the charges for what is half right, and what the client had accepted before."""
 
     is_remembered: bool
     is_known: bool
@@ -138,7 +137,7 @@ class Ledger:
         self._profiles = profiles
         self._notices = notices
         self._refused = RefusedStrings()
-        self._withheld = RefusedStrings()  # refused while the account was full, and not told
+        self._withheld = RefusedStrings()  # refused while the account's limits were used up, and not told
         self._releases = Refunds(os.urandom)
 
     def admit(self, attempt: Attempt, name: AccountName, now: datetime) -> Admitted | Granted | Unavailable:
@@ -150,16 +149,16 @@ class Ledger:
         )
         if not isinstance(found, _Throttled):
             return found
-        fields = {"account": found.subject, "bucket": found.bucket.kind, "client": attempt.client}
+        fields = {"account": found.subject, "bucket": found.meter.kind, "client": attempt.client}
         log.info("throttled", extra={FIELDS: fields})
         return Unavailable(WhyUnavailable.THROTTLED, found.subject, found.retry_after_s)
 
     def _admit(
-        self, connection: Connection, attempt: Attempt, name: AccountName, let_go: tuple[Bucket, ...], now: datetime
+        self, connection: Connection, attempt: Attempt, name: AccountName, let_go: tuple[Meter, ...], now: datetime
     ) -> "Admitted | Granted | _Throttled":
         secret = attempt.secret.reveal()
         source = limiter.source_of(attempt.client, self._trusted)
-        buckets.give_back(connection, let_go)
+        meters.undo(connection, let_go)
         account = accounts.load(connection, name)
         subject = name if account is None else account.name
         memory = self._memory(attempt, subject, account)
@@ -175,15 +174,15 @@ class Ledger:
         was_accepted = memories.was_accepted(connection, memory.string_digest)
         is_own_again = memories.is_known(connection, memory.digest)
         was_refused = self._refused.has(refused_digest, now)
-        draws = self._draws(subject, account, source, familiarity, if_enrolled, now)
+        attempt_meters = self._meters_of(subject, account, source, familiarity, if_enrolled, now)
         is_no_guess = is_own_again or was_refused
         is_shown = is_no_guess or self._withheld.has(refused_digest, now)
-        drawn = self._draw(connection, attempt, draws, now, is_shown=is_shown, is_no_guess=is_no_guess)
-        is_throttled = drawn.refusing is not None or drawn.is_full
-        retry_after_s = buckets.wait_s(connection, draws.looked_at, now) if is_throttled else 0.0
+        charges = self._charge(connection, attempt, attempt_meters, now, is_shown=is_shown, is_no_guess=is_no_guess)
+        is_throttled = charges.refusing is not None or charges.is_used_up
+        retry_after_s = meters.wait_s(connection, attempt_meters.visible, now) if is_throttled else 0.0
         recovery_row = self._recovery_row(connection, subject, account, if_enrolled)
-        if drawn.refusing is not None:
-            return _Throttled(subject, drawn.refusing, retry_after_s)
+        if charges.refusing is not None:
+            return _Throttled(subject, charges.refusing, retry_after_s)
         return Admitted(
             attempt=attempt,
             subject=subject,
@@ -192,9 +191,9 @@ class Ledger:
             recovery_row=recovery_row,
             source=source,
             familiarity=familiarity,
-            draws=draws,
-            taken=drawn.taken,
-            is_full=drawn.is_full,
+            meters=attempt_meters,
+            charged=charges.charged,
+            is_used_up=charges.is_used_up,
             retry_after_s=retry_after_s,
             memory=memory,
             was_accepted=was_accepted,
@@ -203,7 +202,7 @@ class Ledger:
             password_is_ours=attempt.ask is not Ask.SECOND_FACTOR,
         )
 
-    def _draws(
+    def _meters_of(
         self,
         subject: AccountName,
         account: Account | None,
@@ -211,47 +210,51 @@ class Ledger:
         familiarity: Familiarity | None,
         if_enrolled: splitter.Presented,
         now: datetime,
-    ) -> Draws:
+    ) -> AttemptMeters:
         kinship, epoch = Kinship.STRANGE, 0 if account is None else account.epoch
         if familiarity is not None:
             kinship = familiarity.kinship(epoch, now)
-        return limiter.draws(self._limits, subject, epoch, source, kinship, _tail(if_enrolled))
+        return limiter.attempt_meters(self._limits, subject, epoch, source, kinship, _tail(if_enrolled))
 
-    def _draw(
+    def _charge(
         self,
         connection: Connection,
         attempt: Attempt,
-        draws: Draws,
+        attempt_meters: AttemptMeters,
         now: datetime,
         *,
         is_shown: bool,
         is_no_guess: bool,
-    ) -> "_Drawn":
-        """Draw; the same statements for a repetition and for a guess, so that the time tells nothing.
+    ) -> "_Charges":
+        """Charge the attempt; the same statements for a repetition and for a guess, so that the time tells nothing.
 
         `is_shown`: the string was refused from there before, told or not; `is_no_guess`: it was told.
         """
-        refusing = buckets.full(connection, draws.bounding, now)
+        refusing = meters.non_conforming(connection, attempt_meters.bounding, now)
         if refusing is not None:
-            return _Drawn((), refusing, is_full=False)
-        is_free = buckets.draw(connection, draws.repeating, now, draws=int(is_shown)) is None and is_shown
-        refusing = buckets.draw(connection, draws.bounding, now, draws=int(not is_free))
+            return _Charges((), refusing, is_used_up=False)
+        is_free = meters.charge(connection, attempt_meters.repeating, now, cost=int(is_shown)) is None and is_shown
+        refusing = meters.charge(connection, attempt_meters.bounding, now, cost=int(not is_free))
         if refusing is not None:
-            return _Drawn((), refusing, is_full=False)
+            return _Charges((), refusing, is_used_up=False)
         is_guess = not (is_free and is_no_guess)
-        full = buckets.full(connection, draws.counting, now)
-        refused = buckets.draw(connection, draws.counting, now, draws=int(is_guess))
-        full = full or refused
-        cost = draws.repeating if is_free else draws.bounding
-        if full is not None and attempt.ask is Ask.SECOND_FACTOR:
+        used_up = meters.non_conforming(connection, attempt_meters.counting, now)
+        refused = meters.charge(connection, attempt_meters.counting, now, cost=int(is_guess))
+        used_up = used_up or refused
+        cost = attempt_meters.repeating if is_free else attempt_meters.bounding
+        if used_up is not None and attempt.ask is Ask.SECOND_FACTOR:
             # Who checks the password is not us: nothing would tell its owner from a guesser.
-            return _Drawn(cost, full, is_full=True)
-        return _Drawn(cost + draws.counting if is_guess and full is None else cost, None, is_full=full is not None)
+            return _Charges(cost, used_up, is_used_up=True)
+        return _Charges(
+            cost + attempt_meters.counting if is_guess and used_up is None else cost,
+            None,
+            is_used_up=used_up is not None,
+        )
 
-    def give_back_draws(self, admitted: Admitted, *, was_begun: bool) -> None:
-        """Give back what an attempt drew that could not be decided; what it cost to begin with it stays drawn."""
-        undone = [bucket for bucket in admitted.taken if not was_begun or not admitted.draws.is_cost(bucket)]
-        self._database.write(lambda connection: buckets.give_back(connection, undone), durable=False)
+    def undo_charges(self, admitted: Admitted, *, was_begun: bool) -> None:
+        """Undo the charges of an attempt that could not be decided. If it was begun, its work stays charged."""
+        undone = [meter for meter in admitted.charged if not was_begun or not admitted.meters.bounds_work(meter)]
+        self._database.write(lambda connection: meters.undo(connection, undone), durable=False)
 
     def settle(
         self, admitted: Admitted, decision: engine.Decision, now: datetime, *, only_factor_is_right: bool = False
@@ -263,7 +266,9 @@ class Ledger:
         effect = decision.effect
         has_both = effect is not None and admitted.password_is_ours
         match decision.verdict:
-            case Granted() as granted if limiter.may_be_told(granted, has_both=has_both, is_full=admitted.is_full):
+            case Granted() as granted if limiter.may_be_told(
+                granted, has_both=has_both, is_used_up=admitted.is_used_up
+            ):
                 if effect is None:
                     return self._grant(admitted, granted, now)
                 return self._grant_and_spend(admitted, granted, effect, now)
@@ -282,7 +287,7 @@ class Ledger:
             if not _is_unchanged(connection, admitted.account):
                 return False
             held = _held(admitted, None)
-            buckets.give_back(connection, [bucket for bucket in admitted.taken if bucket not in held])
+            meters.undo(connection, [meter for meter in admitted.charged if meter not in held])
             self._note_network(connection, admitted, granted, None, now)
             return True
 
@@ -291,22 +296,21 @@ class Ledger:
         return replace(granted, release=self._release_token(admitted, None, now))
 
     def _grant_and_spend(self, admitted: Admitted, granted: Granted, effect: engine.Effect, now: datetime) -> Verdict:
-        """Let in by both factors. What the buckets do not admit goes the way of every refusal, to the statement."""
-        draws = admitted.draws
-        needed = draws.codes + (draws.factors if admitted.is_full else ())
-        weighed = self._weigh(admitted, now, codes=1, factors=int(admitted.is_full))
+        """Let in by both factors. What does not conform goes the way of every refusal, to the statement."""
+        needed = admitted.meters.codes + (admitted.meters.factors if admitted.is_used_up else ())
+        weighed = self._weigh(admitted, now, codes=1, factors=int(admitted.is_used_up))
         lost = engine.lost_race(granted)
         if not weighed.is_admitted:
             return self._refuse(admitted, replace(lost, reason=WhyDenied.CODE_NOT_JUDGED), weighed, now)
         try:
             is_spent = not weighed.is_remembered and self._spend_and_note(admitted, granted, effect, needed, now)
         except BaseException:
-            self._database.later(lambda: self._give_back(needed))  # nothing was told
+            self._database.later(lambda: self._undo(needed))  # nothing was told
             raise
         if is_spent:
             return replace(granted, release=self._release_token(admitted, effect, now))
         if weighed.is_remembered:
-            self._database.later(lambda: self._give_back(needed))
+            self._database.later(lambda: self._undo(needed))
         else:
             weighed = self._weigh(admitted, now)
         return self._refuse(admitted, lost, weighed, now)
@@ -316,17 +320,17 @@ class Ledger:
         admitted: Admitted,
         granted: Granted,
         effect: engine.Effect,
-        needed: tuple[Bucket, ...],
+        needed: tuple[Meter, ...],
         now: datetime,
     ) -> bool:
         """Spend, in one transaction with all that follows from it; False where another login did before."""
         account = admitted.account
 
         def spend(connection: Connection) -> bool:
-            buckets.give_back(connection, needed)
+            meters.undo(connection, needed)
             if account is None or not _spend(connection, effect, now):
                 return False
-            buckets.give_back(connection, admitted.taken)
+            meters.undo(connection, admitted.charged)
             self._note_network(connection, admitted, granted, effect, now)
             if isinstance(effect, engine.SpendRecoveryCode):
                 self._tell_of_use(connection, admitted, account, effect, now)
@@ -396,7 +400,7 @@ class Ledger:
             account_id=admitted.account.id,
             effect=effect,
             spent_at=now,
-            drawn=admitted.taken,
+            charged=admitted.charged,
             memory_digest=admitted.memory.digest,
             noted_network=admitted.source.network if is_noted else None,
             familiarity_before=admitted.familiarity,
@@ -423,8 +427,8 @@ class Ledger:
             memories.forget(connection, release.memory_digest)
             if release.noted_network is not None:
                 networks.restore(connection, release.account_id, release.noted_network, release.familiarity_before)
-            for bucket in release.drawn:
-                buckets.draw(connection, [bucket], now)
+            for meter in release.charged:
+                meters.charge(connection, [meter], now)
 
         self._database.write(unspend)
         if release.refused_digest is not None:
@@ -438,19 +442,19 @@ class Ledger:
         return self._refuse(admitted, denied, self._weigh(admitted, now, codes=codes, factors=factors), now)
 
     def _weigh(self, admitted: Admitted, now: datetime, *, codes: int = 0, factors: int = 0) -> "_Weighed":
-        """Draw for what is half right, or is to be let in, and look what the client had accepted before.
+        """Charge for what is half right, or is to be let in, and look what the client had accepted before.
 
         The same statements whatever is right; before anything is told, and before anything durable is written.
         """
-        draws = [(bucket, codes) for bucket in admitted.draws.codes]
-        draws += [(bucket, factors) for bucket in admitted.draws.factors]
+        costs = [(meter, codes) for meter in admitted.meters.codes]
+        costs += [(meter, factors) for meter in admitted.meters.factors]
 
         def weigh(connection: Connection) -> _Weighed:
             return _Weighed(
                 # What this client had accepted a moment ago, on another connection, is remembered by now.
                 is_remembered=self._use(connection, admitted.memory, admitted.account, now),
                 is_known=memories.is_known(connection, admitted.memory.digest),
-                is_admitted=buckets.draw_alike(connection, draws, now),
+                is_admitted=meters.charge_alike(connection, costs, now),
             )
 
         return self._database.write(weigh, durable=False)
@@ -459,7 +463,7 @@ class Ledger:
         """Return the verdict on a login that is refused, or let in by what it had accepted a moment ago."""
         verdict = denied if denied.account else replace(denied, account=admitted.subject)
         if weighed.is_remembered:
-            self._database.later(lambda: self._give_back(admitted.taken))
+            self._database.later(lambda: self._undo(admitted.charged))
             epoch = None if admitted.account is None else admitted.account.epoch
             return Granted(admitted.subject, Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED, epoch=epoch)
         if denied.reason is WhyDenied.CODE_WRONG and not weighed.is_admitted:
@@ -468,16 +472,16 @@ class Ledger:
             verdict = replace(denied, reason=WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT)
         if limiter.is_settled(verdict):
             # What is not told must be a guess when it is shown again: else it were one for nothing.
-            (self._withheld if admitted.is_full else self._refused).add(admitted.refused_digest, now)
+            (self._withheld if admitted.is_used_up else self._refused).add(admitted.refused_digest, now)
         if limiter.is_no_guess(verdict):
-            undone = tuple(bucket for bucket in admitted.taken if not admitted.draws.is_cost(bucket))
-            self._database.later(lambda: self._give_back(undone))
-        if admitted.is_full:
+            undone = tuple(meter for meter in admitted.charged if not admitted.meters.bounds_work(meter))
+            self._database.later(lambda: self._undo(undone))
+        if admitted.is_used_up:
             return Unavailable(WhyUnavailable.THROTTLED, admitted.subject, admitted.retry_after_s, withheld=verdict)
         return verdict
 
-    def _give_back(self, owed: tuple[Bucket, ...]) -> None:
-        self._database.write(lambda connection: buckets.give_back(connection, owed), durable=False)
+    def _undo(self, charged: tuple[Meter, ...]) -> None:
+        self._database.write(lambda connection: meters.undo(connection, charged), durable=False)
 
     def _use(self, connection: Connection, memory: Memory, account: Account | None, now: datetime) -> bool:
         epoch = None if account is None else account.epoch
@@ -520,11 +524,14 @@ class Ledger:
         return factors.find_recovery_code(connection, 0 if account is None else account.id, digests)
 
 
-def _held(admitted: Admitted, effect: engine.Effect | None) -> tuple[Bucket, ...]:
-    """Return the account's draws of a login of which nothing was asked here: its password may yet be refused."""
+def _held(admitted: Admitted, effect: engine.Effect | None) -> tuple[Meter, ...]:
+    """Return the meters of the account that a login is charged to until its password can't be refused any more.
+
+    That is one of which nothing was asked here.
+    """
     if admitted.password_is_ours or effect is not None:
         return ()
-    return tuple(bucket for bucket in admitted.taken if not admitted.draws.is_cost(bucket))
+    return tuple(meter for meter in admitted.charged if not admitted.meters.bounds_work(meter))
 
 
 _PASSWORD_ALONE_IN_PORTAL = frozenset({WhyGranted.TO_ENROL, WhyGranted.PASSWORD_CONFIRMED})

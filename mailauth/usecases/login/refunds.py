@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from mailauth.core.engine import Effect
-from mailauth.core.limiter import Bucket, Familiarity
+from mailauth.core.limiter import Familiarity, Meter
 from mailauth.vocabulary.model import AccountName
 
 LIFE = timedelta(seconds=60)
@@ -27,9 +27,9 @@ TOKEN_BYTES = 16
 class Refund(NamedTuple):
     """What giving back undoes: what was spent, if anything, and when; what was remembered, what became familiar.
 
-    `drawn` is what a wrong password costs: it was given back with the grant, and is drawn again. All but `held`, which
-    is given back when nobody has refused the password for a moment: else as many guesses at once as the mail server
-    has processes would find room in a bucket that has room for one. `refused_digest` is that of a string of which
+    `charged` is what a wrong password is charged to: undone with the grant, it is charged again. All but `held`, which
+    is undone when nobody has refused the password for a moment: else as many guesses at once as the mail server has
+    processes would conform to a limit that has room for one. `refused_digest` is that of a string of which
     nothing but the password was asked: it is no new guess when it is shown again.
     """
 
@@ -37,12 +37,12 @@ class Refund(NamedTuple):
     account_id: int
     effect: Effect | None
     spent_at: datetime
-    drawn: tuple[Bucket, ...]
+    charged: tuple[Meter, ...]
     memory_digest: bytes
     noted_network: str | None
     familiarity_before: Familiarity | None
     refused_digest: bytes | None
-    held: tuple[Bucket, ...] = ()
+    held: tuple[Meter, ...] = ()
 
 
 class Refunds:
@@ -69,18 +69,18 @@ class Refunds:
     def take(self, token: str, now: datetime) -> Refund | None:
         """Return what a token gives back, once; None for one that was used, is too old, or never was.
 
-        What was held until now is not in its `drawn`: it is drawn already.
+        What was held until now is not in its `charged`: that charge stands already.
         """
         with self._lock:
             found = self._entries.pop(token, None)
             if found is None or not timedelta(0) <= now - found.spent_at < LIFE:
                 return None
             held = () if self._held.pop(token, None) is None else found.held
-        return found._replace(drawn=tuple(bucket for bucket in found.drawn if bucket not in held))
+        return found._replace(charged=tuple(meter for meter in found.charged if meter not in held))
 
-    def no_longer_held(self, now: datetime) -> tuple[Bucket, ...]:
-        """Return the draws, each once, that were held until now."""
-        let_go: list[Bucket] = []
+    def no_longer_held(self, now: datetime) -> tuple[Meter, ...]:
+        """Return the meters, each once, whose charges were held until now."""
+        let_go: list[Meter] = []
         with self._lock:
             while self._held:
                 token, oldest = next(iter(self._held.items()))

@@ -210,7 +210,7 @@ class Verifier:
             if is_settling and was_begun:
                 is_abandoned.set()  # it is carried out all the same, and gives back then what it owes
             else:
-                self._give_back_later(admitted, was_begun=was_begun or is_checked)
+                self._undo_charges_later(admitted, was_begun=was_begun or is_checked)
             raise
         self.codelike_passwords.consider(admitted, verdict, now)
         if answer is not None and not isinstance(verdict, Unavailable):
@@ -231,7 +231,7 @@ class Verifier:
         """Load and count; on a thread, where it goes on also when nobody waits for it any more."""
         admitted = self._ledger.admit(attempt, name, now)
         if is_abandoned.is_set() and isinstance(admitted, Admitted):
-            self._ledger.give_back_draws(admitted, was_begun=False)
+            self._ledger.undo_charges(admitted, was_begun=False)
         return admitted
 
     def _settle(
@@ -245,11 +245,11 @@ class Verifier:
         """Commit a decision; on a thread, where it goes on also when nobody waits for it any more."""
         verdict = self._ledger.settle(admitted, decision, now, only_factor_is_right=only_factor_is_right)
         if is_abandoned.is_set() and not isinstance(verdict, Granted):
-            self._ledger.give_back_draws(admitted, was_begun=True)
+            self._ledger.undo_charges(admitted, was_begun=True)
         return verdict
 
-    def _give_back_later(self, admitted: Admitted, *, was_begun: bool) -> None:
-        self._database.later(lambda: self._ledger.give_back_draws(admitted, was_begun=was_begun))
+    def _undo_charges_later(self, admitted: Admitted, *, was_begun: bool) -> None:
+        self._database.later(lambda: self._ledger.undo_charges(admitted, was_begun=was_begun))
 
     def _by_app_password(
         self, attempt: Attempt, name: AccountName, token: app_password.Token, found: AppPassword | None

@@ -85,7 +85,7 @@ async def nothing_is_counted(world: World) -> bool:
     """Wait until the database's threads have given back what nobody waits for."""
     ends_at = time.monotonic() + 20
     while time.monotonic() < ends_at:
-        if world.installation.limits.levels("alice") == ():
+        if world.installation.limits.tats("alice") == ():
             return True
         await world.installation.database.run(lambda: None)
     return False

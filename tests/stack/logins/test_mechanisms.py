@@ -6,11 +6,11 @@ import smtplib
 
 import pytest
 
-from mailauth.core.limiter import Kind
+from mailauth.core.limiter import MeterKind
 from tests.stack import clients
 from tests.stack.people import Site, on_the_first
 
-OF_THE_ACCOUNT = {Kind.ACCOUNT, Kind.ACCOUNT_AND_SOURCE}
+OF_THE_ACCOUNT = {MeterKind.ACCOUNT, MeterKind.ACCOUNT_AND_SOURCE}
 
 
 def test_who_knows_login_alone_can_send_by_postfix(site: Site) -> None:
@@ -31,5 +31,5 @@ def test_a_wrong_login_that_a_program_tries_by_both_counts_once_against_the_acco
         with smtplib.SMTP(*site.sandbox.postfix_submission) as program, refused:
             program.login(owner.name, wrong)
         assert len(site.reasons(owner.name, 2 * number)) == 2 * number, "PLAIN first, and then LOGIN"
-        found = [one for one in site.installation.limits.fillings(owner.name) if one.bucket.kind in OF_THE_ACCOUNT]
-        assert {one.bucket.rate.burst - one.left for one in found} == {number}, found
+        found = [one for one in site.installation.limits.usages(owner.name) if one.meter.kind in OF_THE_ACCOUNT]
+        assert {one.meter.rate.burst - one.left for one in found} == {number}, found
