@@ -18,7 +18,7 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from mailauth.core import agent
+from mailauth.core import user_agent
 from mailauth.core.login_memory import network_of
 from mailauth.effects.store import accounts, login_activity
 from mailauth.effects.store.database import Database
@@ -212,7 +212,7 @@ def _ids(connection: Connection, names: Iterable[AccountName]) -> dict[AccountNa
 def _stored(key: _Key, times: _Times) -> StoredActivity:
     _, service, client, words, credential, reason, app_password_id = key
     network = "" if client is None else network_of(client)
-    kind = Kind(agent.words(service)[:32], network, agent.words(words), credential, reason, app_password_id)
+    kind = Kind(user_agent.words(service)[:32], network, user_agent.words(words), credential, reason, app_password_id)
     return StoredActivity(kind, times.logins, times.first_at, times.last_at)
 
 

@@ -19,7 +19,7 @@ from mailauth.core.clock import Clock
 from mailauth.core.services import checked
 from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose
-from mailauth.effects.store import accounts, app_passwords, factors, familiar_networks, portal_sessions
+from mailauth.effects.store import accounts, app_passwords, factors, familiar_networks, sessions
 from mailauth.effects.store.app_passwords import NewAppPassword
 from mailauth.effects.store.database import Database
 from mailauth.usecases import recovery_address
@@ -329,7 +329,7 @@ class Enrolment:
         found = find(connection, account, self._default_domain)
         if in_session is not None and (
             found.id != in_session.account_id
-            or not portal_sessions.renew(connection, in_session.digest, in_session.epoch, epoch=in_session.epoch + 1)
+            or not sessions.renew(connection, in_session.digest, in_session.epoch, epoch=in_session.epoch + 1)
         ):
             raise SessionOver(f"a session of {in_session.account} is over")
         return found

@@ -10,11 +10,11 @@ from mailauth.core.clock_watch import ClockWatch, Reading
 from mailauth.effects.store import (
     familiar_networks,
     login_activity,
-    login_memory,
     mail_links,
     meters,
     outbox,
-    portal_sessions,
+    remembered_logins,
+    sessions,
 )
 from mailauth.effects.store.database import Database
 from mailauth.usecases.activity import KEPT_FOR
@@ -53,8 +53,8 @@ class Housekeeping:
             return (
                 meters.purge(connection, past)
                 + familiar_networks.purge(connection, past)
-                + login_memory.purge(connection, past)
-                + portal_sessions.purge(connection, past - MAX_SESSION_LIFE, past - MAX_SESSION_LIFE)
+                + remembered_logins.purge(connection, past)
+                + sessions.purge(connection, past - MAX_SESSION_LIFE, past - MAX_SESSION_LIFE)
                 + mail_links.purge(connection, past - LINK_KEPT_FOR)
                 + login_activity.purge(connection, past - KEPT_FOR)
                 + outbox.wipe_given_up(connection, past - outbox.CONTENT_KEPT_FOR)

@@ -10,8 +10,7 @@ from sqlalchemy import Connection
 from mailauth.core import limiter, names
 from mailauth.core.clock import Clock
 from mailauth.core.limiter import Kinship, Limits, Tail, Usage
-from mailauth.effects.store import accounts, meters
-from mailauth.effects.store import familiar_networks as networks
+from mailauth.effects.store import accounts, familiar_networks, meters
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.meters import StoredTat
 from mailauth.vocabulary.model import Account, Address, Network
@@ -58,7 +57,7 @@ class AccountLimits:
             found = self._usages(connection, account.name)
         else:
             source, now = limiter.source_of(client, self._trusted), self._clock()
-            familiarity = networks.find(connection, account.id, source.network)
+            familiarity = familiar_networks.find(connection, account.id, source.network)
             kinship = Kinship.STRANGE if familiarity is None else familiarity.kinship(account.epoch, now)
             by_tail = [
                 limiter.attempt_meters(self._limits, account.name, account.epoch, source, kinship, tail)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from mailauth.core import mail_address, typed
 from mailauth.core.clock import Clock
-from mailauth.effects.store import accounts, app_passwords, factors, mail_links, portal_sessions
+from mailauth.effects.store import accounts, app_passwords, factors, mail_links, sessions
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.mail_links import StoredLink
 from mailauth.usecases import recovery_address
@@ -92,7 +92,7 @@ class OwnAccount:
 
         def sign_out_everywhere(connection: Connection) -> int:
             mail_new_link(connection, self._links, self._notices, session.account_id, origin, self._clock())
-            return portal_sessions.remove_all(connection, session.account_id)
+            return sessions.remove_all(connection, session.account_id)
 
         return self._database.write(sign_out_everywhere)
 
@@ -140,7 +140,7 @@ class OwnAccount:
         app_passwords.revoke(connection, link.account_id, None, now, made_since=since)
         self._links.void_undoing(connection, link.account_id, now)
         recovery_address.forget(connection, self._notices, link.account_id, origin, now)
-        portal_sessions.remove_all(connection, link.account_id)
+        sessions.remove_all(connection, link.account_id)
         accounts.raise_epoch(connection, link.account_id)
         self._notices.tell(connection, link.account_id, NoticeKind.ENROLMENT_UNDONE, origin, now)
 

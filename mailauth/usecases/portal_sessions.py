@@ -17,14 +17,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from mailauth.core import agent as agents
+from mailauth.core import user_agent
 from mailauth.core.clock import Clock
 from mailauth.core.login_memory import network_of
 from mailauth.effects.keyring import Keyring, Purpose
-from mailauth.effects.store import accounts
-from mailauth.effects.store import portal_sessions as store
+from mailauth.effects.store import accounts, sessions
 from mailauth.effects.store.database import Database
-from mailauth.effects.store.portal_sessions import NewSession, StoredSession
+from mailauth.effects.store.sessions import NewSession, StoredSession
 from mailauth.vocabulary.errors import AccountUnknown, NotProved, SessionOver
 from mailauth.vocabulary.model import Account, AccountName, Credential, Granted
 from mailauth.vocabulary.notices import Origin
@@ -123,7 +122,7 @@ class PortalSessions:
                 proved_at=now,
                 last_seen_at=now,
             )
-            store.add(connection, new)
+            sessions.add(connection, new)
             if language is not None:
                 accounts.suggest_language(connection, found.id, language)
 
@@ -138,12 +137,12 @@ class PortalSessions:
         if not _COOKIE.fullmatch(cookie):
             return None
         now = self._clock()
-        found = self._database.read(lambda connection: store.find(connection, self._digests(cookie)))
+        found = self._database.read(lambda connection: sessions.find(connection, self._digests(cookie)))
         if found is None or not self._is_live(found, now):
             return None
         if now - found.last_seen_at >= TOUCH_EVERY:
             digest = found.digest
-            self._database.write(lambda connection: store.touch(connection, digest, now), durable=False)
+            self._database.write(lambda connection: sessions.touch(connection, digest, now), durable=False)
         return _session(found, now)
 
     def renew(self, session: Session, granted: Granted, origin: Origin) -> str:
@@ -160,7 +159,7 @@ class PortalSessions:
         if credential in _BOTH_FACTORS or not session.is_enrolled:
             values |= {"credential": credential, "proved_at": now}
         if not self._database.write(
-            lambda connection: store.renew(connection, session.digest, session.epoch, **values)
+            lambda connection: sessions.renew(connection, session.digest, session.epoch, **values)
         ):
             raise SessionOver(f"a session of {session.account} is over")
         return cookie
@@ -177,20 +176,20 @@ class PortalSessions:
         values: dict[str, Any] = {"digest": self._digest(cookie), "epoch": session.epoch + 1, "last_seen_at": now}
         if credential is not None:
             values |= {"credential": credential, "proved_at": now}
-        if not store.renew(connection, session.digest, session.epoch, **values):
+        if not sessions.renew(connection, session.digest, session.epoch, **values):
             raise SessionOver(f"a session of {session.account} is over")
-        store.remove_all(connection, session.account_id, but=session.id)
+        sessions.remove_all(connection, session.account_id, but=session.id)
         return cookie
 
     def close(self, cookie: str) -> None:
         """End the session of a cookie, if there is one."""
         if _COOKIE.fullmatch(cookie):
-            self._database.write(lambda connection: store.remove(connection, self._digests(cookie)))
+            self._database.write(lambda connection: sessions.remove(connection, self._digests(cookie)))
 
     def all(self, session: Session) -> tuple[SessionSummary, ...]:
         """Return the account's sessions that are not over, those used last in front."""
         now = self._clock()
-        found = self._database.read(lambda connection: store.of_account(connection, session.account_id))
+        found = self._database.read(lambda connection: sessions.of_account(connection, session.account_id))
         return tuple(
             SessionSummary(each.created_at, each.last_seen_at, each.network, each.agent, each.id == session.id)
             for each in found
@@ -256,7 +255,7 @@ def _session(found: StoredSession, now: datetime) -> Session:
 
 def _where(origin: Origin) -> dict[str, str]:
     network = "" if origin.client is None else network_of(origin.client)
-    return {"network": network, "agent": agents.words(origin.agent)}
+    return {"network": network, "agent": user_agent.words(origin.agent)}
 
 
 def _written(value: bytes) -> str:

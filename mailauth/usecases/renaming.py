@@ -12,8 +12,7 @@ from mailauth.core import names, new_password
 from mailauth.core.pam_users import PamUsers
 from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose
-from mailauth.effects.store import accounts
-from mailauth.effects.store import renaming as store
+from mailauth.effects.store import accounts, name_bound_rows
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.tables import app_password, recovery_code
 from mailauth.usecases.accounts import find
@@ -54,9 +53,9 @@ class Renaming:
             self._check(connection, account, canonical)
             accounts.remove_alias(connection, canonical, account.id)
             self._bind(connection, account, canonical)
-            if not store.rename(connection, account.id, canonical, (*account.former_names, account.name)):
+            if not name_bound_rows.rename(connection, account.id, canonical, (*account.former_names, account.name)):
                 raise _exists(canonical)
-            store.move_meters(connection, account.name, canonical)
+            name_bound_rows.move_meters(connection, account.name, canonical)
             if keep_alias and not accounts.add_alias(connection, account.name, account.id):
                 raise _exists(account.name)
             return Renamed(account.name, canonical)
@@ -80,13 +79,13 @@ class Renaming:
 
     def _bind(self, connection: Connection, account: Account, new_name: AccountName) -> None:
         ring = self._keyring
-        for totp_id, sealed in store.seeds(connection, account.id):
+        for totp_id, sealed in name_bound_rows.seeds(connection, account.id):
             seed = ring.unseal(Purpose.TOTP_SEED, account.name, sealed)
-            store.set_seed(connection, totp_id, ring.seal(Purpose.TOTP_SEED, new_name, seed))
+            name_bound_rows.set_seed(connection, totp_id, ring.seal(Purpose.TOTP_SEED, new_name, seed))
         for table, purpose in _PURPOSES.items():
-            for row_id, key_id, digest in store.digests(connection, table, account.id):
+            for row_id, key_id, digest in name_bound_rows.digests(connection, table, account.id):
                 if key_id in ring.ids:  # else it serves nobody under any name
-                    store.set_digest(
+                    name_bound_rows.set_digest(
                         connection, table, row_id, name_bound.rebound(ring, purpose, new_name, digest, key_id)
                     )
 

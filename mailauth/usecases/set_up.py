@@ -17,11 +17,9 @@ from sqlalchemy import Connection
 from mailauth.core import alphabet, limiter, otp, recovery, typed
 from mailauth.core.clock import Clock
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
-from mailauth.effects.store import accounts, factors
-from mailauth.effects.store import familiar_networks as networks
-from mailauth.effects.store import portal_sessions as store
+from mailauth.effects.store import accounts, factors, familiar_networks, sessions
 from mailauth.effects.store.database import Database
-from mailauth.effects.store.portal_sessions import Pending
+from mailauth.effects.store.sessions import Pending
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.portal_sessions import PortalSessions, Session, account_of
@@ -126,14 +124,14 @@ class SetUp:
 
         def begin(connection: Connection) -> PendingSetUp:
             account_of(connection, session)
-            before = store.pending(connection, session.digest)
+            before = sessions.pending(connection, session.digest)
             if before is None or _is_over(before, now):
                 sealed = self._keyring.seal(Purpose.PENDING_SEED, _place(session), self._draw(otp.SEED_BYTES))
                 old = None if before is None else before.sealed
                 # Where another tab was quicker, its seed is the one that waits.
-                store.set_pending(connection, session.digest, sealed, now, instead_of=old)
-                before = store.pending(connection, session.digest)
-            store.let_show(connection, session.digest)
+                sessions.set_pending(connection, session.digest, sealed, now, instead_of=old)
+                before = sessions.pending(connection, session.digest)
+            sessions.let_show(connection, session.digest)
             if before is None:
                 raise SessionOver(f"a session of {session.account} is over")
             return self._shown(connection, session, before)
@@ -144,7 +142,7 @@ class SetUp:
         """Return what waits in the session for a code, or None."""
 
         def pending(connection: Connection) -> PendingSetUp | None:
-            found = store.pending(connection, session.digest)
+            found = sessions.pending(connection, session.digest)
             if found is None or _is_over(found, self._clock()):
                 return None
             return self._shown(connection, session, found)
@@ -156,10 +154,10 @@ class SetUp:
         now = self._clock()
 
         def show(connection: Connection) -> PendingSetUp | ShownBefore | None:
-            found = store.pending(connection, session.digest)
+            found = sessions.pending(connection, session.digest)
             if found is None or _is_over(found, now):
                 return None
-            if not store.show(connection, session.digest, found.sealed, now):
+            if not sessions.show(connection, session.digest, found.sealed, now):
                 return ShownBefore(found.begun_at + PENDING_LIFE)
             return self._shown(connection, session, found)
 
@@ -176,9 +174,9 @@ class SetUp:
         """Forget what waits in the session, if anything does."""
 
         def cancel(connection: Connection) -> None:
-            found = store.pending(connection, session.digest)
+            found = sessions.pending(connection, session.digest)
             if found is not None:
-                store.take_pending(connection, session.digest, found.sealed)
+                sessions.take_pending(connection, session.digest, found.sealed)
 
         self._database.write(cancel)
 
@@ -200,7 +198,7 @@ class SetUp:
                 if self._was_spent(connection, session, digits, now):
                     return CodeUsed()
                 raise
-            waiting = store.pending(connection, session.digest)
+            waiting = sessions.pending(connection, session.digest)
             if waiting is None or _is_over(waiting, now):
                 raise NothingToConfirm(f"no set-up of {session.account} waits for a code; begin one first")
             tries = _tries(waiting, now)
@@ -209,9 +207,9 @@ class SetUp:
             seed = self._keyring.unseal(Purpose.PENDING_SEED, _place(session), waiting.sealed)
             match = otp.match(seed, digits, now, last_step=0)
             if match is None:
-                store.count_try(connection, session.digest, tries + 1, now)
+                sessions.count_try(connection, session.digest, tries + 1, now)
                 return WrongCode(otp.drift(seed, digits, now))
-            if not store.take_pending(connection, session.digest, waiting.sealed):
+            if not sessions.take_pending(connection, session.digest, waiting.sealed):
                 return CodeUsed()
             return self._put_in_force(connection, session, account, seed, match.step, origin, now)
 
@@ -233,7 +231,7 @@ class SetUp:
             raise SessionOver(f"{session.account} was changed while its set-up was confirmed")
         if origin.client is not None:  # both factors were right here: strangers elsewhere are not to lock it out
             network = limiter.source_of(origin.client, ()).network
-            networks.note(connection, account.id, session.epoch + 1, network, now, by_both=True)
+            familiar_networks.note(connection, account.id, session.epoch + 1, network, now, by_both=True)
         sealed = self._keyring.seal(Purpose.TOTP_SEED, account.name, seed)
         factors.put_in_force(connection, account.id, sealed, step, now)
         if is_replacement:

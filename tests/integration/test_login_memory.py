@@ -229,8 +229,8 @@ async def test_clock_that_is_set_back_ends_the_memory(remembering: World) -> Non
 async def test_rows_of_an_account_are_bounded_and_purged(remembering: World) -> None:
     from sqlalchemy import func, select
 
-    from mailauth.effects.store import login_memory
-    from mailauth.effects.store.tables import login_memory as table
+    from mailauth.effects.store import remembered_logins
+    from mailauth.effects.store.tables import login_memory
 
     alice = remembering.enrol("alice")
     for _ in range(70):
@@ -238,7 +238,7 @@ async def test_rows_of_an_account_are_bounded_and_purged(remembering: World) -> 
         await remembering.login("alice", presented(remembering, alice), "imap", HERE)
     database = remembering.installation.database
     with reading(database) as connection:
-        assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 64
+        assert connection.execute(select(func.count()).select_from(login_memory)).scalar_one() == 64
     remembering.clock.advance(days=31)
     with writing(database) as connection:
-        assert login_memory.purge(connection, remembering.clock()) == 64
+        assert remembered_logins.purge(connection, remembering.clock()) == 64

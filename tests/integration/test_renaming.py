@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from mailauth.effects.store import renaming as store
+from mailauth.effects.store import name_bound_rows
 from mailauth.vocabulary.errors import AccountExists, AccountUnknown, InvalidValue
 from mailauth.vocabulary.model import AccountName, Credential, Granted
 from mailauth.vocabulary.notices import Origin
@@ -161,7 +161,7 @@ async def test_renaming_that_fails_half_way_has_changed_nothing(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "move_meters", killed)  # the last but one statement
+    monkeypatch.setattr(name_bound_rows, "move_meters", killed)  # the last but one statement
     with pytest.raises(KeyboardInterrupt):
         rename(world)
     assert await granted(world, OLD, anna.password + anna.code(world.clock()))

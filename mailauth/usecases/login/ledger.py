@@ -24,9 +24,7 @@ from mailauth.core.services import PORTAL
 from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.log_lines import FIELDS
-from mailauth.effects.store import accounts, factors, meters
-from mailauth.effects.store import familiar_networks as networks
-from mailauth.effects.store import login_memory as memories
+from mailauth.effects.store import accounts, factors, familiar_networks, meters, remembered_logins
 from mailauth.effects.store.database import Database
 from mailauth.usecases.login import refunds
 from mailauth.usecases.login.refunds import Refund, Refunds
@@ -169,10 +167,10 @@ class Ledger:
         is_enrolled = account is not None and account.totp is not None
         presented = splitter.split(secret, enrolled=is_enrolled and attempt.ask is not Ask.PASSWORD)
         if_enrolled = splitter.split(secret, enrolled=attempt.ask is not Ask.PASSWORD)
-        familiarity = networks.find(connection, 0 if account is None else account.id, source.network)
+        familiarity = familiar_networks.find(connection, 0 if account is None else account.id, source.network)
         refused_digest = self._refused_digest(attempt, subject, account, source)
-        was_accepted = memories.was_accepted(connection, memory.string_digest)
-        is_own_again = memories.is_known(connection, memory.digest)
+        was_accepted = remembered_logins.was_accepted(connection, memory.string_digest)
+        is_own_again = remembered_logins.is_known(connection, memory.digest)
         was_refused = self._refused.has(refused_digest, now)
         attempt_meters = self._meters_of(subject, account, source, familiarity, if_enrolled, now)
         is_no_guess = is_own_again or was_refused
@@ -336,7 +334,9 @@ class Ledger:
                 self._tell_of_use(connection, admitted, account, effect, now)
             else:
                 memory = admitted.memory
-                memories.remember(connection, account.id, memory.digest, memory.string_digest, memory.profile, now)
+                remembered_logins.remember(
+                    connection, account.id, memory.digest, memory.string_digest, memory.profile, now
+                )
             return True
 
         return self._database.write(spend)
@@ -359,7 +359,7 @@ class Ledger:
         if account is None or not has_proved or self._is_fresh(admitted, effect, now):
             return
         network, by_both = admitted.source.network, effect is not None
-        networks.note(connection, account.id, account.epoch, network, now, by_both=by_both)
+        familiar_networks.note(connection, account.id, account.epoch, network, now, by_both=by_both)
 
     @staticmethod
     def _is_fresh(admitted: Admitted, effect: engine.Effect | None, now: datetime) -> bool:
@@ -424,9 +424,11 @@ class Ledger:
             is_unspent = effect is not None and _unspend(connection, effect, release.spent_at)
             if is_unspent and isinstance(effect, engine.SpendRecoveryCode):
                 self._notices.withdraw(connection, _use_of(effect, release.spent_at))
-            memories.forget(connection, release.memory_digest)
+            remembered_logins.forget(connection, release.memory_digest)
             if release.noted_network is not None:
-                networks.restore(connection, release.account_id, release.noted_network, release.familiarity_before)
+                familiar_networks.restore(
+                    connection, release.account_id, release.noted_network, release.familiarity_before
+                )
             for meter in release.charged:
                 meters.charge(connection, [meter], now)
 
@@ -453,7 +455,7 @@ class Ledger:
             return _Weighed(
                 # What this client had accepted a moment ago, on another connection, is remembered by now.
                 is_remembered=self._use(connection, admitted.memory, admitted.account, now),
-                is_known=memories.is_known(connection, admitted.memory.digest),
+                is_known=remembered_logins.is_known(connection, admitted.memory.digest),
                 is_admitted=meters.charge_alike(connection, costs, now),
             )
 
@@ -485,7 +487,7 @@ class Ledger:
 
     def _use(self, connection: Connection, memory: Memory, account: Account | None, now: datetime) -> bool:
         epoch = None if account is None else account.epoch
-        return memory.serves and memories.use(connection, memory.digest, memory.profile, now, epoch)
+        return memory.serves and remembered_logins.use(connection, memory.digest, memory.profile, now, epoch)
 
     def _memory(self, attempt: Attempt, subject: AccountName, account: Account | None) -> Memory:
         secret = attempt.secret.reveal()

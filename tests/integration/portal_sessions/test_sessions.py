@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from mailauth.effects.keyring import Keyring
-from mailauth.effects.store import portal_sessions as store
 from mailauth.effects.store import tables
+from mailauth.effects.store.sessions import MAX_PER_ACCOUNT
 from mailauth.usecases.portal_sessions import PortalSessions, Session
 from mailauth.vocabulary.errors import AccountUnknown, NotProved, SessionOver
 from mailauth.vocabulary.model import AccountName, Credential, Granted
@@ -289,7 +289,7 @@ def test_sessions_are_listed_with_place_and_browser(world: World) -> None:
 def test_oldest_sessions_of_an_account_go_beyond_the_cap(world: World) -> None:
     alice, bob = world.enrol("alice"), world.enrol("bob")
     other = opened(world, bob.name)
-    cookies = [opened(world, alice.name) for _ in range(store.MAX_PER_ACCOUNT + 2)]
+    cookies = [opened(world, alice.name) for _ in range(MAX_PER_ACCOUNT + 2)]
     alive = [cookie for cookie in cookies if world.installation.sessions.load(cookie)]
     assert alive == cookies[2:]
     loaded(world, other)
