@@ -24,6 +24,15 @@ from tests.world import Person, enrol, install
 
 PATIENCE_S = 60.0
 """How long a test waits for what should take milliseconds: two busy cores are slow."""
+LAUNCHER = """
+import os, sys
+descriptor = int(sys.argv[1])
+if descriptor != 3:
+    os.dup2(descriptor, 3, inheritable=True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Hands a descriptor, its first argument, over to the command behind it as systemd would."""
 _numbers = itertools.count(1)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pam_module.harness.fake_server import fail, ok
-from tests.integration.test_c_dovecot import DENY, WHY_NOT, answering, running
+from tests.integration.dovecot23 import DENY, WHY_NOT, answering, running
 
 LUA = Path(__file__).resolve().parents[2] / "deploy" / "dovecot-2.3" / "mailauth.lua"
 MASTERS = """

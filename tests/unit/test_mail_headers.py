@@ -15,7 +15,7 @@ from mailauth.effects.mails.writing import Mails
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.notices import Notice, NoticeKind
 from tests.unit import strict_headers
-from tests.unit.test_mails import AFTER, BEFORE, EVERY_MAIL, FACTS, LETTERHEAD, MAILS, html_of, write
+from tests.unit.every_mail import AFTER, BEFORE, EVERY_MAIL, FACTS, LETTERHEAD, MAILS, html_of, write
 
 COUNTED: dict[NoticeKind, list[dict[str, Any]]] = {
     NoticeKind.RECOVERY_CODE_USED: [{"left": left} for left in range(12)],

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mailauth.core.login_memory import Profile
 from mailauth.effects.configuration.loading import parse, with_settings
-from tests.unit.test_configuration_settings import FIRST
+from mailauth.effects.configuration.reference import first_file
+from tests.world import PROVIDER
 
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text("utf-8")
@@ -84,7 +85,7 @@ def test_lines_for_web_mail_let_it_log_in_all_day_long_and_share_no_limit() -> N
     limits, _, profile = block.partition("[[login_memory.profile]]\n")
     settings = [limits.removeprefix("[limits]\n").strip().replace("trusted", "limits.trusted")]
     settings += [f"login_memory.profile=[{{{profile.strip()}}}]"]
-    configuration = parse(with_settings(FIRST, settings, "README.md"), "README.md")
+    configuration = parse(with_settings(first_file(PROVIDER), settings, "README.md"), "README.md")
     profiles = configuration.login_memory.profiles()
     assert profiles.of(ip_address("192.0.2.80")) == Profile(timedelta(hours=10), timedelta(minutes=30), 10_000)
     assert profiles.of(ip_address("192.0.2.81")).life == timedelta(minutes=10)

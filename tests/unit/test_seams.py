@@ -4,7 +4,8 @@ import ast
 import re
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[2] / "mailauth"
+TESTS = Path(__file__).parents[1]
+PACKAGE = TESTS.parent / "mailauth"
 STORE = PACKAGE / "effects" / "store"
 KINDS = re.compile(r"sqlite|postgres|mariadb|mysql", re.IGNORECASE)
 MAY_NAME_A_KIND = (STORE / "dialects", STORE / "migrations", PACKAGE / "effects" / "configuration")
@@ -59,3 +60,27 @@ def test_dates_of_the_cutover_are_the_policys() -> None:
     held = re.compile(r"CutOver\b|parse_cutover|\._cutover\b|policy\.cutover")
     found = {str(file.relative_to(PACKAGE)) for file in modules() if held.search(code(file))}
     assert found == {"core/policy.py", "effects/configuration/schema.py"}
+
+
+def test_nothing_imports_a_test_module() -> None:
+    """What several tests need stands in a module of its own, or one file's change breaks another's tests."""
+    found = sorted(TESTS.rglob("*.py"))
+    assert len(found) > 200
+    importing = {
+        (str(file.relative_to(TESTS)), name)
+        for file in found
+        for name in imported(file)
+        if re.search(r"(?:^|\.)test_\w+", name)
+    }
+    assert importing == set()
+
+
+def imported(file: Path) -> set[str]:
+    """Return what a module imports, as `package.module` and `package.module.name`."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module or ''}.{each.name}" for each in node.names}
+    return found

@@ -17,8 +17,8 @@ from mailauth.usecases.housekeeping import Housekeeping
 from mailauth.vocabulary.errors import StoreUnavailable
 from mailauth.vocabulary.notices import NoticeKind
 from tests.integration.mails.conftest import Outbox
+from tests.integration.mails.delivering import delivery
 from tests.integration.mails.servers import Taken, smtp_server
-from tests.integration.mails.test_delivery import delivery
 from tests.transactions import writing
 
 

@@ -7,7 +7,6 @@ import logging
 import sqlite3
 from datetime import timedelta
 from email.message import EmailMessage
-from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -21,27 +20,13 @@ from mailauth.usecases.delivery import LANES, PER_LANE, Delivery
 from mailauth.vocabulary.notices import NoticeKind
 from mailauth.wiring import mailing
 from tests.integration.mails.conftest import Outbox
+from tests.integration.mails.delivering import delivery
 from tests.integration.mails.servers import Taken, scripted_server, smtp_server
 from tests.transactions import writing
 from tests.world import WorldMaker
 
 CODES = ["k7qm-2xvp-9hfd-c3wn", "abcd-efgh-jkmn-pqrs"]
 GREETING = [b"220 mx ESMTP\r\n", b"250 mx\r\n"]
-
-
-def delivery(box: Outbox, port: int, draw: float = 0.5, **options: Any) -> Delivery:
-    """Return what delivers to a port, with time-outs for tests."""
-    installation = box.world.installation
-    options = {"timeout_s": 5.0, "content_timeout_s": 5.0, **options}
-    server = SmtpServer("127.0.0.1", port, options.pop("tls", "none"), "support@mailitwize.be", **options)
-    return Delivery(
-        installation.database,
-        installation.notices,
-        mailing.of(installation).mails,
-        server,
-        box.world.clock,
-        lambda: draw,
-    )
 
 
 def body(mail: EmailMessage, kind: str) -> str:

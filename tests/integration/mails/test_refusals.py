@@ -12,8 +12,8 @@ from mailauth.effects.store.outbox import CONTENT_KEPT_FOR
 from mailauth.usecases.delivery import FEWEST_TRIES, LANES, PER_LANE, TRIED_FOR, Delivery
 from mailauth.vocabulary.notices import NoticeKind
 from tests.integration.mails.conftest import Outbox
+from tests.integration.mails.delivering import delivery
 from tests.integration.mails.servers import Taken, scripted_server, smtp_server
-from tests.integration.mails.test_delivery import delivery
 
 OURS = (
     ("RCPT", "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname"),

@@ -7,8 +7,8 @@ import pytest
 
 from mailauth.vocabulary.notices import NoticeKind
 from tests.integration.mails.conftest import Outbox
+from tests.integration.mails.delivering import delivery
 from tests.integration.mails.servers import Certificates, make_certificate, scripted_server, smtp_server
-from tests.integration.mails.test_delivery import delivery
 
 
 @pytest.fixture

@@ -12,12 +12,11 @@ import pytest
 
 from mailauth.edges.portal import service
 from mailauth.edges.portal.connections import Deadlines
-from tests.integration.portal.test_listening import HOST, ask, make_site, socket_of, start
+from tests.integration.portal.browsing import HOST
+from tests.integration.portal.listening import ask, socket_of, start
 from tests.integration.serving import PATIENCE_S, Site, secret_of
 from tests.integration.talking import granted
 from tests.world import WorldMaker
-
-__all__ = ["make_site"]
 
 HEAD = f"GET /nothing HTTP/1.1\r\nHost: {HOST}\r\n".encode()
 HALF_BODY = (

@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import select
 from starlette.applications import Starlette
-from starlette.routing import Route
 
 from mailauth.effects.store.tables import metadata
 from tests.cases import case
 from tests.integration.portal.browsing import COOKIE, ORIGIN, Browser, form_to
 from tests.integration.portal.conftest import BrowserMaker
+from tests.integration.portal.routes import paths
 from tests.transactions import reading
 from tests.world import World
 
@@ -23,17 +23,6 @@ FIELDS = {
 }
 LATE = {"last_seen_at"}
 """What any click renews."""
-
-
-def paths(app: Starlette, method: str) -> list[str]:
-    """Return a path for every route that takes a method, found by asking the application."""
-    found = [
-        route.path
-        for route in app.routes
-        if isinstance(route, Route) and method in (route.methods or ()) and not route.path.startswith("/static/")
-    ]
-    assert len(found) > 10
-    return [path.replace("{id:row_id}", "1").replace("{token}", "t" * 43) for path in found]
 
 
 def everything(world: World) -> dict[str, list[tuple[object, ...]]]:

@@ -17,7 +17,7 @@ from mailauth.vocabulary.errors import StoreUnavailable
 from mailauth.vocabulary.model import AccountName
 from tests.cases import case
 from tests.integration.portal.browsing import ORIGIN, Browser, codes_on, form_to, read, words
-from tests.integration.portal.test_forged_requests import paths
+from tests.integration.portal.routes import paths
 from tests.world import Person, World, WorldMaker
 
 

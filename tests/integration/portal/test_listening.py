@@ -6,53 +6,13 @@ import os
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
-import pytest
 
-from tests.integration.server.test_stopping import LAUNCHER
-from tests.integration.serving import PATIENCE_S, Server, Site, until
-
-HOST = "2fa.mailitwize.be"
-UNKNOWN_PAGE = "/nothing"
-"""What is logged with the client's address, and looks at nothing."""
-
-SiteMaker = Callable[..., Site]
-
-
-@pytest.fixture
-def make_site(tmp_path: Path) -> Iterator[SiteMaker]:
-    """Give a maker of sites whose portal listens beside their files, by default for our own group."""
-    made: list[Site] = []
-
-    def make(*settings: str) -> Site:
-        directory = tmp_path / f"site{len(made)}"
-        directory.mkdir()
-        where = f"portal.listen=unix:{directory}/portal.sock"
-        made.append(Site(directory, where, "portal.socket_group=", *settings))
-        return made[-1]
-
-    yield make
-    for site in made:
-        site.close()
-
-
-def start(site: Site, *parts: str, **options: Any) -> Server:
-    """Start the portal, alone or with the other parts."""
-    return site.serve(parts=parts, **options)
-
-
-def socket_of(site: Site) -> Path:
-    return site.directory / "portal.sock"
-
-
-def ask(path: Path, **headers: str) -> httpx.Response:
-    """Ask for a page as a web server would."""
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=PATIENCE_S) as client:
-        return client.get(f"http://{HOST}{UNKNOWN_PAGE}", headers=headers)
+from tests.integration.portal.browsing import HOST
+from tests.integration.portal.listening import UNKNOWN_PAGE, SiteMaker, ask, socket_of, start
+from tests.integration.serving import LAUNCHER, PATIENCE_S, until
 
 
 def test_its_socket_is_for_the_web_servers_group_alone_and_goes_with_it(make_site: SiteMaker) -> None:

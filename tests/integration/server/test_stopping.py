@@ -12,17 +12,9 @@ from typing import Any
 import pytest
 
 from tests.integration.server.conftest import SiteMaker
-from tests.integration.serving import Server, Site, secret_of, until
+from tests.integration.serving import LAUNCHER, Server, Site, secret_of, until
 from tests.integration.talking import Closed, Talk, auth, granted, look_up
 
-LAUNCHER = """
-import os, sys
-descriptor = int(sys.argv[1])
-if descriptor != 3:
-    os.dup2(descriptor, 3, inheritable=True)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 SLOW = ("password.argon2.time_cost=8", "password.argon2.memory_kib=32768")
 
 

@@ -20,8 +20,8 @@ from tests.stack.delivery import deliver
 from tests.stack.doors import IN, Door
 from tests.stack.every_door.ways import EXIM, POSTFIX_ON_SASLAUTHD, Way
 from tests.stack.logins.conftest import CHEAP_HASHES
-from tests.stack.logins.test_doors import CASES, OUT, Case, Cell, Tries, Try, play
 from tests.stack.people import Owner, SetUp, Site, until
+from tests.stack.table import CASES, OUT, Case, Cell, Tries, Try, play
 
 PLAYED_AT_ONCE = 6  # each is a client, a server process and a hash
 FAR = "cutover.date=2099-01-01T00:00 Europe/Brussels"

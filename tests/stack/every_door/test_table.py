@@ -7,7 +7,7 @@ import pytest
 from tests.stack.doors import IN, Door
 from tests.stack.every_door.playing import BRIEF, Played
 from tests.stack.every_door.ways import EXIM, ways
-from tests.stack.logins.test_doors import report
+from tests.stack.table import report
 
 HUNG_FOR_AT_MOST_S = 25.0
 """The clients of mailauth's socket give up after 10 s; a refusing Dovecot and two busy cores need some more."""
