@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tests.stack import clients
 from tests.stack.clients import HOME, Login
-from tests.stack.people import AFTER, FIRST, LAST, SetUp, Site
+from tests.stack.people import AFTER, Site
 from tests.stack.sandboxes import Sandbox
 
 Client = Callable[[Sandbox, str, str, str], Login]
@@ -19,7 +19,10 @@ IN = "in"
 
 @dataclass(frozen=True)
 class Door:
-    """One way in. `service` is what mailauth is told; `refused` and `unavailable` how the client hears it."""
+    """One way in. `service` is what mailauth is told; `refused` and `unavailable` how the client hears it.
+
+    Nobody is there to say `unavailable` on mailauth's own socket.
+    """
 
     name: str
     service: str
@@ -86,12 +89,3 @@ DOVEADM_ON_MAILAUTH = Door("doveadm-on-mailauth", "imap", _doveadm_on_mailauth, 
 
 OF_DOVECOT = (IMAP, POP3, SIEVE, SUBMISSION, DOVEADM)
 DOORS = (*OF_DOVECOT, POSTFIX, DOVEADM_ON_MAILAUTH)
-
-
-def of(set_up: SetUp) -> tuple[Door, ...]:
-    """Return the doors of a site, without those that are the same at another site."""
-    if set_up == FIRST:
-        return DOORS
-    if set_up == LAST and LAST.dovecot != FIRST.dovecot:
-        return (*OF_DOVECOT, POSTFIX)
-    return (POSTFIX,)

@@ -8,7 +8,6 @@ secret that a test makes or presents is noted down, so that a test can look for 
 from __future__ import annotations
 
 import base64
-import functools
 import itertools
 import json
 import re
@@ -20,9 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from mailauth import wiring
 from mailauth.core import otp
@@ -30,8 +27,10 @@ from mailauth.effects.configuration import loading
 from mailauth.usecases.enrolment import Confirmed
 from mailauth.vocabulary.secret import Secret
 from tests.integration.talking import Closed, Talk
-from tests.stack import sandboxes
 from tests.stack.sandboxes import Sandbox
+
+if TYPE_CHECKING:
+    from tests.stack.ways import Way
 
 AFTER = (
     "Mail apps need an app password or password+code: https://www.mailitwize.be/2fa "
@@ -103,38 +102,12 @@ class Owner:
         self.password = password
 
 
-@dataclass(frozen=True)
-class SetUp:
-    """Whom Dovecot and Postfix ask, and by what."""
-
-    dovecot: str
-    postfix: str
-
-    def __str__(self) -> str:
-        return f"{self.dovecot}-postfix-{self.postfix}"
-
-
-@functools.cache
-def set_ups() -> tuple[SetUp, ...]:
-    """Return what this machine's servers can be set up as, so that each way to mailauth is there at least once."""
-    doors = sandboxes.doors()
-    return (SetUp(doors[0], "direct"), *(SetUp(door, "dovecot") for door in doors))
-
-
-FIRST, *_, LAST = set_ups()
-"""Dovecot's first door, with Postfix on mailauth itself; Dovecot's last door, with Postfix behind it."""
-_EACH_DOVECOT = (FIRST, LAST) if FIRST.dovecot != LAST.dovecot else (FIRST,)
-on_the_first = pytest.mark.parametrize("site", [FIRST], indirect=True, ids=str)
-on_each_dovecot = pytest.mark.parametrize("site", _EACH_DOVECOT, indirect=True, ids=str)
-"""For tests that need no Postfix: where they are to run. Without a mark they run on each set-up."""
-
-
 @dataclass
 class Site:
     """A sandbox, and the mailauth in this process that works on its files."""
 
     sandbox: Sandbox
-    set_up: SetUp
+    way: Way
     secrets: set[str] = field(default_factory=set)
     presented: set[tuple[str, str]] = field(default_factory=set)
 

@@ -1,201 +1,184 @@
-"""The table: what ought to come of each case at each door. All doors decide alike, and say no in the same words."""
+"""The runner of the table over doors: a way from its start to an outage, each case at each of its doors.
+
+All is played in one go, for servers that start, refuse and wait for the dead are slow; tests look at one cell each.
+All doors decide alike, and say no in the same words, as far as they have any.
+"""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from mailauth.core.names import MAX_NAME_BYTES
-from mailauth.core.new_password import MAX_PASSWORD_BYTES
-from tests.stack.clients import ELSEWHERE, HOME
+from tests.stack import sandboxes, web_mail
+from tests.stack.bursts import SmtpSession
+from tests.stack.clients import HOME
+from tests.stack.delivery import deliver
 from tests.stack.doors import IN, Door
-from tests.stack.people import Site
+from tests.stack.login_cases import BEFORE_THE_DATE, Case, cases_at
+from tests.stack.people import AFTER, Site, until
+from tests.stack.ways import EXIM, POSTFIX_ON_SASLAUTHD, Way
 
-OUT = "out"
-_numbers = itertools.count(1)
-
-
-class Try(NamedTuple):
-    """One login of a case, and whether it is to be let in."""
-
-    expected: str
-    name: str
-    secret: str
-    source: str = HOME
-
-
-Tries = list[Try]
-
-
-def password_and_code(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    return [Try(IN, owner.name, owner.typed())]
-
-
-def the_next_code_as_well(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    return [Try(IN, owner.name, owner.typed()), Try(IN, owner.name, owner.typed())]
-
-
-def code_with_a_gap_as_apps_show_it(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    code = owner.code()
-    return [Try(IN, owner.name, f"{owner.password}{code[:3]} {code[3:]}")]
-
-
-def password_of_odd_characters(site: Site, door: Door) -> Tries:
-    owner = site.enrolled(""" "Grüße", 100 % \\ 'von' {mir}$é""")
-    return [Try(IN, owner.name, owner.typed())]
-
-
-def password_that_ends_in_digits(site: Site, door: Door) -> Tries:
-    owner = site.enrolled("horse 123456")
-    return [Try(IN, owner.name, owner.typed()), Try(OUT, owner.name, owner.password)]
-
-
-def name_in_capitals_without_its_domain(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    return [Try(IN, owner.name.partition("@")[0].upper(), owner.typed())]
-
-
-def longest_name_and_secret(site: Site, door: Door) -> Tries:
-    """PW2: whatever password may be set, it can be typed with a recovery code behind it at every door."""
-    domain = "@mailitwize.be"
-    number = f"{next(_numbers)}-"
-    name = number + "n" * (MAX_NAME_BYTES - len(number + domain)) + domain
-    owner = site.enrolled("x" * MAX_PASSWORD_BYTES, name)
-    code = owner.recovery_codes()[0]
-    assert len(code) == 19, "as it is printed, the longest of what may stand behind a password"
-    return [Try(IN, owner.name, owner.password + code)]
-
-
-def wrong_code(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    return [Try(OUT, owner.name, owner.password + owner.wrong_code())]
-
-
-def wrong_password_which_burns_no_code(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    code = owner.code()
-    return [Try(OUT, owner.name, "wrong horse" + code), Try(IN, owner.name, owner.password + code)]
-
-
-def password_alone(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    return [Try(OUT, owner.name, owner.password)]
-
-
-def code_alone(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    return [Try(OUT, owner.name, owner.code())]
-
-
-def unknown_account(site: Site, door: Door) -> Tries:
-    return [Try(OUT, f"nobody-at-{door.name}@mailitwize.be", "correct horse123456")]
-
-
-def disabled_account(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    owner.disable()
-    return [Try(OUT, owner.name, owner.typed())]
-
-
-def not_enrolled(site: Site, door: Door) -> Tries:
-    owner = site.owner()
-    return [Try(OUT, owner.name, owner.password), Try(OUT, owner.name, owner.password + "123456")]
-
-
-def spent_code_from_elsewhere(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    typed = owner.typed()
-    return [Try(IN, owner.name, typed), Try(OUT, owner.name, typed, ELSEWHERE)]
-
-
-def recovery_code_once(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    first, second, *_ = owner.recovery_codes()
-    return [
-        Try(IN, owner.name, owner.password + first),
-        Try(OUT, owner.name, owner.password + first),
-        Try(OUT, owner.name, owner.password + first, ELSEWHERE),
-        Try(IN, owner.name, owner.password + second.upper().replace("-", "")),
-    ]
-
-
-def recovery_code_without_the_password(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    return [Try(OUT, owner.name, "wrong horse" + owner.recovery_codes()[0])]
-
-
-def app_password(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    made = owner.app_password()
-    return [Try(IN, owner.name, made), Try(IN, owner.name, made.replace("-", ""), ELSEWHERE)]
-
-
-def app_password_of_its_service(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    return [Try(IN, owner.name, owner.app_password(door.service))]
-
-
-def app_password_of_another_service(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    return [Try(OUT, owner.name, owner.app_password("sieve" if door.service != "sieve" else "imap"))]
-
-
-def revoked_app_password(site: Site, door: Door) -> Tries:
-    owner = site.enrolled()
-    made = owner.app_password()
-    owner.revoke_app_passwords()
-    return [Try(OUT, owner.name, made)]
-
-
-Case = Callable[[Site, Door], Tries]
-CASES: list[Case] = [
-    password_and_code,
-    the_next_code_as_well,
-    code_with_a_gap_as_apps_show_it,
-    password_of_odd_characters,
-    password_that_ends_in_digits,
-    name_in_capitals_without_its_domain,
-    longest_name_and_secret,
-    wrong_code,
-    wrong_password_which_burns_no_code,
-    password_alone,
-    code_alone,
-    unknown_account,
-    disabled_account,
-    not_enrolled,
-    spent_code_from_elsewhere,
-    recovery_code_once,
-    recovery_code_without_the_password,
-    app_password,
-    app_password_of_its_service,
-    app_password_of_another_service,
-    revoked_app_password,
-]
+CHEAP_HASHES = ("--set", "password.argon2.time_cost=1", "--set", "password.argon2.memory_kib=64")
+PLAYED_AT_ONCE = 6  # each is a client, a server process and a hash
+FAR = "cutover.date=2099-01-01T00:00 Europe/Brussels"
+PAST = "cutover.date=2025-05-05T00:00 Europe/Brussels"
+BEFORE = (
+    "Wrong password, or password+code needed: https://www.mailitwize.be/2fa "
+    "(two-factor authentication from 1 January 2099)"
+)
 
 
 @dataclass
 class Cell:
     """What was to come of a case at a door, and what came."""
 
+    case: str
     name: str
     expected: list[str]
     found: list[str]
 
+    def report(self, site: Site) -> str:
+        """Return what went wrong."""
+        return f"{self.case}: {self.found}, not {self.expected}\n{site.log_of(self.name)}"
 
-def play(site: Site, door: Door, case: Case) -> Cell:
+
+@dataclass
+class Outage:
+    """What each door said while mailauth was away, after how many seconds, and that it lets in again.
+
+    And what became of mail meanwhile and afterwards.
+
+    Exim alone waits for a hung mailauth without an end; what it said is what it said afterwards.
+    """
+
+    name: str
+    words: dict[Door, str] = field(default_factory=dict)
+    seconds: dict[Door, float] = field(default_factory=dict)
+    mail: list[str] = field(default_factory=list)
+    recovered: set[Door] = field(default_factory=set)
+    mail_afterwards: str = ""
+
+
+@dataclass
+class Played:
+    """All that came of one way. Its site stays up."""
+
+    site: Site
+    setting_took_s: float
+    cells: dict[Door, list[Cell]]
+    cells_before_the_date: dict[Door, list[Cell]]
+    stopped: Outage
+    hung: Outage
+    restarted: list[str]
+
+
+def doors_in_an_outage(way: Way) -> tuple[Door, ...]:
+    """Return the doors that say something when mailauth does not: on its own socket there is nobody to."""
+    return tuple(door for door in way.doors if door.unavailable)
+
+
+@contextmanager
+def playing(way: Way, directory: Path) -> Iterator[Played]:
+    """Play a way; its site is up until the end of the block, with a web mail host that its login memory knows."""
+    with sandboxes.running(directory, *way.options(), *CHEAP_HASHES, *web_mail.SETTINGS, "--set", FAR) as sandbox:
+        site = Site(sandbox, way)
+        try:
+            yield _play(site)
+        finally:
+            site.close()
+
+
+def _play(site: Site) -> Played:
+    way = site.way
+    servers = ["dovecot", "postfix", *["saslauthd"] * (way.postfix == "saslauthd"), *["exim"] * way.exim]
+    pids = {name: site.pid(name) for name in servers}
+    before = _cells(site, BEFORE, lambda _: BEFORE_THE_DATE)
+    began = time.monotonic()
+    site.sandbox.set(PAST)
+    setting_took_s = time.monotonic() - began
+    cells = _cells(site, AFTER, lambda door: cases_at(way, door))
+    stopped = _outage(site, site.stop, site.start)
+    pids["mailauth"] = pid = site.pid()
+    hung = _outage(site, lambda: os.kill(pid, signal.SIGSTOP), lambda: os.kill(pid, signal.SIGCONT), is_hung=True)
+    restarted = [name for name, pid in pids.items() if site.pid(name) != pid]
+    return Played(site, setting_took_s, cells, before, stopped, hung, restarted)
+
+
+def _cells(site: Site, refusal: str, cases_of: Callable[[Door], Iterable[Case]]) -> dict[Door, list[Cell]]:
+    with ThreadPoolExecutor(PLAYED_AT_ONCE) as pool:
+        playing_on = {
+            door: [pool.submit(_cell, site, door, case, refusal) for case in cases_of(door)] for door in site.way.doors
+        }
+        return {door: [each.result() for each in cells] for door, cells in playing_on.items()}
+
+
+def _cell(site: Site, door: Door, case: Case, refusal: str) -> Cell:
     tries = case(site, door)
     return Cell(
+        case.__name__,
         tries[0].name,
-        [IN if each.expected == IN else door.refusal() for each in tries],
+        [IN if each.expected == IN else door.refusal(refusal) for each in tries],
         [door.login(site, each.name, each.secret, each.source) for each in tries],
     )
 
 
-def report(site: Site, played: Case, cell: Cell) -> str:
-    """Return what went wrong in a cell of the table."""
-    return f"{played.__name__}: {cell.found}, not {cell.expected}\n{site.log_of(cell.name)}"
+class _EarlySmtpClient:
+    """A client of Postfix whose connection is older than the outage: a new smtpd would not greet without mailauth."""
+
+    def __init__(self, site: Site) -> None:
+        self._loop = asyncio.Runner()
+        self._session = self._loop.run(SmtpSession.open(site.sandbox.postfix_submission, HOME))
+
+    def log_in(self, name: str, secret: str) -> str:
+        outcome = self._loop.run(self._session.log_in(name, secret))
+        self._loop.run(self._session.close())
+        self._loop.close()
+        return outcome
+
+
+def _outage(site: Site, begin: Callable[[], None], end: Callable[[], None], *, is_hung: bool = False) -> Outage:
+    owner = site.enrolled()
+    secret = owner.app_password()
+    outage = Outage(owner.name)
+    early = _EarlySmtpClient(site) if site.way.postfix == "direct" else None
+    doors = doors_in_an_outage(site.way)
+
+    def log_in(door: Door) -> None:
+        began = time.monotonic()
+        if early is not None and door == site.way.of_postfix:
+            outage.words[door] = early.log_in(owner.name, secret)
+        else:
+            outage.words[door] = door.login(site, owner.name, secret)
+        outage.seconds[door] = time.monotonic() - began
+
+    with ThreadPoolExecutor(len(doors) + 2) as pool:
+        begin()
+        try:
+            delivering = [pool.submit(deliver, site.sandbox, name) for name in (owner.name, f"newcomer-{owner.name}")]
+            trying = {door: pool.submit(log_in, door) for door in doors}
+            for door, each in trying.items():
+                if door != EXIM or not is_hung:
+                    each.result()
+            outage.mail = [each.result() for each in delivering]
+        finally:
+            end()
+        for each in trying.values():
+            each.result()
+        typed = owner.typed()
+
+        def recover(door: Door) -> None:
+            # Saslauthd has no client to remember, and a code opens a door once.
+            fitting = secret if door == POSTFIX_ON_SASLAUTHD else typed
+            until(lambda: door.login(site, owner.name, fitting) == IN, f"{door.name} lets in again")
+            outage.recovered.add(door)
+
+        list(pool.map(recover, doors))
+    outage.mail_afterwards = deliver(site.sandbox, owner.name, "afterwards")
+    return outage

@@ -15,8 +15,8 @@ import pytest
 
 from tests.stack import clients
 from tests.stack.delivery import BOUNCED, DELIVERED, deliver
-from tests.stack.every_door.ways import other_release
 from tests.stack.sandboxes import REPOSITORY, Sandbox
+from tests.stack.ways import other_release
 
 MAIL = 8  # Debian's user and group `mail`
 LINES = {"2.3": "args = username_format=%n", "2.4": "auth_username_format = %{user | username}"}

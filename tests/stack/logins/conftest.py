@@ -1,52 +1,83 @@
-"""The sites that logins are tested on: each way in which this machine's servers can ask mailauth.
+"""The ways to mailauth, played. The main ones begin together, once a test asks for one; likewise the further ones.
 
-All are up from the first test to the last, for all modules here; hashes are cheap, for hundreds log in.
-Tests take accounts of their own and leave a site as they found it. The search for secrets in the logs
-comes last.
+A test waits for the way that it looks at. Their sites stay up until the last test; tests take accounts of their own
+and leave a site as they found it. The search for secrets in the logs comes last.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
-from tests.stack import sandboxes, web_mail
-from tests.stack.people import SetUp, Site, set_ups
+from tests.stack.people import Site
+from tests.stack.table import Played, playing
+from tests.stack.ways import Way, further_ways, main_ways, other_release, params
 
-CHEAP_HASHES = ("--set", "password.argon2.time_cost=1", "--set", "password.argon2.memory_kib=64")
+
+@dataclass
+class Stages:
+    """One thread a way, which plays it and then keeps it up until it is told to end."""
+
+    new_directory: Callable[[], Path]
+    ending: threading.Event = field(default_factory=threading.Event)
+    played: dict[Way, Future[Played]] = field(default_factory=dict)
+    performing: list[Future[None]] = field(default_factory=list)
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(len(main_ways() + further_ways())))
+
+    def of(self, way: Way) -> Played:
+        """Return what came of a way."""
+        if way not in self.played:
+            self._begin(further_ways() if way in further_ways() else main_ways())
+        return self.played[way].result()
+
+    def end(self) -> None:
+        """Take all down; what failed in that is raised."""
+        self.ending.set()
+        self.pool.shutdown()
+        for each in self.performing:
+            each.result()
+
+    def _begin(self, ways: tuple[Way, ...]) -> None:
+        if any(way.is_elsewhere for way in ways):
+            other_release()  # made once, not by several at a time
+        for way in ways:
+            self.played[way] = Future()
+            self.performing.append(self.pool.submit(self._perform, way, self.new_directory()))
+
+    def _perform(self, way: Way, directory: Path) -> None:
+        future = self.played[way]
+        try:
+            with playing(way, directory) as played:
+                future.set_result(played)
+                self.ending.wait()
+        except BaseException as error:
+            if future.done():
+                raise
+            future.set_exception(error)
 
 
 @pytest.fixture(scope="session")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[SetUp, Site]]:
-    """All sites, enforcing since a date long past, with the login memory as shipped, a web mail host added."""
-    directories = {set_up: tmp_path_factory.mktemp("site") for set_up in set_ups()}
-
-    def start(set_up: SetUp) -> Site:
-        options = ("--dovecot", set_up.dovecot, "--postfix", set_up.postfix, *CHEAP_HASHES, *web_mail.SETTINGS)
-        sandbox = sandboxes.up(directories[set_up], *options)
-        stack.callback(lambda: ended.append(pool.submit(sandbox.down)))
-        site = Site(sandbox, set_up)
-        stack.callback(site.close)
-        return site
-
-    ended: list[Any] = []
-    with ThreadPoolExecutor(len(directories)) as pool:
-        with contextlib.ExitStack() as stack:
-            started = {set_up: pool.submit(start, set_up) for set_up in directories}
-            yield {set_up: future.result() for set_up, future in started.items()}
-        for each in ended:
-            each.result()
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
+    made = Stages(lambda: tmp_path_factory.mktemp("way"))
+    yield made
+    made.end()
 
 
-@pytest.fixture(scope="session", params=set_ups(), ids=str)
-def site(request: pytest.FixtureRequest, sites: dict[SetUp, Site]) -> Site:
-    """One site after the other."""
-    set_up: SetUp = request.param
-    return sites[set_up]
+@pytest.fixture(scope="session", params=params(main_ways()))
+def played(request: pytest.FixtureRequest, stages: Stages) -> Played:
+    """What came of a way: of one main way after the other, where a test names no others."""
+    return stages.of(request.param)
+
+
+@pytest.fixture(scope="session")
+def site(played: Played) -> Site:
+    """The way's servers."""
+    return played.site
 
 
 @pytest.hookimpl(trylast=True)

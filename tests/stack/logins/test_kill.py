@@ -9,7 +9,8 @@ from collections import Counter
 
 from tests.stack.bursts import SmtpSession, Try, over_imap, sources
 from tests.stack.doors import IMAP, IN, POSTFIX
-from tests.stack.people import PATIENCE_S, Owner, Site, on_each_dovecot, until
+from tests.stack.people import PATIENCE_S, Owner, Site, until
+from tests.stack.ways import on_each_main_dovecot
 
 OWNERS = 8
 CLIENTS_EACH = 4
@@ -47,7 +48,7 @@ def present(number: int, owner: Owner) -> str:
     return owner.password + owner.recovery_codes()[0] if number % 2 else owner.typed()
 
 
-@on_each_dovecot
+@on_each_main_dovecot
 def test_no_code_passes_twice_though_mailauth_is_killed_in_a_burst(site: Site) -> None:
     interrupted = 0
     for _ in range(ROUNDS):
@@ -70,7 +71,7 @@ def test_no_code_passes_twice_though_mailauth_is_killed_in_a_burst(site: Site) -
     assert interrupted, "each burst was over before the server was killed"
 
 
-@on_each_dovecot
+@on_each_main_dovecot
 def test_logins_go_on_after_a_kill_without_a_restart_of_dovecot_or_postfix(site: Site) -> None:
     pids = [site.pid(name) for name in ("dovecot", "postfix")]
     os.kill(site.pid(), signal.SIGKILL)

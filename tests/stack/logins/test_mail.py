@@ -7,12 +7,13 @@ import poplib
 from email import message_from_bytes
 
 from tests.stack import clients
-from tests.stack.people import Site, on_each_dovecot, on_the_first
+from tests.stack.people import Site
+from tests.stack.ways import on_each_main_dovecot, on_the_first
 
 MESSAGE = "From: a@example.org\nTo: b@example.org\nSubject: {subject}\n\nRead me.\n"
 
 
-@on_each_dovecot
+@on_each_main_dovecot
 def test_a_message_is_fetched_over_imap_and_pop3_with_password_and_code(site: Site) -> None:
     owner = site.enrolled()
     site.sandbox.save_message(owner.name, MESSAGE.format(subject="for the owner"))

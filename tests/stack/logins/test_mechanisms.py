@@ -8,14 +8,16 @@ import pytest
 
 from mailauth.core.limiter import MeterKind
 from tests.stack import clients
-from tests.stack.people import Site, on_the_first
+from tests.stack.people import Site
+from tests.stack.ways import on_each_way, on_the_first
 
 OF_THE_ACCOUNT = {MeterKind.ACCOUNT, MeterKind.ACCOUNT_AND_SOURCE}
 
 
+@on_each_way
 def test_who_knows_login_alone_can_send_by_postfix(site: Site) -> None:
     owner = site.owner()
-    secret = owner.app_password("submission")
+    secret = owner.app_password(site.way.of_postfix.service)
     for mechanism in ("LOGIN", "PLAIN"):
         login = clients.swaks(site.sandbox.postfix_submission, owner.name, secret, mechanism=mechanism)
         assert login, (mechanism, login.words)

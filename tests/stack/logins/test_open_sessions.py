@@ -6,7 +6,8 @@ import imaplib
 import shlex
 
 from tests.stack import clients, sandboxes
-from tests.stack.people import Site, on_each_dovecot, until
+from tests.stack.people import Site, until
+from tests.stack.ways import on_each_main_dovecot
 
 
 def is_open(client: imaplib.IMAP4) -> bool:
@@ -17,7 +18,7 @@ def is_open(client: imaplib.IMAP4) -> bool:
         return False
 
 
-@on_each_dovecot
+@on_each_main_dovecot
 def test_open_session_goes_on_until_the_line_that_revoke_prints_is_run(site: Site) -> None:
     owner = site.owner()
     secret = owner.app_password()

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.stack import doors
 from tests.stack.doors import IN, Door
-from tests.stack.people import Site, on_the_first
+from tests.stack.people import Site
+from tests.stack.ways import on_the_first
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_a_spent_code_is_refused_at_every_door_to_the_client_that_spent_it(forge
         typed = owner.typed()
         return [door.login(forgetful, owner.name, typed) for _ in range(2)]
 
-    tried = doors.of(forgetful.set_up)
+    tried = forgetful.way.doors
     with ThreadPoolExecutor(len(tried)) as pool:
         found = dict(zip(tried, pool.map(twice, tried), strict=True))
     assert found == {door: [IN, door.refusal()] for door in tried}

@@ -1,8 +1,8 @@
-"""The ways from a mail server to mailauth beside those of ../logins, as sandboxes: every door that deploy/ opens.
+"""The ways from a mail server to mailauth, as sandboxes, and the doors of each: every one that deploy/ opens.
 
-This machine has one of Dovecot 2.3 and 2.4; the other comes from another Debian release below
-build/roots, and Exim as well, which is no neighbour of Postfix. What a client hears depends on the
-way: PAM has no words for a reason, and none for "temporary".
+This machine has one of Dovecot 2.3 and 2.4. The ways of its own are the `main` ones; the `further` ones are PAM, and
+what comes from another Debian release below build/roots: the other Dovecot, and Exim, which is no neighbour of
+Postfix. What a client hears depends on the way: PAM has no words for a reason, and none for "temporary".
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
+
 from tests.stack import clients, sandboxes
 from tests.stack.clients import Login
-from tests.stack.doors import IMAP, POP3, POSTFIX, SIEVE, SUBMISSION, Door
+from tests.stack.doors import DOVEADM, DOVEADM_ON_MAILAUTH, OF_DOVECOT, POSTFIX, Door
 from tests.stack.sandboxes import REPOSITORY, Sandbox
 
 RELEASES = {"2.3": "bookworm", "2.4": "trixie"}
@@ -49,13 +52,17 @@ class Way:
 
     @property
     def doors(self) -> tuple[Door, ...]:
-        """Return all doors of the way."""
-        return (*self.of_dovecot, self.of_postfix, *[EXIM] * self.exim)
+        """Return the doors of the way, without those of a Dovecot that an earlier way has as well."""
+        earlier = every_way()[: every_way().index(self)]
+        is_seen = any((each.dovecot, each.series) == (self.dovecot, self.series) for each in earlier)
+        of_dovecot = () if is_seen else self.of_dovecot
+        return (*of_dovecot, self.of_postfix, *[EXIM] * self.exim, *[DOVEADM_ON_MAILAUTH] * (self.postfix == "direct"))
 
     @property
     def of_dovecot(self) -> tuple[Door, ...]:
-        found = (IMAP, POP3, SIEVE, SUBMISSION)
-        return tuple(map(_on_pam, found)) if self.dovecot == "pam" else found
+        if self.dovecot != "pam":
+            return OF_DOVECOT
+        return tuple(_on_pam(door) for door in OF_DOVECOT if door != DOVEADM)
 
     @property
     def of_postfix(self) -> Door:
@@ -120,8 +127,18 @@ def other_release() -> Path:
 
 
 @functools.cache
-def ways() -> tuple[Way, ...]:
-    """Return the ways that ../logins has not: PAM, the other Dovecot, saslauthd, and Exim where it can be had."""
+def main_ways() -> tuple[Way, ...]:
+    """Return this machine's ways by what Dovecot itself runs, so that each is there at least once.
+
+    The first has Postfix on mailauth itself, the others have it behind Dovecot.
+    """
+    here = sandboxes.doors()
+    return (Way(here[0], series_here(), "direct"), *(Way(door, series_here(), "dovecot") for door in here))
+
+
+@functools.cache
+def further_ways() -> tuple[Way, ...]:
+    """Return the others: PAM, the other Dovecot, saslauthd, and Exim where it can be had."""
     every = (
         Way("checkpassword", "2.3", "dovecot"),
         Way("pam", "2.3", "saslauthd"),
@@ -132,3 +149,43 @@ def ways() -> tuple[Way, ...]:
     missing = [way for way in every if way.is_elsewhere or way.dovecot not in sandboxes.doors()]
     host_of_exim = next(way for way in missing if way.is_elsewhere)
     return tuple(replace(way, exim=way == host_of_exim) for way in missing)
+
+
+def every_way() -> tuple[Way, ...]:
+    return main_ways() + further_ways()
+
+
+def each_dovecot() -> list[Way]:
+    """Return a way for each way in which a Dovecot asks, for what no Postfix has to do with."""
+    return list({(way.dovecot, way.series): way for way in reversed(every_way())}.values())[::-1]
+
+
+FIRST = main_ways()[0]
+FURTHER = pytest.mark.xdist_group("stack/logins, further ways")
+"""Ways that are up in another process than the main ones, where tests run in several."""
+
+
+def params(ways: Iterable[Way]) -> list[object]:
+    """Return ways as parameters of a test."""
+    return [pytest.param(way, id=str(way), marks=_marks(way)) for way in ways]
+
+
+def params_with(ways: Iterable[Way], each_of: Callable[[Way], Iterable[Door | str]]) -> list[object]:
+    """Return each way with each door of it, or whatever it has several of, as parameters of a test."""
+    return [
+        pytest.param(way, each, id=f"{way}-{each if isinstance(each, str) else each.name}", marks=_marks(way))
+        for way in ways
+        for each in each_of(way)
+    ]
+
+
+def _marks(way: Way) -> list[pytest.MarkDecorator]:
+    return [FURTHER] if way in further_ways() else []
+
+
+_MAIN_DOVECOTS = [way for way in each_dovecot() if way in main_ways()]
+on_the_first = pytest.mark.parametrize("played", params([FIRST]), indirect=True)
+on_each_main_dovecot = pytest.mark.parametrize("played", params(_MAIN_DOVECOTS), indirect=True)
+on_each_dovecot = pytest.mark.parametrize("played", params(each_dovecot()), indirect=True)
+on_each_way = pytest.mark.parametrize("played", params(every_way()), indirect=True)
+"""Where a test runs; without a mark, on each main way."""

@@ -16,15 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.every_door.playing import Played
-from tests.stack.every_door.ways import ways
 from tests.stack.people import Owner, until
+from tests.stack.table import Played
+from tests.stack.ways import every_way, params
 
 LOGIN = "import pam, sys; print(pam.pam().authenticate(sys.argv[1], sys.stdin.read(), service='imap'))"
 INSIDE = 'for name in pam.d passwd shadow; do mount --bind "$0/$name" "/etc/$name" || exit 9; done; exec "$@"'
 PASSWORD = "Unix pa$$word"
 
-here = [way for way in ways() if way.dovecot == "pam" and not way.is_elsewhere]
+on_pam_here = pytest.mark.parametrize(
+    "played", params(way for way in every_way() if way.dovecot == "pam" and not way.is_elsewhere), indirect=True
+)
 
 
 @dataclass
@@ -69,7 +71,7 @@ def system(played: Played, tmp_path: Path) -> System:
     return made
 
 
-@pytest.mark.parametrize("played", here, indirect=True, ids=str)
+@on_pam_here
 def test_unix_password_and_code_open_the_door_and_neither_alone(system: System) -> None:
     owner = system.owner
     code = owner.code()
@@ -83,7 +85,7 @@ def test_unix_password_and_code_open_the_door_and_neither_alone(system: System) 
     assert system.lets_in(PASSWORD + owner.recovery_codes()[0])
 
 
-@pytest.mark.parametrize("played", here, indirect=True, ids=str)
+@on_pam_here
 def test_guess_at_a_unix_password_that_needs_no_code_is_logged_as_refused_and_counts(system: System) -> None:
     """LIM8: mailauth asks for nothing here, and learns from pam_unix what came of it."""
     owner = system.owner

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.stack import clients
-from tests.stack.every_door.playing import Played
-from tests.stack.every_door.ways import other_release, ways
 from tests.stack.sandboxes import REPOSITORY, SANDBOX
+from tests.stack.table import Played
+from tests.stack.ways import every_way, on_each_way, other_release, params
 
 DEPLOY = REPOSITORY / "deploy"
 WITH_A_HEAD = [
@@ -21,12 +21,11 @@ WITH_A_HEAD = [
     *sorted((DEPLOY / "exim").iterdir()),
     *sorted(DEPLOY.glob("dovecot-2.*/mailauth-pam.conf")),
 ]
-on_each_way = pytest.mark.parametrize("played", ways(), indirect=True, ids=str)
 
 
 def of_kind(**wanted: object) -> pytest.MarkDecorator:
-    found = [way for way in ways() if all(getattr(way, name) == value for name, value in wanted.items())]
-    return pytest.mark.parametrize("played", found, indirect=True, ids=str)
+    found = [way for way in every_way() if all(getattr(way, name) == value for name, value in wanted.items())]
+    return pytest.mark.parametrize("played", params(found), indirect=True)
 
 
 def ground(played: Played) -> Path:
