@@ -11,7 +11,10 @@ PYTEST_ARGS ?=
 TEST_JOBS   ?= $(shell expr $$(nproc) + 1)
 BENCH_ARGS  ?=
 DEMO_ARGS   ?=
-FUZZ_SECONDS ?= 60
+export FUZZ_SECONDS ?= 60
+CAMPAIGN_ARGS ?=
+# `make campaign fuzz flood` runs these two, and not the target `fuzz` as well.
+CAMPAIGNS    := $(if $(filter campaign,$(firstword $(MAKECMDGOALS))),$(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS)))
 # Versions for every Python and machine that setup.cfg admits, with the hashes of their files.
 LOCK         = uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
@@ -21,7 +24,7 @@ SYSUSERSDIR ?= /usr/lib/sysusers.d
 DESTDIR     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast coverage lint lock bench simulate fuzz messages dev build install clean
+.PHONY: help demo test test-fast coverage lint lock campaign bench simulate fuzz messages dev build install clean
 
 help: ## explain these targets
 	@echo "mailauth: two-factor authentication for mail servers"
@@ -63,18 +66,27 @@ lock: ## choose the newest versions that setup.cfg admits, for requirements.lock
 	build/lock/bin/$(LOCK) --extra fast setup.cfg -o requirements.lock
 	build/lock/bin/$(LOCK) --extra fast --extra dev setup.cfg -o requirements-dev.lock
 
+campaign: ## run what takes long: `make campaign NAME`; alone it lists them (CAMPAIGN_ARGS)
+	@$(if $(CAMPAIGNS),deploy/bootstrap bench)
+	@$(if $(CAMPAIGNS),$(PYTHON),python3) -m tests.campaigns $(CAMPAIGNS) $(CAMPAIGN_ARGS)
+
+ifneq ($(CAMPAIGNS),)
+.PHONY: $(CAMPAIGNS)
+$(CAMPAIGNS): campaign
+	@:
+else
 bench: ## measure logins a second against bare Dovecot (BENCH_ARGS)
 	@deploy/bootstrap bench
-	$(PYTHON) -m tests.bench $(BENCH_ARGS)
+	$(PYTHON) -m tests.campaigns bench $(BENCH_ARGS)
 
 simulate: ## play a year of thieves and strangers against the limits, and print what each can do
 	@deploy/bootstrap test
-	$(PYTHON) -m tests.simulation
+	$(PYTHON) -m tests.campaigns simulation
 
 fuzz: ## feed random input to the parsers (FUZZ_SECONDS each)
 	@deploy/bootstrap test
-	$(MAKE) -C pam_module fuzz FUZZ_SECONDS=$(FUZZ_SECONDS)
-	$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)
+	$(PYTHON) -m tests.campaigns fuzz
+endif
 
 messages: ## collect the sentences for users into the catalogs in mailauth/locale
 	@deploy/bootstrap run

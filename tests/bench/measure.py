@@ -226,8 +226,7 @@ def _dovecot(directory: Path, passdbs: Callable[[Path], str]) -> Iterator[Server
 
 @contextmanager
 def _dovecot_on_pam(directory: Path, services: Path) -> Iterator[Server]:
-    passdb = servers.shipped(directory, "mailauth-pam.conf", {})
-    with servers.dovecot(directory, passdb, servers.behind(services)) as server:
+    with servers.dovecot(directory, servers.pam_passdb(directory), servers.behind(services)) as server:
         yield server
 
 

@@ -172,6 +172,14 @@ def lua_passdb(directory: Path, auth_socket: Path | None) -> str:
     return shipped(directory, "mailauth-lua.conf", paths)
 
 
+def pam_passdb(directory: Path) -> str:
+    """Return the shipped PAM passdb. Its Lua script is for look-ups, of which there are none here."""
+    directory.mkdir(exist_ok=True)
+    script = directory / "passdb.lua"
+    script.write_text(LUA_OK)
+    return shipped(directory, "mailauth-pam.conf", {"/usr/lib/mailauth/mailauth.lua": script})
+
+
 def stdlib_helper_passdb(directory: Path, auth_socket: Path) -> str:
     """Return a checkpassword passdb with the standard-library Python helper."""
     directory.mkdir(exist_ok=True)

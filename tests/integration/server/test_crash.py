@@ -10,6 +10,7 @@ import pytest
 from tests.integration.server.conftest import SiteMaker
 from tests.integration.serving import Site, secret_of
 from tests.integration.talking import Closed, Talk, auth, granted
+from tests.rounds import rounds
 
 KILLS = 5
 CODES = 6
@@ -38,7 +39,7 @@ def test_killed_in_a_burst_no_code_passes_twice(make_site: SiteMaker, factor: st
     source = random.Random(factor)
     lost = 0
     server = site.serve()
-    for _ in range(KILLS):
+    for _ in rounds(KILLS):
         lines = []
         for number in range(CODES):
             person = site.person()

@@ -8,6 +8,7 @@ import pytest
 
 from tests.integration.serving import Server, Site, secret_of
 from tests.integration.talking import Talk, auth, granted
+from tests.rounds import rounds
 
 ROUNDS = 40
 CLIENTS = 20
@@ -53,7 +54,7 @@ def test_of_twenty_logins_with_one_code_exactly_one_passes(
     site: Site, servers: tuple[Server, Server], count: int
 ) -> None:
     clients = Clients(site, servers[:count])
-    for _ in range(ROUNDS):
+    for _ in rounds(ROUNDS):
         person = site.person()
         assert clients.accepted(person.name, secret_of(person)) == 1
     clients.close()
@@ -64,7 +65,7 @@ def test_of_twenty_logins_with_one_recovery_code_exactly_one_passes(
     site: Site, servers: tuple[Server, Server], count: int
 ) -> None:
     clients = Clients(site, servers[:count])
-    for _ in range(ROUNDS // 10):
+    for _ in rounds(ROUNDS // 10):
         person = site.person()
         for code in site.installation.enrolment.issue_recovery_codes(person.name)[1]:
             assert clients.accepted(person.name, person.password + code) == 1
@@ -73,7 +74,7 @@ def test_of_twenty_logins_with_one_recovery_code_exactly_one_passes(
 
 def test_one_code_pipelined_on_one_connection_passes_once(site: Site, server: Server) -> None:
     with site.talk() as talk:
-        for _ in range(10):
+        for _ in rounds(10):
             person = site.person()
             secret = secret_of(person)
             talk.send(b"".join(auth(number, person.name, secret) for number in range(50)))

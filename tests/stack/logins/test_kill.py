@@ -7,6 +7,7 @@ import os
 import signal
 from collections import Counter
 
+from tests.rounds import rounds
 from tests.stack.bursts import SmtpSession, Try, over_imap, sources
 from tests.stack.doors import IMAP, IN, POSTFIX
 from tests.stack.people import PATIENCE_S, Owner, Site, until
@@ -51,7 +52,7 @@ def present(number: int, owner: Owner) -> str:
 @on_each_main_dovecot
 def test_no_code_passes_twice_though_mailauth_is_killed_in_a_burst(site: Site) -> None:
     interrupted = 0
-    for _ in range(ROUNDS):
+    for _ in rounds(ROUNDS):
         pid = site.pid()
         owners = [site.enrolled() for _ in range(OWNERS)]
         secrets = {owner.name: present(number, owner) for number, owner in enumerate(owners)}
