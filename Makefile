@@ -110,5 +110,5 @@ install: build ## install helpers, Lua passdb and systemd units (DESTDIR)
 
 clean: ## remove what was built (not .venv)
 	$(MAKE) -C pam_module clean
-	rm -rf .coverage build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .coverage build dist mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

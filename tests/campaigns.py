@@ -98,10 +98,16 @@ CAMPAIGNS = {
     ),
     "races": Campaign(
         "that of any number with one code one passes, killed or not (F1, F2): the tests' rounds ten times over",
-        "20 minutes",
+        "12 minutes",
         (tests(*RACES),),
         (tests(*RACES[:2]),),
         {"MAILAUTH_ROUNDS": "10"},
+    ),
+    "mutation": Campaign(
+        "that the tests notice when a decision is changed, one thing at a time (F13), by mutmut",
+        "3 minutes",
+        (module("tests.mutation"),),
+        (module("tests.mutation", "mailauth.core.splitter.*"),),
     ),
     "properties": Campaign(
         "that what holds of all input holds of 5,000 examples each",

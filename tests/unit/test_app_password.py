@@ -87,6 +87,18 @@ def test_grouping_and_case_do_not_matter() -> None:
             assert app_password.recognise(typed.encode()) == Token(TOKEN[:5], TOKEN[5:21].encode())
 
 
+def test_pasted_app_password_is_read_with_what_pasting_brings_along() -> None:
+    """NAME4: what a login hears is not read so; there, those bytes belong to a password."""
+    shown = "-".join(TOKEN[at : at + 4] for at in range(0, 24, 4))
+    read = app_password.recognise(TOKEN.encode())
+    assert read is not None
+    for pasted in (TOKEN, shown, f"\ufeff{shown}\u00a0", shown.replace("-", "\u2011"), shown.replace("-", "\u2009")):
+        with case(pasted):
+            assert app_password.read(pasted.encode()) == read
+    assert app_password.read(shown.replace("-", "\u2011").encode() * 9) is None
+    assert app_password.read(b"\xff" * 24) is None
+
+
 def test_other_shapes_are_not_app_passwords() -> None:
     for typed in (
         "",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from mailauth.core import otp
 from mailauth.core.engine import CodeEvidence, Decision, Evidence, SpendRecoveryCode, SpendStep, decide, lost_race
 from mailauth.core.otp import CodeMatch
 from mailauth.core.policy import CutOver, Policy
@@ -38,6 +39,25 @@ def test_epoch_of_the_loaded_account_goes_into_the_effect() -> None:
         effect = decide(evidence, POLICY, NOW).effect
         assert isinstance(effect, SpendStep)
         assert effect.epoch == epoch
+
+
+@pytest.mark.parametrize(
+    ("ahead", "reason"),
+    [(1, WhyDenied.CODE_REPLAYED), (2, WhyDenied.CODE_SPENT_AHEAD), (100, WhyDenied.CODE_SPENT_AHEAD)],
+)
+def test_code_that_is_spent_since_a_clock_was_ahead_is_told_from_a_replay(ahead: int, reason: WhyDenied) -> None:
+    """Refused all the same, whether it was used or not."""
+    last = otp.step_at(NOW) + ahead
+    account = replace(ENROLLED, totp=ActiveTotp(9, b"", "1", last))
+    for is_right, expected in ((True, reason), (False, WhyDenied.PASSWORD_WRONG)):
+        evidence = Evidence(account, is_right, CodeEvidence(CodeMatch(otp.step_at(NOW), unspent=False)))
+        assert decide(evidence, POLICY, NOW) == Decision(Denied(expected, NAME, password_was_right=is_right))
+
+
+def test_unspent_code_is_granted_wherever_the_last_step_lies() -> None:
+    account = replace(ENROLLED, totp=ActiveTotp(9, b"", "1", otp.step_at(NOW) + 100))
+    evidence = Evidence(account, True, CodeEvidence(CodeMatch(otp.step_at(NOW) + 101, unspent=True)))
+    assert isinstance(decide(evidence, POLICY, NOW).verdict, Granted)
 
 
 def test_denied_is_the_default_of_a_decision_without_effect() -> None:

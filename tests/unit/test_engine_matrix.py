@@ -9,6 +9,7 @@ from mailauth.core.engine import (
     Evidence,
     NoSecondFactor,
     RecoveryEvidence,
+    RefusedCode,
     SecondFactor,
     SpendRecoveryCode,
     SpendStep,
@@ -44,6 +45,7 @@ FACTORS: dict[str, SecondFactor] = {
     "code": CodeEvidence(CodeMatch(STEP, unspent=True)),
     "spent code": CodeEvidence(CodeMatch(STEP, unspent=False)),
     "wrong code": CodeEvidence(None),
+    "code refused before": RefusedCode(),
     "recovery code": RecoveryEvidence(ROW_ID),
     "wrong recovery code": RecoveryEvidence(None),
 }
@@ -55,6 +57,7 @@ WITH_FACTOR: dict[str, tuple[Credential | WhyDenied, WhyDenied]] = {
     "code": (Credential.PASSWORD_AND_CODE, WhyDenied.PASSWORD_WRONG),
     "spent code": (WhyDenied.CODE_REPLAYED, WhyDenied.PASSWORD_WRONG),
     "wrong code": (WhyDenied.CODE_WRONG, WhyDenied.PASSWORD_AND_CODE_WRONG),
+    "code refused before": (WhyDenied.CODE_WRONG_AGAIN, WhyDenied.PASSWORD_AND_CODE_WRONG),
     "recovery code": (Credential.PASSWORD_AND_RECOVERY_CODE, WhyDenied.PASSWORD_WRONG),
     "wrong recovery code": (WhyDenied.RECOVERY_CODE_WRONG, WhyDenied.PASSWORD_WRONG),
 }
@@ -98,7 +101,8 @@ def test_decision_is_the_one_of_the_table() -> None:
             decision = decide(Evidence(ACCOUNTS[who], right, FACTORS[factor]), POLICY, TIMES[when])
             assert decision.verdict == expected(who, right, factor, when)
             match decision.verdict:
-                case Granted(credential=credential):
+                case Granted(credential=credential, epoch=epoch):
+                    assert epoch == EPOCH, "or nobody could tell that the account has changed since"
                     assert decision.effect == SPENT.get(credential)
                 case Denied():
                     assert decision.effect is None

@@ -1,5 +1,6 @@
 """OTP6: what an authenticator app scans."""
 
+from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import parse_qsl, urlsplit
 
 import pyotp
@@ -51,3 +52,19 @@ def test_issuer_stands_in_label_and_parameter() -> None:
 def test_colon_is_refused_in_issuer_and_account(account: str, issuer: str) -> None:
     with pytest.raises(ValueError, match="colon"):
         otp.uri(SEED, account, issuer)
+
+
+def test_first_authenticator_is_called_as_the_account_and_another_one_by_its_day_or_time() -> None:
+    """FAC3: some apps put a new entry into the place of one with the same label, at once."""
+    east, begun = (
+        timezone(timedelta(hours=2)),
+        datetime(2026, 3, 31, 22, 5, tzinfo=UTC),
+    )  # the next day, there
+
+    def named(in_force_since: datetime | None) -> str:
+        return otp.label("a@b.example", begun, in_force_since, east)
+
+    assert named(None) == "a@b.example"
+    assert named(datetime(2025, 4, 1, tzinfo=UTC)) == "a@b.example 2026-04-01"
+    assert named(datetime(2026, 3, 31, 21, 59, tzinfo=UTC)) == "a@b.example 2026-04-01"
+    assert named(datetime(2026, 3, 31, 22, 0, tzinfo=UTC)) == "a@b.example 2026-04-01 00.05"

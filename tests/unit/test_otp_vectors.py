@@ -1,5 +1,6 @@
 """OTP1: the published vectors."""
 
+import base64
 from datetime import UTC, datetime
 
 import pytest
@@ -57,3 +58,10 @@ def test_seed_is_160_bits_and_32_characters_without_padding() -> None:
 
 def test_no_padding_is_written_for_seeds_of_other_lengths() -> None:
     assert otp.base32(b"x") == "PA"
+
+
+@pytest.mark.parametrize("written", ["A" * 31 + "X", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "GEZDGNBVGY"])
+def test_seed_is_written_in_base32_to_its_last_character_and_without_padding(written: str) -> None:
+    """OTP2."""
+    padding = "=" * (-len(written) % 8)
+    assert otp.base32(base64.b32decode(written + padding)) == written

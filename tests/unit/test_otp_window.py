@@ -150,3 +150,7 @@ def test_clock_of_a_machine_that_booted_in_1970_is_no_error(second: int) -> None
 def test_first_step_of_all_has_a_code() -> None:
     assert otp.match(SEED, code(0), datetime.fromtimestamp(30, UTC), last_step=-1) == CodeMatch(0, unspent=True)
     assert otp.drift(SEED, code(0), datetime.fromtimestamp(60, UTC)) == -2
+
+
+def test_only_a_step_beyond_the_window_lies_ahead() -> None:
+    assert [otp.lies_ahead(STEP + off, NOW) for off in (-2, 0, 1, 2, 3)] == [False, False, False, True, True]
