@@ -20,8 +20,8 @@ from mailauth.core import otp
 from mailauth.effects import keyring
 from mailauth.effects.configuration import loading, reference
 from mailauth.effects.sources.own import OwnTable
-from mailauth.effects.store import database as databases
-from mailauth.effects.store import schema
+from mailauth.effects.store import schema, upkeep
+from mailauth.effects.store.database import Database
 from mailauth.usecases.enrolment import Confirmed
 from mailauth.vocabulary.model import AccountName, Attempt, Verdict
 from mailauth.vocabulary.secret import Secret
@@ -143,8 +143,8 @@ def _migrated_database() -> bytes:
     """Return a new database's file; most tests start with one, and migrating takes longer than most tests."""
     with tempfile.TemporaryDirectory() as directory:
         url = f"sqlite:///{directory}/mailauth.db"
-        databases.create(url)
-        database = databases.Database(url)
+        upkeep.create(url)
+        database = Database(url)
         schema.upgrade(database)
         database.close()
         return Path(directory, "mailauth.db").read_bytes()
@@ -156,7 +156,7 @@ def install(directory: Path, *settings: str) -> Path:
     path.write_text(configuration_text(directory, *settings))
     configuration = loading.load(path)
     keyring.create(Path(configuration.keys.file), "1")
-    databases.create(configuration.database.url)
+    upkeep.create(configuration.database.url)
     Path(make_url(configuration.database.url).database or "").write_bytes(_migrated_database())
     return path
 

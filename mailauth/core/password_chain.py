@@ -68,13 +68,13 @@ Answer = Right | Wrong | UnknownUser | Disabled | Expired | Unanswered
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AskNext:
     """The source in this place is to be asked."""
 
     place: int
 
 
-def next_step(sources: int, answers: Sequence[Answer]) -> Ask | Answer:
+def next_step(sources: int, answers: Sequence[Answer]) -> AskNext | Answer:
     """Return which of so many sources is to be asked after these answers, in order; or what they come to.
 
     Raises ValueError without a source, and for answers behind one that ended the chain.
@@ -82,8 +82,8 @@ def next_step(sources: int, answers: Sequence[Answer]) -> Ask | Answer:
     if sources < 1 or any(not isinstance(answer, UnknownUser) for answer in answers[:-1]) or len(answers) > sources:
         raise ValueError(f"no chain of {sources} sources gave these answers")
     if not answers:
-        return Ask(0)
+        return AskNext(0)
     last = answers[-1]
     if isinstance(last, UnknownUser) and len(answers) < sources:
-        return Ask(len(answers))
+        return AskNext(len(answers))
     return last

@@ -70,7 +70,7 @@ class Later:
 Outcome = Accepted | Refused | Later
 
 
-class Conversation:
+class SmtpConversation:
     """An open connection, over which one mail after the other goes."""
 
     def __init__(self, client: aiosmtplib.SMTP, sender: str, content_timeout_s: float) -> None:
@@ -148,7 +148,7 @@ class SmtpServer:
         return f"{self._host} port {self._port}"
 
     @asynccontextmanager
-    async def conversation(self) -> AsyncIterator[Conversation]:
+    async def conversation(self) -> AsyncIterator[SmtpConversation]:
         """Give an open connection. Raises ServerAway, PasswordFileUnusable."""
         if not self._helo_name:
             self._helo_name = await asyncio.to_thread(helo.own_name, self._helo_hints)
@@ -174,7 +174,7 @@ class SmtpServer:
             client.close()
             raise ServerAway(_said(error)) from error
         try:
-            yield Conversation(client, self._sender, self._content_timeout_s)
+            yield SmtpConversation(client, self._sender, self._content_timeout_s)
         finally:
             try:
                 await client.quit()

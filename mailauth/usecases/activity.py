@@ -22,7 +22,7 @@ from mailauth.core import user_agent
 from mailauth.core.login_memory import network_of
 from mailauth.effects.store import accounts, login_activity
 from mailauth.effects.store.database import Database
-from mailauth.effects.store.login_activity import Kind, StoredActivity
+from mailauth.effects.store.login_activity import LoginKind, StoredActivity
 from mailauth.usecases.crowds import Crowds, Seen
 from mailauth.vocabulary.model import AccountName, Address, Attempt, Credential, Granted, Verdict
 from mailauth.vocabulary.reasons import Reason, WhyGranted, WhyUnavailable
@@ -212,7 +212,9 @@ def _ids(connection: Connection, names: Iterable[AccountName]) -> dict[AccountNa
 def _stored(key: _Key, times: _Times) -> StoredActivity:
     _, service, client, words, credential, reason, app_password_id = key
     network = "" if client is None else network_of(client)
-    kind = Kind(user_agent.words(service)[:32], network, user_agent.words(words), credential, reason, app_password_id)
+    kind = LoginKind(
+        user_agent.words(service)[:32], network, user_agent.words(words), credential, reason, app_password_id
+    )
     return StoredActivity(kind, times.logins, times.first_at, times.last_at)
 
 

@@ -51,7 +51,7 @@ class CannotWriteMails(MailauthError):
 
 
 @dataclass(slots=True)
-class Announced:
+class CampaignRun:
     """What a run did: mails by language; accounts told before, waiting for their mail, or whose address takes none."""
 
     by_language: Counter[str] = field(default_factory=Counter)
@@ -104,12 +104,14 @@ class Campaign:
         """Return how many accounts a run looks at."""
         return self._database.read(lambda connection: addressing.count_unenrolled(connection, only))
 
-    def announce(self, only: tuple[int, ...] | None = None, advanced: Callable[[int], object] = _nothing) -> Announced:
+    def announce(
+        self, only: tuple[int, ...] | None = None, advanced: Callable[[int], object] = _nothing
+    ) -> CampaignRun:
         """Queue the announcement to every account that is neither enrolled nor disabled, or to the chosen ones.
 
         `advanced` is told of how many more accounts are done.
         """
-        done = Announced()
+        done = CampaignRun()
         for batch in self._batches(only):
             mails = self._written(self._due(batch, done), done)
             if mails:
@@ -122,12 +124,12 @@ class Campaign:
         folder: Path,
         only: tuple[int, ...] | None = None,
         advanced: Callable[[int], object] = _nothing,
-    ) -> Announced:
+    ) -> CampaignRun:
         """Write the mails that `announce` would queue into a folder, `alice@example.org.eml`, and queue none.
 
         What is there under these names is replaced. Raises CannotWriteMails.
         """
-        done = Announced()
+        done = CampaignRun()
         try:
             with _own_folder(folder) as folder_fd:
                 self._write_all(folder_fd, only, done, advanced)
@@ -136,7 +138,7 @@ class Campaign:
         return done
 
     def _write_all(
-        self, folder_fd: int, only: tuple[int, ...] | None, done: Announced, advanced: Callable[[int], object]
+        self, folder_fd: int, only: tuple[int, ...] | None, done: CampaignRun, advanced: Callable[[int], object]
     ) -> None:
         for batch in self._batches(only):
             for account in self._reachable(self._due(batch, done), done):
@@ -147,7 +149,7 @@ class Campaign:
                 done.by_language[language] += 1
             advanced(len(batch))
 
-    def _due(self, batch: tuple[Unenrolled, ...], done: Announced) -> list[Unenrolled]:
+    def _due(self, batch: tuple[Unenrolled, ...], done: CampaignRun) -> list[Unenrolled]:
         """Return who of a batch is to be written to; count the others."""
         keys = {self._once_key(account): account for account in batch}
         known = self._database.read(lambda connection: outbox.states(connection, keys))
@@ -155,7 +157,7 @@ class Campaign:
         done.waiting += sum(state == WAITING for state in known.values())
         return [account for key, account in keys.items() if known.get(key, GIVEN_UP) == GIVEN_UP]
 
-    def _reachable(self, due: list[Unenrolled], done: Announced) -> Iterator[Unenrolled]:
+    def _reachable(self, due: list[Unenrolled], done: CampaignRun) -> Iterator[Unenrolled]:
         """Give those whose name is an address: one odd name must not keep everybody else from being told."""
         for account in due:
             try:
@@ -165,7 +167,7 @@ class Campaign:
             else:
                 yield account
 
-    def _written(self, due: list[Unenrolled], done: Announced) -> list[NewMail]:
+    def _written(self, due: list[Unenrolled], done: CampaignRun) -> list[NewMail]:
         """Return the mails to be queued, sealed; that is done before the write lock is taken."""
         mails = []
         for account in self._reachable(due, done):

@@ -28,12 +28,12 @@ from mailauth.effects.log_lines import FIELDS
 from mailauth.effects.mails.writing import Mails
 from mailauth.effects.smtp import (
     Accepted,
-    Conversation,
     Later,
     Outcome,
     PasswordFileUnusable,
     Refused,
     ServerAway,
+    SmtpConversation,
     SmtpServer,
 )
 from mailauth.effects.store import outbox, outbox_leases, outbox_pause
@@ -168,7 +168,7 @@ class Delivery:
         return accepted, refused
 
     @contextlib.asynccontextmanager
-    async def _conversation(self) -> AsyncIterator[Conversation]:
+    async def _conversation(self) -> AsyncIterator[SmtpConversation]:
         """Give a conversation. Raises ServerAway, PasswordFileUnusable, whatever else may be wrong with the server."""
         async with contextlib.AsyncExitStack() as stack:
             try:
@@ -270,7 +270,7 @@ class Delivery:
     def _end_pause(self) -> None:
         self._database.write(outbox_pause.end)
 
-    async def _hand_over(self, conversation: Conversation, mail: LeasedMail, stop: asyncio.Event) -> Outcome:
+    async def _hand_over(self, conversation: SmtpConversation, mail: LeasedMail, stop: asyncio.Event) -> Outcome:
         """Return what became of a mail. Raises ServerAway, and nothing else: no mail keeps the others from leaving."""
         is_written = False
         try:

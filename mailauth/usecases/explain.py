@@ -44,7 +44,7 @@ class Explanation:
     sentences: tuple[str, ...]
 
 
-class _Seen(NamedTuple):
+class _AccountFacts(NamedTuple):
     account: Account
     recovery_codes: int
     app_passwords: tuple[AppPassword, ...]
@@ -122,9 +122,9 @@ class Explainer:
             sentences=tuple(sentences),
         )
 
-    def _look(self, connection: Connection, name: str, client: Address | None) -> _Seen:
+    def _look(self, connection: Connection, name: str, client: Address | None) -> _AccountFacts:
         account = find(connection, name, self._default_domain)
-        return _Seen(
+        return _AccountFacts(
             account,
             factors.recovery_codes_left(connection, account.id),
             app_passwords.of_account(connection, account.id),

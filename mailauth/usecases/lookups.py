@@ -42,11 +42,11 @@ class Unknown:
     """There is none, and none may have this name where it is not even a name."""
 
 
-class Unanswered:
+class LookupUnanswered:
     """Nobody can tell now. Never "unknown": mail would bounce."""
 
 
-Answer = Exists | Unknown | Unanswered
+LookupAnswer = Exists | Unknown | LookupUnanswered
 
 
 class Lookups:
@@ -62,7 +62,7 @@ class Lookups:
         self._pool = BoundedPool(THREADS, MAX_WAITING, "look-ups of existence")
         self._unknown: OrderedDict[AccountName, float] = OrderedDict()
 
-    async def find(self, presented: str) -> Answer:
+    async def find(self, presented: str) -> LookupAnswer:
         """Return whether there is an account of this name, by the deadline; raises nothing."""
         try:
             name = names.read(presented, self._default_domain)
@@ -75,7 +75,7 @@ class Lookups:
                 account = await self._pool.run(lambda: self._load(name))
         except (StoreUnavailable, Overloaded, TimeoutError) as error:
             log.error("whether %s exists cannot be said: %s", name, error or "no answer by the deadline")
-            return Unanswered()
+            return LookupUnanswered()
         if account is None:
             self._remember_unknown(name)
             return Unknown()

@@ -12,8 +12,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, inspect
 
-from mailauth.effects.store import accounts, schema, tables
-from mailauth.effects.store import database as databases
+from mailauth.effects.store import accounts, schema, tables, upkeep
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.dialects.sqlite import dialect
 from mailauth.vocabulary.errors import SchemaMismatch, StoreUnavailable
@@ -26,7 +25,7 @@ NOW = datetime(2025, 6, 1, tzinfo=UTC)
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     url = f"sqlite:///{tmp_path}/mailauth.db"
-    databases.create(url)
+    upkeep.create(url)
     database = Database(url)
     yield database
     database.close()
@@ -92,7 +91,7 @@ def test_migrations_and_tables_agree_down_to_keys_and_constraints(database: Data
     """Alembic's comparison does not look at primary keys, ON DELETE, defaults and the like; SQLite's memory does."""
     schema.upgrade(database)
     url = f"sqlite:///{tmp_path}/direct.db"
-    databases.create(url)
+    upkeep.create(url)
     direct = Database(url)
     with direct.engine.begin() as connection:
         tables.metadata.create_all(connection)
@@ -202,7 +201,7 @@ def test_upgrade_waits_for_the_lock_and_then_says_that_it_could_not(
     """CON2."""
     monkeypatch.setattr(dialect, "BUSY_TIMEOUT_S", 0.05)
     url = f"sqlite:///{tmp_path}/mailauth.db"
-    databases.create(url)
+    upkeep.create(url)
     database = Database(url)
     schema.current(database)
     holder = sqlite3.connect(tmp_path / "mailauth.db", isolation_level=None)

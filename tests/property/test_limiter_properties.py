@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from mailauth.core.limiter import UNUSED, Meter, MeterKind, MeterState, Rate
-from mailauth.effects.store import meters
-from mailauth.effects.store.database import Database, create
+from mailauth.effects.store import meters, upkeep
+from mailauth.effects.store.database import Database
 from mailauth.effects.store.tables import metadata
 from tests.transactions import writing
 
@@ -24,7 +24,7 @@ ACTS = st.lists(
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     url = f"sqlite:///{tmp_path_factory.mktemp('limiter')}/limiter.db"
-    create(url)
+    upkeep.create(url)
     database = Database(url)
     metadata.create_all(database.engine)
     yield database

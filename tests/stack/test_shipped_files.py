@@ -11,7 +11,7 @@ import pytest
 
 from mailauth.core import names
 from mailauth.edges.cli.serve import PARTS
-from mailauth.effects.configuration.user_sections import Portal
+from mailauth.effects.configuration.user_sections import PortalSection
 from tests.cases import case
 from tests.stack.sandboxes import REPOSITORY, Sandbox
 
@@ -156,7 +156,7 @@ def test_there_is_a_unit_for_each_part() -> None:
 
 
 def test_the_portals_socket_is_one_thing_to_configuration_systemd_and_nginx() -> None:
-    settings = Portal()
+    settings = PortalSection()
     unit = (DEPLOY / "systemd" / "mailauth-portal.socket").read_text()
     assert f"\nListenStream={settings.socket_path}\n" in unit
     assert f"\nSocketGroup={settings.socket_group}\nSocketMode={settings.socket_mode}\n" in unit

@@ -6,7 +6,7 @@ import pytest
 
 from mailauth.core.password_chain import (
     Answer,
-    Ask,
+    AskNext,
     Disabled,
     Expired,
     Right,
@@ -38,13 +38,13 @@ def all_answers(source: str) -> list[Answer]:
 
 def test_first_source_is_asked_first() -> None:
     for sources in (1, 2, 5):
-        assert next_step(sources, []) == Ask(0)
+        assert next_step(sources, []) == AskNext(0)
 
 
 def test_only_an_unknown_user_lets_the_next_source_be_asked() -> None:
     for answer in all_answers("first"):
         with case(answer):
-            expected = Ask(1) if isinstance(answer, UnknownUser) else answer
+            expected = AskNext(1) if isinstance(answer, UnknownUser) else answer
             assert next_step(2, [answer]) == expected
             assert next_step(1, [answer]) == answer, "there is no next one"
 

@@ -2,9 +2,9 @@
 
 import click
 
-from mailauth.core import app_password as core
 from mailauth.core import moments
 from mailauth.core.addresses import parse_network
+from mailauth.core.app_password import has_expired
 from mailauth.edges.cli.context import (
     Context,
     json_option,
@@ -97,7 +97,7 @@ def list_(context: Context, account_name: str, as_json: bool) -> None:
     rows = []
     for item in found:
         state = "works"
-        if core.has_expired(item, now):
+        if has_expired(item, now):
             state = f"expired {spoken(item.expires_at)}"
         elif item.revoked_at is not None:
             state = f"revoked {spoken(item.revoked_at)}"

@@ -13,8 +13,8 @@ from mailauth.edges.cli.database_state import clock_warnings, key_mistakes
 from mailauth.effects import keyring
 from mailauth.effects.configuration.places import key_file
 from mailauth.effects.configuration.schema import Configuration
-from mailauth.effects.store import database as databases
-from mailauth.effects.store import restored, schema
+from mailauth.effects.store import restored, schema, upkeep
+from mailauth.effects.store.database import Database
 from mailauth.usecases import key_fingerprints
 from mailauth.vocabulary.errors import MailauthError, Mistake
 
@@ -23,10 +23,10 @@ def upgrade(context: Context) -> None:
     """Make or alter the tables, and say from which revision to which. Raises MailauthError."""
     url = context.configuration().database.url
     try:
-        databases.create(url)
+        upkeep.create(url)
     except OSError as error:
         raise MailauthError(f"cannot make the database {url}: {error.strerror}") from error
-    database = databases.Database(url)
+    database = Database(url)
     try:
         before, after = schema.upgrade(database)
     finally:
@@ -40,7 +40,7 @@ def upgrade(context: Context) -> None:
 def check(context: Context, *, as_json: bool) -> NoReturn:
     """Print what is wrong with the database. Raises SystemExit: 0 where nothing is, otherwise 1."""
     configuration = context.configuration()
-    database = databases.Database(configuration.database.url)
+    database = Database(configuration.database.url)
     try:
         damage = database.findings()
         if damage:
@@ -81,7 +81,7 @@ def check(context: Context, *, as_json: bool) -> NoReturn:
 
 def back_up(context: Context, file: Path, *, is_forced: bool) -> None:
     """Copy the database into a file. Raises MailauthError."""
-    size = databases.back_up(context.configuration().database.url, file, replace=is_forced)
+    size = upkeep.back_up(context.configuration().database.url, file, replace=is_forced)
     click.echo(f"written  {file} ({size} bytes); it needs the key file, which is not part of it")
 
 
@@ -89,11 +89,11 @@ def restore(context: Context, file: Path) -> None:
     """Put a backup in the place of the database, and say what it does not know. Raises MailauthError."""
     configuration = context.configuration()
     url = configuration.database.url
-    with databases.in_place_of(url, file) as draft:
+    with upkeep.in_place_of(url, file) as draft:
         done = _prepared(configuration, draft, file, context.now())
     place, contents = make_url(url).database, done.contents
     click.echo(f"restored {place} from {file}: {contents.accounts} accounts, {_until(contents.last_login_at)}")
-    kept = databases.aside(url)
+    kept = upkeep.aside(url)
     if kept:
         click.echo(f"kept     {kept[-1]}: what was there before")
     if done.revision_before != schema.HEAD:
@@ -115,7 +115,7 @@ def _listed(mistakes: tuple[Mistake, ...]) -> list[str]:
     return [f"{mistake.place}: {mistake.problem}" for mistake in mistakes]
 
 
-def _report_damage(database: databases.Database, damage: tuple[str, ...], as_json: bool) -> NoReturn:
+def _report_damage(database: Database, damage: tuple[str, ...], as_json: bool) -> NoReturn:
     if as_json:
         print_json({"ok": False, "damage": damage})
     else:
@@ -131,7 +131,7 @@ class _Prepared(NamedTuple):
 
 def _prepared(configuration: Configuration, draft: URL, source: Path, now: datetime) -> _Prepared:
     """Make a draft of a backup ready to be put in force, or raise what is wrong with it."""
-    database = databases.Database(draft)
+    database = Database(draft)
     try:
         revision = schema.current(database)
         if revision is None:

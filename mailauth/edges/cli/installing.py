@@ -14,8 +14,8 @@ from mailauth.edges.cli.context import Context
 from mailauth.effects import keyring
 from mailauth.effects.configuration import loading, reference
 from mailauth.effects.configuration.schema import Configuration, embedded_database
-from mailauth.effects.store import database as databases
-from mailauth.effects.store import schema
+from mailauth.effects.store import schema, upkeep
+from mailauth.effects.store.database import Database
 from mailauth.usecases import key_fingerprints
 from mailauth.vocabulary.errors import InvalidConfiguration, MailauthError, Mistake
 
@@ -104,9 +104,9 @@ def _make_key(configuration: Configuration) -> None:
 
 def _refuse_beside_sealed_database(configuration: Configuration) -> None:
     """Make no new key where one is missing: it would open nothing."""
-    if databases.is_missing(configuration.database.url):
+    if upkeep.is_missing(configuration.database.url):
         return
-    database = databases.Database(configuration.database.url)
+    database = Database(configuration.database.url)
     try:
         if schema.current(database) is not None:
             key_fingerprints.require_none_in_use(database, Path(configuration.keys.file))
@@ -116,7 +116,7 @@ def _refuse_beside_sealed_database(configuration: Configuration) -> None:
 
 def _note_key(configuration: Configuration, now: datetime) -> None:
     path = Path(configuration.keys.file)
-    database = databases.Database(configuration.database.url)
+    database = Database(configuration.database.url)
     try:
         key_fingerprints.begin(database, keyring.read(path), path, now)
     finally:
@@ -126,10 +126,10 @@ def _note_key(configuration: Configuration, now: datetime) -> None:
 def _make_database(configuration: Configuration) -> None:
     url = configuration.database.url
     try:
-        databases.create(url)
+        upkeep.create(url)
     except OSError as error:
         raise MailauthError(f"cannot make the database {url}: {error.strerror}") from error
-    database = databases.Database(url)
+    database = Database(url)
     try:
         before, after = schema.upgrade(database)
     finally:

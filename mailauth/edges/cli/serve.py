@@ -53,13 +53,13 @@ def serve(context: Context, part: str | None) -> None:
 def _load(name: str) -> "Part":
     """Return a part. Imported late, so that a process of one part does not carry the others."""
     if name == "portal":
-        from mailauth.edges.portal.service import run as portal
+        from mailauth.edges.portal.service import serve_pages
 
-        return portal
+        return serve_pages
     if name == "worker":
-        from mailauth.edges.outbox.service import run as worker
+        from mailauth.edges.outbox.service import deliver_mails
 
-        return worker
-    from mailauth.edges.server.service import run as auth
+        return deliver_mails
+    from mailauth.edges.server.service import answer_logins
 
-    return auth
+    return answer_logins

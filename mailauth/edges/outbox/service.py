@@ -21,7 +21,7 @@ AFTER_A_SURPRISE_S = 30.0
 PURGE_EVERY_S = 3600.0
 
 
-async def run(installation: Installation, stop: asyncio.Event) -> None:
+async def deliver_mails(installation: Installation, stop: asyncio.Event) -> None:
     """Deliver mails until `stop` is set."""
     mail, delivery = installation.configuration.mail, mailing.of(installation).delivery
     _log.info("delivering mails to %s port %d", mail.host, mail.port)

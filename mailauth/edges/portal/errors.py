@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mailauth.edges.portal import visit as visits
 from mailauth.edges.portal.site import Portal
+from mailauth.edges.portal.visit import begin_visit, visit_of_stranger
 from mailauth.vocabulary.errors import Overloaded, StoreUnavailable
 
 RETRY_AFTER_S = 30
@@ -21,10 +21,10 @@ _KNOWN = frozenset({400, 403, 404, 405, 413, 415, 429, 500, 503})
 async def page(portal: Portal, request: Request, status: int) -> Response:
     """Return the page of an error."""
     shown = status if status in _KNOWN else 400 if 400 <= status < 500 else 500
-    visit = visits.begin_as_stranger(portal, request)
+    visit = visit_of_stranger(portal, request)
     if shown < 500:
         with contextlib.suppress(StoreUnavailable, Overloaded):
-            visit = await visits.begin(portal, request)
+            visit = await begin_visit(portal, request)
     response = visit.show("error.html", status=shown, code=shown)
     if shown in (429, 503):
         response.headers["Retry-After"] = str(RETRY_AFTER_S)

@@ -17,9 +17,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mailauth.edges.portal import visit as visits
 from mailauth.edges.portal.forms import TOKEN_FIELD
-from mailauth.edges.portal.visit import Visit
+from mailauth.edges.portal.visit import Visit, begin_visit
 
 Page = Callable[[Visit], Awaitable[Response]]
 
@@ -53,7 +52,7 @@ def page(path: str, whom: For, *, get: Page | None = None, post: Page | None = N
     methods = [method for method, answer in (("GET", get), ("POST", post)) if answer is not None]
 
     async def endpoint(request: Request) -> Response:
-        visit = await visits.begin(request.app.state.portal, request)
+        visit = await begin_visit(request.app.state.portal, request)
         answer = get if request.method in ("GET", "HEAD") else post
         if answer is None:  # Starlette has refused other methods by now
             raise HTTPException(405)

@@ -45,7 +45,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def run(installation: Installation, stop: asyncio.Event, deadlines: Deadlines = DEADLINES) -> None:
+async def serve_pages(installation: Installation, stop: asyncio.Event, deadlines: Deadlines = DEADLINES) -> None:
     """Serve the pages until `stop` is set; then finish what is under way, and return.
 
     Raises CannotListen or InvalidConfiguration.

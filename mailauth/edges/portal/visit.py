@@ -170,7 +170,7 @@ class Visit:
             )
 
 
-async def begin(portal: Portal, request: Request) -> Visit:
+async def begin_visit(portal: Portal, request: Request) -> Visit:
     """Return the visit that a request is. Raises StoreUnavailable or Overloaded."""
     cookie = _cookie(request, SESSION_COOKIE) or ""
     session = None
@@ -179,7 +179,7 @@ async def begin(portal: Portal, request: Request) -> Visit:
     return _visit(portal, request, session)
 
 
-def begin_as_stranger(portal: Portal, request: Request) -> Visit:
+def visit_of_stranger(portal: Portal, request: Request) -> Visit:
     """Return a visit without looking at the session: for a page that says that nothing can be looked at."""
     return _visit(portal, request, None)
 

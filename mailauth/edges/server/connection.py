@@ -25,7 +25,7 @@ from mailauth.core.services import PORTAL
 from mailauth.effects import attempt_log
 from mailauth.effects.log_lines import FIELDS
 from mailauth.usecases.login.verifier import Verifier
-from mailauth.usecases.lookups import Exists, Lookups, Unanswered, Unknown
+from mailauth.usecases.lookups import Exists, Lookups, LookupUnanswered, Unknown
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Address, Ask, Attempt, Denied, Granted, Unavailable, Verdict
 from mailauth.vocabulary.reasons import WhyDenied, WhyUnavailable
@@ -49,7 +49,7 @@ class Peer(NamedTuple):
     uid: int
 
 
-class Context(NamedTuple):
+class ServerContext(NamedTuple):
     """What all connections of a server share. `refusal_text` takes a service and a presented name."""
 
     verifier: Verifier
@@ -66,7 +66,7 @@ class AuthConnection(asyncio.Protocol):
     """The server's end of one connection."""
 
     def __init__(
-        self, context: Context, allowed_uids: frozenset[int] | None, answers_lookups: bool, connection_id: int
+        self, context: ServerContext, allowed_uids: frozenset[int] | None, answers_lookups: bool, connection_id: int
     ) -> None:
         self._context = context
         self._allowed_uids = allowed_uids
@@ -227,13 +227,13 @@ class AuthConnection(asyncio.Protocol):
                 answer = await self._context.lookups.find(login.name)
         except Exception:
             _log.exception("a look-up could not be answered")
-            answer = Unanswered()
+            answer = LookupUnanswered()
         match answer:
             case Exists(account):
                 self._reply(login, protocol.ok(login.id, account))
             case Unknown():
                 self._reply(login, protocol.unknown(login.id, login.name))
-            case Unanswered():
+            case LookupUnanswered():
                 self._reply(login, protocol.temporary_failure(login.id, login.name))
             case None:
                 hint = "lookups = true belongs into the [[server.socket]] that Dovecot asks, and in no other"

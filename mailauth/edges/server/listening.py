@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from mailauth.edges import unix_sockets
 from mailauth.edges.unix_sockets import BACKLOG, CannotListen
 from mailauth.effects import systemd_units
-from mailauth.effects.configuration.schema import Socket
+from mailauth.effects.configuration.schema import SocketSection
 from mailauth.effects.log_lines import FIELDS
 from mailauth.vocabulary.errors import InvalidConfiguration, Mistake
 
@@ -35,7 +35,7 @@ class Listener:
             unix_sockets.remove(self.path, self.inode)
 
 
-def open_all(configured: Sequence[Socket], others: str | None = None) -> list[Listener]:
+def open_all(configured: Sequence[SocketSection], others: str | None = None) -> list[Listener]:
     """Return systemd's sockets, and our own for those of the configuration that systemd did not hand over.
 
     Where systemd holds some, one that cannot be made is an error in the log: the logins of the others go on. Otherwise

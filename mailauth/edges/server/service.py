@@ -14,7 +14,7 @@ import time
 from mailauth.core import names
 from mailauth.edges import process
 from mailauth.edges.server import listening
-from mailauth.edges.server.connection import AuthConnection, Context
+from mailauth.edges.server.connection import AuthConnection, ServerContext
 from mailauth.effects.log_lines import FIELDS
 from mailauth.wiring import Installation
 
@@ -24,7 +24,7 @@ SWEEP_S = 0.5
 """How often connections are looked at for being overdue."""
 
 
-async def run(installation: Installation, stop: asyncio.Event) -> None:
+async def answer_logins(installation: Installation, stop: asyncio.Event) -> None:
     """Answer logins until `stop` is set; then answer what is under way, and return.
 
     Raises CannotListen or InvalidConfiguration for its sockets.
@@ -33,7 +33,7 @@ async def run(installation: Installation, stop: asyncio.Event) -> None:
     settings = installation.configuration.server
     connections: set[AuthConnection] = set()
     under_way: set[asyncio.Task[None]] = set()
-    context = Context(
+    context = ServerContext(
         verifier=installation.verifier,
         lookups=installation.lookups,
         refusal_text=lambda service, name: _refusal_text(installation, service, name),

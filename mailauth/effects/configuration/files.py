@@ -10,7 +10,7 @@ from pathlib import Path
 from mailauth.effects import keyring, logo, smtp, systemd_units
 from mailauth.effects.configuration import pam_service
 from mailauth.effects.configuration.places import key_file
-from mailauth.effects.configuration.schema import Configuration, Socket
+from mailauth.effects.configuration.schema import Configuration, SocketSection
 from mailauth.vocabulary.errors import InvalidConfiguration, KeyUnusable, Mistake
 
 DOVECOT = "dovecot"
@@ -58,7 +58,7 @@ def _without_lookups(configuration: Configuration) -> Iterator[Mistake]:
             yield Mistake(f"server.socket[{number}].lookups", problem)
 
 
-def _is_there(socket: Socket) -> bool:
+def _is_there(socket: SocketSection) -> bool:
     try:
         return stat.S_ISSOCK(os.stat(socket.path).st_mode)
     except PermissionError:
@@ -112,7 +112,7 @@ def _unknown_group_of_portal(configuration: Configuration) -> Iterator[Mistake]:
             yield Mistake("portal.socket_group", problem)
 
 
-def _unknown_names(socket: Socket, place: str) -> Iterator[Mistake]:
+def _unknown_names(socket: SocketSection, place: str) -> Iterator[Mistake]:
     """Yield what the server would refuse to start with."""
     for user in socket.allow_users:
         try:

@@ -20,7 +20,7 @@ from mailauth.core.pam_users import PamUsers
 from mailauth.core.policy import Policy, parse_cutover
 from mailauth.effects.configuration.fields import FilledLine, Line, Section, checked_socket_path
 from mailauth.effects.configuration.limit_sections import LimitsSection, LoginMemorySection
-from mailauth.effects.configuration.user_sections import Mail, Portal, Provider, Refusal
+from mailauth.effects.configuration.user_sections import MailSection, PortalSection, ProviderSection, RefusalSection
 from mailauth.effects.sources import SourceKind
 from mailauth.vocabulary.errors import InvalidName, InvalidValue
 
@@ -32,7 +32,7 @@ def _domain(text: str) -> str:
         raise ValueError(str(error)) from error
 
 
-class Accounts(Section):
+class AccountsSection(Section):
     """How account names are read."""
 
     default_domain: Line = Field(
@@ -98,7 +98,7 @@ class DatabaseSection(Section):
         return value
 
 
-class Keys(Section):
+class KeysSection(Section):
     """The key that seals seeds and makes the HMACs."""
 
     file: FilledLine = Field(
@@ -115,7 +115,7 @@ class Argon2(Section):
     parallelism: int = Field(1, ge=1, le=16, description="Lanes.")
 
 
-class Password(Section):
+class PasswordSection(Section):
     """Who checks the first factor, the password."""
 
     source: SourceKind = Field(
@@ -154,7 +154,7 @@ class Password(Section):
         return PamUsers(tuple(self.pam_local_part_domains) if self.source == "pam" else ())
 
 
-class Socket(Section):
+class SocketSection(Section):
     """A Unix socket on which the authentication protocol is spoken."""
 
     path: FilledLine = Field(description="Its absolute path.")
@@ -189,11 +189,11 @@ class Socket(Section):
         return value
 
 
-def _default_sockets() -> list[Socket]:
-    return [Socket(path="/run/mailauth/auth.sock", group="dovecot", allow_users=["dovecot"], lookups=True)]
+def _default_sockets() -> list[SocketSection]:
+    return [SocketSection(path="/run/mailauth/auth.sock", group="dovecot", allow_users=["dovecot"], lookups=True)]
 
 
-class Server(Section):
+class ServerSection(Section):
     """The authentication server."""
 
     deadline_s: float = Field(
@@ -214,14 +214,14 @@ class Server(Section):
         description="How long a half line, or a connection that has not introduced itself, may last.",
     )
     max_connections: int = Field(2000, ge=1, le=100000, description="How many connections may be open at once.")
-    socket: list[Socket] = Field(
+    socket: list[SocketSection] = Field(
         default_factory=_default_sockets,
         min_length=1,
         description="The sockets. Sockets that systemd hands over are used instead where there are any.",
     )
 
 
-class Log(Section):
+class LogSection(Section):
     """What is logged, to standard error and so to the journal."""
 
     level: Literal["debug", "info", "warning"] = Field("info", description="debug, info or warning.")
@@ -230,19 +230,19 @@ class Log(Section):
 class Configuration(Section):
     """The whole file."""
 
-    provider: Provider
-    accounts: Accounts = Field(default_factory=Accounts)
+    provider: ProviderSection
+    accounts: AccountsSection = Field(default_factory=AccountsSection)
     cutover: CutOverSection
     database: DatabaseSection = Field(default_factory=DatabaseSection)
-    keys: Keys = Field(default_factory=Keys)
-    password: Password = Field(default_factory=Password)
+    keys: KeysSection = Field(default_factory=KeysSection)
+    password: PasswordSection = Field(default_factory=PasswordSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
     login_memory: LoginMemorySection = Field(default_factory=LoginMemorySection)
-    refusal: Refusal = Field(default_factory=Refusal)
-    server: Server = Field(default_factory=Server)
-    portal: Portal = Field(default_factory=Portal)
-    mail: Mail
-    log: Log = Field(default_factory=Log)
+    refusal: RefusalSection = Field(default_factory=RefusalSection)
+    server: ServerSection = Field(default_factory=ServerSection)
+    portal: PortalSection = Field(default_factory=PortalSection)
+    mail: MailSection
+    log: LogSection = Field(default_factory=LogSection)
 
     @model_validator(mode="before")
     @classmethod

@@ -27,7 +27,7 @@ from mailauth.vocabulary.errors import InvalidValue
 _MAX_PROVIDER_BYTES = 64
 
 
-class Provider(Section):
+class ProviderSection(Section):
     """Who the users think they are dealing with."""
 
     name: FilledLine = Field(
@@ -69,7 +69,7 @@ class Provider(Section):
         return origin + rest
 
 
-class Refusal(Section):
+class RefusalSection(Section):
     """What a refused login is told: one text for every refusal, whatever the reason."""
 
     imap_code: Literal["ALERT", "AUTHENTICATIONFAILED", "UNAVAILABLE", ""] = Field(
@@ -104,7 +104,7 @@ class Refusal(Section):
         return value
 
 
-class Portal(Section):
+class PortalSection(Section):
     """The web pages on which users set up and manage their second factors (`mailauth serve portal`)."""
 
     url: Line = Field(
@@ -202,7 +202,7 @@ class Portal(Section):
         return checked
 
     @model_validator(mode="after")
-    def _has_a_proxy(self) -> "Portal":
+    def _has_a_proxy(self) -> "PortalSection":
         is_tried_out = is_loopback(urlsplit(self.url).hostname or "")
         if self.socket_path is None and not self.trusted_proxies and not is_tried_out:
             raise ValueError(
@@ -217,7 +217,7 @@ class Portal(Section):
         return socket_path(self.listen)
 
 
-class Mail(Section):
+class MailSection(Section):
     """How mails to users leave (`mailauth serve worker`)."""
 
     sender: FilledLine = Field(
@@ -261,7 +261,7 @@ class Mail(Section):
         return address
 
     @model_validator(mode="after")
-    def _is_private(self) -> "Mail":
+    def _is_private(self) -> "MailSection":
         if self.tls == "none" and not is_loopback(self.host):
             raise ValueError('tls = "none" is for this machine alone; recovery codes need "starttls" or "tls"')
         if bool(self.user) != bool(self.password_file):

@@ -16,9 +16,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import nullcontext
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -205,36 +204,6 @@ class _MayPass(Exception):
 
 def _may_pass(dialect: Dialect, error: DBAPIError) -> bool:
     return error.connection_invalidated or dialect.is_transient(error)
-
-
-def is_missing(url: str) -> bool:
-    """Tell whether nobody has made a database yet, as far as that is known without asking it."""
-    return dialects.of(make_url(url)).is_missing()
-
-
-def create(url: str) -> None:
-    """Make what has to be there before a database is used for the first time. Raises OSError."""
-    dialects.of(make_url(url)).create()
-
-
-def back_up(url: str, target: Path, *, replace: bool = False) -> int:
-    """Copy a database, which may be in use, into a file; return its bytes. Raises CannotBackUp."""
-    return dialects.of(make_url(url)).back_up(target, replace=replace)
-
-
-@contextmanager
-def in_place_of(url: str, source: Path) -> Iterator[URL]:
-    """Give the URL of a checked draft of a backup; at the end, without an error, it takes the place of the database.
-
-    Raises CannotRestore, and StoreUnavailable while any process has the database open.
-    """
-    with dialects.of(make_url(url)).in_place_of(source) as draft:
-        yield draft
-
-
-def aside(url: str) -> tuple[Path, ...]:
-    """Return the databases that were replaced by backups, the last one at the end."""
-    return dialects.of(make_url(url)).aside()
 
 
 def _cause(error: Exception) -> str:

@@ -16,7 +16,7 @@ ELSEWHERE = "*"
 """In the place of a network: many of them."""
 
 
-class Kind(NamedTuple):
+class LoginKind(NamedTuple):
     """What makes two logins look the same. `app_password_id` is 0 where it was none."""
 
     service: str
@@ -30,13 +30,13 @@ class Kind(NamedTuple):
 class StoredActivity(NamedTuple):
     """How often something was seen, and when first and last."""
 
-    kind: Kind
+    kind: LoginKind
     logins: int
     first_at: datetime
     last_at: datetime
 
 
-_COLUMNS = [login_activity.c[name] for name in Kind._fields]
+_COLUMNS = [login_activity.c[name] for name in LoginKind._fields]
 
 _COUNT = (
     update(login_activity)
@@ -104,7 +104,7 @@ def trim(connection: Connection, account_id: int, let_in: Collection[str], most:
 
 
 def _count_together(connection: Connection, account_id: int, seen: StoredActivity) -> None:
-    kind = Kind("", ELSEWHERE, "", "", seen.kind.reason, 0)
+    kind = LoginKind("", ELSEWHERE, "", "", seen.kind.reason, 0)
     together = [column == content for column, content in zip(_COLUMNS, kind, strict=True)]
     found = connection.execute(select(login_activity).where(login_activity.c.account_id == account_id, *together))
     before = found.one_or_none()
@@ -140,5 +140,5 @@ def purge(connection: Connection, seen_before: datetime) -> int:
 
 
 def _stored(row: Any) -> StoredActivity:
-    kind = Kind(*(getattr(row, name) for name in Kind._fields))
+    kind = LoginKind(*(getattr(row, name) for name in LoginKind._fields))
     return StoredActivity(kind, row.count, row.first_at, row.last_at)

@@ -53,7 +53,7 @@ _WRONG_CODE = frozenset(
 _GUESSED_CODE = frozenset({WhyDenied.CODE_WRONG, WhyDenied.CODE_NOT_JUDGED})
 
 
-class _Seen(NamedTuple):
+class _SeenLogin(NamedTuple):
     account: AccountName
     reason: Reason
     hint: Hint | None
@@ -67,7 +67,7 @@ class LoginNotices:
     def __init__(self, database: Database, notices: Notices) -> None:
         self._database = database
         self._notices = notices
-        self._waiting: deque[_Seen] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[_SeenLogin] = deque(maxlen=MAX_WAITING)
         self._flushing = threading.Lock()
         self._wrong_codes: OrderedDict[AccountName, deque[datetime]] = OrderedDict()
         self._withheld_codes: OrderedDict[AccountName, int] = OrderedDict()
@@ -81,7 +81,7 @@ class LoginNotices:
         if isinstance(verdict, Denied):
             if verdict.password_was_right or verdict.hint is not None:
                 origin = Origin(attempt.service, attempt.client, attempt.agent)
-                self._waiting.append(_Seen(verdict.account, verdict.reason, verdict.hint, origin, now))
+                self._waiting.append(_SeenLogin(verdict.account, verdict.reason, verdict.hint, origin, now))
         elif isinstance(verdict, Unavailable):
             if verdict.withheld is not None and verdict.withheld.reason in _GUESSED_CODE:
                 self._log_withheld(verdict.account)
@@ -104,7 +104,7 @@ class LoginNotices:
                     raise
         return count
 
-    def _told(self, seen: _Seen) -> int:
+    def _told(self, seen: _SeenLogin) -> int:
         if seen.hint is Hint.CODE_SET_APART and seen.origin.service != PORTAL:
             return self._tell(seen, NoticeKind.CODE_SET_APART, {})
         # In the portal, who forgets the code is not helped by words about mail apps.
@@ -131,13 +131,13 @@ class LoginNotices:
         if len(self._withheld_codes) > MAX_ACCOUNTS:
             self._withheld_codes.popitem(last=False)
 
-    def _is_same_device(self, seen: _Seen) -> bool:
+    def _is_same_device(self, seen: _SeenLogin) -> bool:
         accepted_at = self._accepted.get(seen.account)
         if seen.reason is not WhyDenied.CODE_REPLAYED or accepted_at is None:
             return False
         return abs(seen.at - accepted_at) < SAME_DEVICE_FOR
 
-    def _tell(self, seen: _Seen, kind: NoticeKind, facts: Mapping[str, Any]) -> int:
+    def _tell(self, seen: _SeenLogin, kind: NoticeKind, facts: Mapping[str, Any]) -> int:
         def tell(connection: Connection) -> int:
             account = accounts.load(connection, seen.account)
             if account is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mailauth.core.password_chain import Answer, Ask, next_step
+from mailauth.core.password_chain import Answer, AskNext, next_step
 from mailauth.effects.sources import PasswordSource
 from mailauth.vocabulary.model import Account, AccountName
 
@@ -25,7 +25,7 @@ class PasswordCheck:
     ) -> Answer:
         """Return what the sources answer. `readings` of the presented string: see the port."""
         answers: list[Answer] = []
-        while isinstance(step := next_step(len(self.sources), answers), Ask):
+        while isinstance(step := next_step(len(self.sources), answers), AskNext):
             answers.append(await self.sources[step.place].verify(name, account, password, readings))
         return step
 

@@ -123,7 +123,7 @@ async def test_worker_goes_on_whatever_a_round_ends_with(
     monkeypatch.setattr(service, "POLL_S", 0.01)
     monkeypatch.setattr(service, "AFTER_A_SURPRISE_S", 0.01)
     async with asyncio.timeout(30):
-        await service.run(box.world.installation, stop)
+        await service.deliver_mails(box.world.installation, stop)
     assert rounds == 3
 
 

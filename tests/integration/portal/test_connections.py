@@ -37,7 +37,7 @@ async def serving(make_world: WorldMaker, deadlines: Deadlines, *settings: str) 
     text = world.config_path.read_text()
     assert "portal.sock" in text
     stop = asyncio.Event()
-    running = asyncio.create_task(service.run(world.installation, stop, deadlines))
+    running = asyncio.create_task(service.serve_pages(world.installation, stop, deadlines))
     opened: list[asyncio.StreamWriter] = []
 
     async def open_(data: bytes) -> Stream:

@@ -118,7 +118,7 @@ async def test_a_page_that_fails_shows_no_traceback_and_logs_it(
     async def fails(*_: object) -> None:
         raise RuntimeError("canary of a traceback")
 
-    monkeypatch.setattr("mailauth.edges.portal.visit.begin", fails)
+    monkeypatch.setattr("mailauth.edges.portal.routing.begin_visit", fails)
     page = await browser.client.get("/login")
     log_lines._output.flush()
     assert page.status_code == 500

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from mailauth.effects.store import accounts, schema
-from mailauth.effects.store import database as databases
+from mailauth.effects.store import accounts, schema, upkeep
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.dialects import CannotBackUp, CannotRestore
 from mailauth.effects.store.dialects.sqlite import backup, soundness, write_ahead_log
@@ -30,7 +29,7 @@ HASH = "x" * 400
 def file(tmp_path: Path) -> Path:
     (tmp_path / "var").mkdir()
     file = tmp_path / "var" / "mailauth.db"
-    databases.create(f"sqlite:///{file}")
+    upkeep.create(f"sqlite:///{file}")
     database = Database(f"sqlite:///{file}")
     schema.upgrade(database)
     database.close()
@@ -330,14 +329,14 @@ def test_damage_is_found_and_told_in_time(database: Database, file: Path) -> Non
     add(database, *range(300))
     assert soundness.findings(file) == ()
     told: list[tuple[str, ...]] = []
-    sound = soundness.Inspection(file, told.append)
+    sound = soundness.SqliteInspection(file, told.append)
     assert sound.wait(60) == ()
     sound.stop()
     database.close()
     damage(file)
     found = soundness.findings(file)
     assert found
-    assert soundness.Inspection(file, told.append).wait(60) == found
+    assert soundness.SqliteInspection(file, told.append).wait(60) == found
     assert told == [(), found]
 
 
@@ -349,7 +348,7 @@ def test_inspection_that_nobody_waits_for_goes_on_and_tells_what_it_found(databa
         assert may_end.wait(60)
         has_ended.set()
 
-    inspection = soundness.Inspection(file, ended)
+    inspection = soundness.SqliteInspection(file, ended)
     assert inspection.wait(0.01) is None
     may_end.set()
     assert has_ended.wait(60)
@@ -404,7 +403,7 @@ def test_damage_that_is_found_later_ends_reading_and_writing(file: Path) -> None
     database = Database(f"sqlite:///{file}")
     with contextlib.suppress(StoreUnavailable):  # where it was found at once
         inspection = database.inspect(0)
-        assert isinstance(inspection, soundness.Inspection)
+        assert isinstance(inspection, soundness.SqliteInspection)
         inspection.wait(60)
     with pytest.raises(StoreUnavailable, match="is damaged"):
         database.read(accounts.summaries)
@@ -417,5 +416,5 @@ def test_one_process_inspects_at_a_time(database: Database, file: Path) -> None:
     assert database.inspect(60) is None, "two looked at the same time"
     os.close(turn)
     inspection = database.inspect(60)
-    assert isinstance(inspection, soundness.Inspection)
+    assert isinstance(inspection, soundness.SqliteInspection)
     assert inspection.wait(60) == ()

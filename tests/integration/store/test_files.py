@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailauth.effects.store import database as databases
-from mailauth.effects.store import schema
+from mailauth.effects.store import schema, upkeep
 from mailauth.effects.store.database import Database
 from mailauth.vocabulary.errors import StoreUnavailable
 
@@ -26,7 +25,7 @@ def modes(directory: Path) -> dict[str, int]:
 
 def test_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     url = f"sqlite:///{tmp_path}/mailauth.db"
-    databases.create(url)
+    upkeep.create(url)
     database = Database(url)
     schema.upgrade(database)
     found = modes(tmp_path)
@@ -36,7 +35,7 @@ def test_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) -> Non
 
 
 def test_directory_is_made_private(tmp_path: Path, umask: int) -> None:
-    databases.create(f"sqlite:///{tmp_path}/var/mailauth.db")
+    upkeep.create(f"sqlite:///{tmp_path}/var/mailauth.db")
     assert stat.S_IMODE((tmp_path / "var").stat().st_mode) == 0o700
 
 
@@ -44,7 +43,7 @@ def test_existing_file_is_left_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "mailauth.db"
     file.write_bytes(b"something")
     file.chmod(0o640)
-    databases.create(f"sqlite:///{file}")
+    upkeep.create(f"sqlite:///{file}")
     assert file.read_bytes() == b"something"
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
 

@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy import Connection, event, insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from mailauth.effects.store import accounts, dialects, schema
-from mailauth.effects.store import database as databases
+from mailauth.effects.store import accounts, dialects, schema, upkeep
 from mailauth.effects.store.database import TRIES, Database
 from mailauth.effects.store.dialects.sqlite.dialect import SQLite
 from mailauth.effects.store.tables import account
@@ -34,7 +33,7 @@ class Crowded(SQLite):
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     url = f"sqlite:///{tmp_path}/mailauth.db"
-    databases.create(url)
+    upkeep.create(url)
     monkeypatch.setattr(dialects, "_class_for", lambda _: Crowded)
     database = Database(url)
     schema.upgrade(database)

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, insert
 
-from mailauth.effects.store import accounts, schema
-from mailauth.effects.store import database as databases
+from mailauth.effects.store import accounts, schema, upkeep
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.dialects.sqlite import dialect
 from mailauth.effects.store.tables import account
@@ -32,7 +31,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def database(file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     monkeypatch.setattr(dialect, "BUSY_TIMEOUT_S", BUSY_S)
-    databases.create(f"sqlite:///{file}")
+    upkeep.create(f"sqlite:///{file}")
     database = Database(f"sqlite:///{file}")
     schema.upgrade(database)
     yield database
@@ -181,7 +180,7 @@ def test_conflict_that_nobody_foresaw_tells_no_values(database: Database) -> Non
 
 
 async def test_too_many_waiting_jobs_are_refused_at_once(file: Path) -> None:
-    databases.create(f"sqlite:///{file}")
+    upkeep.create(f"sqlite:///{file}")
     database = Database(f"sqlite:///{file}", threads=1, max_waiting=2)
     gate = threading.Event()
     running = [asyncio.ensure_future(database.run(gate.wait)) for _ in range(2)]

@@ -22,7 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from mailauth.effects.store.dialects import Dialect, Statements
 from mailauth.effects.store.dialects.sqlite import backup, soundness
-from mailauth.effects.store.dialects.sqlite.soundness import Inspection, is_damage, take_turn
+from mailauth.effects.store.dialects.sqlite.soundness import SqliteInspection, is_damage, take_turn
 from mailauth.effects.store.dialects.sqlite.write_ahead_log import Marks, require_own
 from mailauth.vocabulary.errors import MailauthError, StoreMissing, StoreUnavailable
 
@@ -115,12 +115,12 @@ class SQLite(Dialect):
     def findings(self) -> tuple[str, ...]:
         return soundness.findings(self.file) if self.file.exists() else ()
 
-    def inspect(self, patience_s: float) -> Inspection | None:
+    def inspect(self, patience_s: float) -> SqliteInspection | None:
         """Do so unless another process does. See `Dialect.inspect`."""
         turn = take_turn(self.file)
         if turn is None:
             return None
-        inspection = Inspection(self.file, lambda found: self.condemn(found) if found else None, turn)
+        inspection = SqliteInspection(self.file, lambda found: self.condemn(found) if found else None, turn)
         if found := inspection.wait(patience_s):
             raise StoreUnavailable(f"database {self._name()}: {self.damage_words(found)}")
         return inspection

@@ -65,7 +65,7 @@ def take_turn(file: Path) -> int | None:
     return descriptor
 
 
-class Inspection:
+class SqliteInspection:
     """A check in a thread of its own, for those who wait a while for it, and then let it go on."""
 
     def __init__(self, file: Path, ended: Callable[[tuple[str, ...]], None], turn: int | None = None) -> None:

@@ -41,7 +41,7 @@ _TICK_S = 0.05
 """More than what two times of a file system may be apart and yet the same."""
 
 
-class _Seen(NamedTuple):
+class _LogState(NamedTuple):
     salts: bytes
     file: tuple[int, int]
     log: tuple[int, int]
@@ -111,7 +111,7 @@ class Marks:
 
 def require_own(file: Path) -> None:
     """Raise LogOfAnother where a database's log does not go on where its file stopped. May run beside writers."""
-    suspected: _Seen | None = None
+    suspected: _LogState | None = None
     for _ in range(_TRIES):
         try:
             seen = _seen(file)
@@ -142,10 +142,10 @@ def _goes_on(file: Path) -> bool:
     return first.mark <= stopped_at <= last.mark
 
 
-def _seen(file: Path) -> _Seen:
+def _seen(file: Path) -> _LogState:
     """Return what changes with every write to a database or its log. Raises FileNotFoundError where there is none."""
     now, log = file.stat(), log_of(file).stat()
-    return _Seen(_salts(str(log_of(file))), (now.st_ino, now.st_mtime_ns), (log.st_size, log.st_mtime_ns))
+    return _LogState(_salts(str(log_of(file))), (now.st_ino, now.st_mtime_ns), (log.st_size, log.st_mtime_ns))
 
 
 def log_of(file: Path) -> Path:
