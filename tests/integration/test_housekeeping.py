@@ -22,7 +22,7 @@ def tidied(world: World) -> int:
     return before + world.installation.housekeeping.tidy()
 
 
-async def test_full_buckets_stay_and_empty_ones_go(make_world: WorldMaker) -> None:
+async def test_meters_in_use_stay_and_unused_ones_go(make_world: WorldMaker) -> None:
     world = make_world("limits.account_and_source_burst=5", "limits.account_burst=1000")
     world.add("alice")
     for n in range(8):

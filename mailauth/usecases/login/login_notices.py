@@ -4,8 +4,8 @@ Either somebody has the password and lacks the code (requirement FAC2), or a mai
 password alone; the owner is told which, with what to do. Noted on the event loop, told by a thread a moment later:
 the time of a reply says nothing of it. Counts are in memory, so that a restart forgets those of the last day.
 
-While an account is full of guesses no mail says that one was half right: whoever reads the mailbox by an app password
-would learn which of a thousand it was. The log has it, and one line about many wrong codes.
+While the limit of guesses at an account is used up no mail says that one was half right: whoever reads the mailbox by
+an app password would learn which of a thousand it was. The log has it, and one line about many wrong codes.
 
 A string that was accepted, and that its own device presents again, alarms nobody: a web mail whose login memory has
 run out, a client that stored the code, a device that changes its address between two connections.
@@ -41,7 +41,7 @@ SAME_DEVICE_FOR = timedelta(minutes=1)
 """How long after an accepted code its repetition from another address is taken for the same device's: one that has
 IPv4 and IPv6, or that leaves a wireless network."""
 WITHHELD_CODES = 10
-"""How many of them, while the account is full, are a line in the log."""
+"""How many of them, while the limit of guesses is used up, are a line in the log."""
 MAX_ACCOUNTS = 4096
 """How many accounts are counted for at once; those that were quiet longest go first."""
 MAX_WAITING = 1000

@@ -81,7 +81,7 @@ def test_block_ends_at_the_moment_that_is_told(blocked: CommandLine) -> None:
     guess(blocked, 1)
 
 
-def test_code_bucket_blocks_logins_with_a_code(make_mailauth: CommandLineMaker) -> None:
+def test_code_limit_blocks_logins_with_a_code(make_mailauth: CommandLineMaker) -> None:
     mailauth = make_mailauth("limits.code_burst=2")
     alice = mailauth.enrol("alice")
     for code in ("000000", "000001"):
@@ -93,7 +93,7 @@ def test_code_bucket_blocks_logins_with_a_code(make_mailauth: CommandLineMaker) 
     )
 
 
-def test_account_bucket_blocks_unfamiliar_addresses_alone(make_mailauth: CommandLineMaker) -> None:
+def test_account_limit_blocks_unfamiliar_addresses_alone(make_mailauth: CommandLineMaker) -> None:
     mailauth = make_mailauth("limits.account_burst=2", "cutover.date=2099-01-01T00:00 UTC")
     mailauth.run("account", "add", "alice", stdin="pw")
     mailauth.check("alice", "pw", "--ip", HERE)
@@ -115,9 +115,7 @@ def test_source_that_is_blocked_for_all_accounts_is_told_for_that_source(make_ma
 
 
 @pytest.mark.parametrize("client", [None, "127.0.0.1", "::1"])
-def test_bucket_of_a_trusted_source_has_the_accounts_burst(
-    make_mailauth: CommandLineMaker, client: str | None
-) -> None:
+def test_limit_of_a_trusted_source_has_the_accounts_burst(make_mailauth: CommandLineMaker, client: str | None) -> None:
     mailauth = make_mailauth(*THREE, "limits.account_burst=4")
     mailauth.run("account", "add", "alice", stdin="pw")
     guess(mailauth, 4, client)

@@ -29,8 +29,8 @@ def throttled(verdict: Verdict) -> bool:
     return isinstance(verdict, Unavailable) and verdict.reason is WhyUnavailable.THROTTLED
 
 
-async def fill_the_accounts_bucket(world: World, name: str = "alice", *, guesses: int = 60) -> None:
-    """Let strangers, each from an address of their own, guess until the account's bucket is full."""
+async def use_up_the_accounts_limit(world: World, name: str = "alice", *, guesses: int = 60) -> None:
+    """Let strangers, each from an address of their own, guess until the account's limit is used up."""
     for n in range(guesses):
         await world.login(name, f"stranger's guess {n}", client=f"198.18.{n // 200}.{n % 200}")
     assert throttled(await world.login(name, "one more", client="198.18.9.9"))

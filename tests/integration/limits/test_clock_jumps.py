@@ -38,7 +38,7 @@ async def test_clock_that_ran_ahead_and_is_set_right_gives_no_second_burst(limit
     assert throttled(await limited.login("alice", "guess 20", client=THIEF))
 
 
-async def test_full_bucket_of_a_clock_that_was_a_year_ahead_empties_at_its_pace(limited: World) -> None:
+async def test_limit_used_up_by_a_clock_that_was_a_year_ahead_recovers_at_its_pace(limited: World) -> None:
     limited.enrol("alice")
     limited.clock.jump(days=365)
     for n in range(30):

@@ -11,7 +11,7 @@ from mailauth.vocabulary.model import AccountName, Denied, Granted
 from mailauth.vocabulary.notices import Origin
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from mailauth.vocabulary.secret import Secret
-from tests.integration.limits.conftest import DEFAULTS, HOME, THIRD, fill_the_accounts_bucket, throttled
+from tests.integration.limits.conftest import DEFAULTS, HOME, THIRD, throttled, use_up_the_accounts_limit
 from tests.transactions import reading
 from tests.world import CUTOVER, Person, World, WorldMaker, enrol_account
 
@@ -28,7 +28,7 @@ async def codes_judged(world: World, alice: Person, clients: list[str], tries: i
 
 
 def among_strangers(clients: list[str]) -> list[str]:
-    """Return clients, each before one that nobody logged in from: buckets of their own would add to the strangers'."""
+    """Return clients, each before one that nobody logged in from: meters of their own would add to the strangers'."""
     strangers = [f"203.0.113.{n}" for n in range(len(clients))]
     return [client for pair in zip(clients, strangers, strict=True) for client in pair]
 
@@ -57,7 +57,7 @@ async def test_networks_are_forgotten_with_the_password(make_world: WorldMaker) 
 
 
 async def test_wrong_codes_are_bounded_over_all_networks_that_gave_both_factors(limited: World) -> None:
-    """A thief who shares the owner's networks has one bucket for all of them, beside the strangers' one."""
+    """A thief who shares the owner's networks has one limit for all of them, beside the strangers' one."""
     alice = limited.enrol("alice")
     homes = [f"192.0.2.{n}" for n in range(12)]
     for client in homes:
@@ -105,7 +105,7 @@ async def test_network_in_which_the_owner_makes_new_recovery_codes_stays_familia
 
 
 async def test_strangers_cannot_use_up_the_codes(limited: World) -> None:
-    """Whoever lacks the password draws from no bucket of codes, however many try at once."""
+    """Whoever lacks the password is charged to no meter of codes, however many try at once."""
     alice = limited.enrol("alice")
     for n in range(300):
         await limited.login("alice", f"guess{n:06}", client=f"198.51.{n // 200}.{n % 200}")
@@ -114,12 +114,12 @@ async def test_strangers_cannot_use_up_the_codes(limited: World) -> None:
 
 
 async def test_app_password_makes_its_network_the_accounts_own(limited: World) -> None:
-    """Who uses app passwords as told is not out of the portal at home when strangers have filled the bucket."""
+    """Who uses app passwords as told is not out of the portal at home when strangers have used up the limit."""
     limited.add("alice")
     device = limited.installation.enrolment.add_app_password("alice", "phone")
     assert isinstance(await limited.login("alice", device.password, client=HOME), Granted)
     limited.installation.device_networks.flush()
-    await fill_the_accounts_bucket(limited)
+    await use_up_the_accounts_limit(limited)
     assert throttled(await limited.login("alice", "correct horse", "portal", client=THIRD))
     at_home = await limited.login("alice", "correct horse", "portal", client=HOME)
     assert at_home.reason is WhyGranted.TO_ENROL
@@ -135,7 +135,7 @@ async def test_app_password_does_not_make_a_network_familiar_for_codes(limited: 
     assert await codes_judged(limited, alice, among_strangers(homes), 200) <= 50
 
 
-async def test_networks_of_app_passwords_have_one_bucket_for_all(limited: World) -> None:
+async def test_networks_of_app_passwords_have_one_limit_for_all(limited: World) -> None:
     """A thief with one app password may use it in many networks, for weeks: no guesses are won by that."""
     limited.add("alice")
     device = limited.installation.enrolment.add_app_password("alice", "phone")

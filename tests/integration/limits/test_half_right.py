@@ -5,7 +5,7 @@ from sqlalchemy import event
 from mailauth.vocabulary.model import Denied, Granted
 from mailauth.vocabulary.reasons import WhyDenied
 from mailauth.vocabulary.secret import Secret
-from tests.integration.limits.conftest import DEFAULTS, HOME, THIRD, fill_the_accounts_bucket, throttled
+from tests.integration.limits.conftest import DEFAULTS, HOME, THIRD, throttled, use_up_the_accounts_limit
 from tests.world import World, WorldMaker
 
 
@@ -27,7 +27,7 @@ async def test_whoever_has_the_second_factor_cannot_guess_on_at_the_password(lim
     """A stolen phone, or recovery codes that were read in the mailbox: fifty passwords at a full account."""
     alice = limited.enrol("alice")
     _, codes = limited.installation.enrolment.issue_recovery_codes("alice")
-    await fill_the_accounts_bucket(limited)
+    await use_up_the_accounts_limit(limited)
     for n in range(60):
         verdict = await limited.login("alice", f"guess {n}{codes[0]}", client=f"203.0.113.{n}")
         assert throttled(verdict), verdict
@@ -45,10 +45,10 @@ async def test_whoever_has_the_second_factor_cannot_guess_on_at_the_password(lim
     assert isinstance(await limited.login("alice", right, client=HOME), Granted), "a change ends what was counted"
 
 
-async def test_full_bucket_of_factors_does_the_same_work_for_every_password(limited: World) -> None:
+async def test_used_up_limit_of_factors_does_the_same_work_for_every_password(limited: World) -> None:
     """Else its time, a durable write for instance, would name the right one."""
     alice = limited.enrol("alice")
-    await fill_the_accounts_bucket(limited)
+    await use_up_the_accounts_limit(limited)
     for n in range(55):
         limited.clock.advance(seconds=1)
         await limited.login("alice", f"guess {n}" + alice.code(limited.clock()), client=f"203.0.113.{n}")
@@ -71,7 +71,7 @@ async def test_full_bucket_of_factors_does_the_same_work_for_every_password(limi
 async def test_device_and_strangers_do_not_use_up_the_codes(limited: World) -> None:
     """A code that was wrong once is not judged again, told or not."""
     alice = limited.enrol("alice")
-    await fill_the_accounts_bucket(limited)
+    await use_up_the_accounts_limit(limited)
     for _ in range(60):
         limited.clock.advance(seconds=60)
         assert throttled(await limited.login("alice", alice.password + "000000", client=HOME))
@@ -83,7 +83,7 @@ async def test_device_and_strangers_do_not_use_up_the_codes(limited: World) -> N
 async def test_used_up_codes_do_not_tell_that_a_password_is_right(limited: World) -> None:
     """Neither by the answer, nor by the work: the same candidate with many codes, right or wrong."""
     limited.enrol("alice")
-    await fill_the_accounts_bucket(limited)
+    await use_up_the_accounts_limit(limited)
     hashed = count_hashes(limited)
     for password in ("correct horse", "another horse"):
         for n in range(55):
@@ -123,7 +123,7 @@ async def test_stale_devices_use_up_no_address_while_strangers_keep_the_account_
     """What they send was never told to be wrong; it costs what a repetition costs all the same."""
     alice = limited.enrol("alice")
     limited.installation.accounts.set_password("alice", Secret(b"quite another"), revoke_app_passwords=False)
-    await fill_the_accounts_bucket(limited)
+    await use_up_the_accounts_limit(limited)
     for n in range(120):
         limited.clock.advance(seconds=30)
         for old in ("correct horse", "an older password"):

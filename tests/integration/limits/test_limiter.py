@@ -59,7 +59,7 @@ async def test_strangers_everywhere_do_not_lock_the_owner_out(limited: World) ->
     assert isinstance(await limited.login("alice", device.password, client="203.0.113.1"), Granted)
 
 
-async def test_recovery_code_works_where_strangers_used_the_accounts_bucket_up(limited: World) -> None:
+async def test_recovery_code_works_where_strangers_used_up_the_accounts_limit(limited: World) -> None:
     limited.enrol("alice")
     _, codes = limited.installation.enrolment.issue_recovery_codes("alice")
     for n in range(60):
@@ -115,7 +115,7 @@ async def test_repeated_wrong_code_is_a_new_guess_each_time(limited: World) -> N
 async def test_repeats_are_limited_too(limited: World) -> None:
     limited.add("alice")
     verdicts = [await limited.login("alice", "old", client=THIEF) for _ in range(100)]
-    assert sum(not throttled(verdict) for verdict in verdicts) == 60 + 20, "beyond their own bucket they are guesses"
+    assert sum(not throttled(verdict) for verdict in verdicts) == 60 + 20, "beyond their own limit they are guesses"
 
 
 async def test_success_costs_nothing(limited: World) -> None:
@@ -146,7 +146,7 @@ async def test_trusted_network_has_no_limit_by_address(make_world: WorldMaker) -
         assert not throttled(await world.login(f"user{n}", "guess", client="203.0.113.3"))
 
 
-async def test_every_spelling_of_a_name_draws_from_one_bucket(limited: World) -> None:
+async def test_every_spelling_of_a_name_is_charged_to_one_meter(limited: World) -> None:
     """LIM3."""
     limited.add("alice")
     limited.installation.accounts.add_alias("alice", "al")
@@ -171,7 +171,7 @@ async def test_unknown_accounts_are_throttled_alike(limited: World) -> None:
         limited.clock.advance(hours=2)
 
 
-async def test_set_back_clock_leaves_no_bucket_full_for_ever(limited: World) -> None:
+async def test_set_back_clock_leaves_no_limit_used_up_for_ever(limited: World) -> None:
     """F5."""
     limited.add("alice")
     limited.clock.advance(days=365)
@@ -238,7 +238,7 @@ async def test_who_shares_a_trusted_host_with_the_owner_is_counted_as_a_stranger
 
 
 @pytest.mark.parametrize("shape", ["{n}", "{n}123456", "{n}k7qm-2xvp-9hfd-c3wn"])
-async def test_buckets_do_not_tell_who_is_enrolled(limited: World, shape: str) -> None:
+async def test_meters_do_not_tell_who_is_enrolled(limited: World, shape: str) -> None:
     """ENU1: unknown, not enrolled and enrolled accounts are throttled after the same number of tries."""
     limited.enrol("alice")
     limited.add("carol")

@@ -9,19 +9,19 @@ from mailauth.usecases.login.refused_strings import RefusedStrings
 from mailauth.vocabulary.model import Denied, Granted, Unavailable
 from mailauth.vocabulary.reasons import WhyDenied, WhyUnavailable
 from mailauth.wiring import mailing
-from tests.integration.limits.conftest import DEFAULTS, HOME, THIEF, THIRD, fill_the_accounts_bucket, throttled
+from tests.integration.limits.conftest import DEFAULTS, HOME, THIEF, THIRD, throttled, use_up_the_accounts_limit
 from tests.world import CUTOVER, World, WorldMaker
 
 
 @pytest.mark.parametrize("is_enrolled", [True, False])
 async def test_full_account_answers_every_string_alike_from_everywhere(limited: World, is_enrolled: bool) -> None:
-    """Else whoever fills the bucket finds the very string that the owner's telephone keeps sending."""
+    """Else whoever uses up the limit finds the very string that the owner's telephone keeps sending."""
     alice = limited.enrol("alice") if is_enrolled else limited.add("alice")
     strings = (alice.password, "the password before", "nonsense", alice.password + "000000", "nonsense000000")
     for string in strings:
         for _ in range(3):
             assert isinstance(await limited.login("alice", string, client=THIRD), Denied), "what the telephone sends"
-    await fill_the_accounts_bucket(limited)
+    await use_up_the_accounts_limit(limited)
     for client in (THIRD, THIEF):
         answers = [await limited.login("alice", string, client=client) for string in strings]
         assert [(answer, answer.reason) for answer in answers] == [
@@ -34,7 +34,7 @@ async def test_full_account_does_the_same_work_for_every_string(make_world: Worl
     world = make_world(*DEFAULTS, now=CUTOVER - timedelta(days=9))
     world.add("alice")
     await world.login("alice", "old password", client=HOME)
-    await fill_the_accounts_bucket(world)
+    await use_up_the_accounts_limit(world)
     work: list[str] = []
     source = world.own_table
     verify = source.hasher.verify
@@ -112,7 +112,7 @@ async def test_wrong_code_is_judged_once_however_often_its_string_is_sent(limite
 
 
 async def test_full_address_answers_every_string_alike(limited: World) -> None:
-    """Else whoever shares the network finds what a telephone there sends, by filling the bucket first."""
+    """Else whoever shares the network finds what a telephone there sends, by using up the limit first."""
     alice = limited.enrol("alice")
     for _ in range(5):
         assert isinstance(await limited.login("alice", alice.password, client=HOME), Denied)
@@ -122,8 +122,8 @@ async def test_full_address_answers_every_string_alike(limited: World) -> None:
         assert throttled(await limited.login("alice", string, client=HOME)), string
 
 
-async def test_repetitions_beyond_their_bucket_count_as_guesses(limited: World) -> None:
-    """Else whoever shares the network fills that bucket, and tells the telephone's string by its being throttled."""
+async def test_repetitions_beyond_their_limit_count_as_guesses(limited: World) -> None:
+    """Else whoever shares the network uses up that limit, and tells the telephone's string by its being throttled."""
     alice = limited.enrol("alice")
     await limited.login("alice", alice.password, client=HOME)
     for n in range(61):
@@ -133,7 +133,7 @@ async def test_repetitions_beyond_their_bucket_count_as_guesses(limited: World) 
 
 
 async def test_repetitions_are_bounded_by_address_and_by_48(make_world: WorldMaker) -> None:
-    """They are free of guilt, not of cost: beyond a bucket of their own they draw like everything else."""
+    """They are free of guilt, not of cost: beyond a limit of their own they are charged like everything else."""
     world = make_world(*DEFAULTS, "limits.repeat_burst=6", "limits.source_burst=10", "limits.site_burst=30")
     for name in ("alice", "bob"):
         world.add(name)
@@ -151,10 +151,10 @@ async def test_repetitions_are_bounded_by_address_and_by_48(make_world: WorldMak
 
 
 async def test_string_that_was_never_told_of_is_no_repetition_later(make_world: WorldMaker) -> None:
-    """Else a guesser would show thousands while the bucket is full, and learn all of them once it is not."""
+    """Else a guesser would show thousands while the limit is used up, and learn all of them once it is not."""
     world = make_world(*DEFAULTS, now=CUTOVER - timedelta(days=9))
     world.add("alice")
-    await fill_the_accounts_bucket(world, guesses=50)
+    await use_up_the_accounts_limit(world, guesses=50)
     guesses = [f"dictionary {n}" for n in range(30)]
     for guess in guesses:
         assert throttled(await world.login("alice", guess, client=THIEF))
@@ -177,7 +177,7 @@ async def test_no_mail_says_which_throttled_login_was_half_right(
 ) -> None:
     """Whoever reads the mailbox by an app password would learn it; the log has it (FAC2)."""
     alice = limited.enrol("alice")
-    await fill_the_accounts_bucket(limited)
+    await use_up_the_accounts_limit(limited)
     for n in range(12):
         verdict = await limited.login("alice", f"{alice.password}{n:06}", client=f"203.0.113.{n}")
         assert isinstance(verdict, Unavailable)

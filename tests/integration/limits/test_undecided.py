@@ -15,7 +15,7 @@ from tests.world import World, WorldMaker
 
 
 @pytest.mark.parametrize("error", [Overloaded, SourceUnavailable, HashUnreadable])
-async def test_login_that_could_not_be_decided_draws_nothing(
+async def test_login_that_could_not_be_decided_is_charged_nothing(
     limited: World, monkeypatch: pytest.MonkeyPatch, error: type[MailauthError]
 ) -> None:
     alice = limited.enrol("alice")
@@ -30,10 +30,10 @@ async def test_login_that_could_not_be_decided_draws_nothing(
             assert not throttled(verdict), n
     assert await nothing_is_counted(limited)
     for n in range(20):
-        assert not throttled(await limited.login("alice", f"guess{n}", client=HOME)), "the address draws as usual"
+        assert not throttled(await limited.login("alice", f"guess{n}", client=HOME)), "the address is charged as usual"
 
 
-async def test_login_whose_deadline_ended_it_in_the_queue_draws_nothing(make_world: WorldMaker) -> None:
+async def test_login_whose_deadline_ended_it_in_the_queue_is_charged_nothing(make_world: WorldMaker) -> None:
     world = make_world(*DEFAULTS, "server.deadline_s=1")
     alice = world.enrol("alice")
     go_on = asyncio.Event()
@@ -53,7 +53,7 @@ async def test_login_whose_deadline_ended_it_in_the_queue_draws_nothing(make_wor
     assert isinstance(await world.login("alice", right, client=HOME), Granted)
 
 
-async def test_login_whose_deadline_ended_it_while_it_was_counted_draws_nothing(make_world: WorldMaker) -> None:
+async def test_login_whose_deadline_ended_it_while_it_was_counted_is_charged_nothing(make_world: WorldMaker) -> None:
     """The database is locked for longer than a login may take."""
     world = make_world(*DEFAULTS, "server.deadline_s=1")
     world.enrol("alice")
@@ -63,7 +63,7 @@ async def test_login_whose_deadline_ended_it_while_it_was_counted_draws_nothing(
     assert await nothing_is_counted(world)
 
 
-async def test_right_login_that_could_not_be_written_draws_nothing(
+async def test_right_login_that_could_not_be_written_is_charged_nothing(
     limited: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full for what has to last; else the owner's codes would be used up when it is mended."""

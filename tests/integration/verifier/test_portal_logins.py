@@ -148,7 +148,7 @@ async def test_password_confirmed_alone_costs_one_hash_always(world: World, name
 
 
 async def test_password_confirmed_alone_is_counted_like_any_password(make_world: WorldMaker) -> None:
-    """LIM4: guesses in the portal and over IMAP draw from the same buckets."""
+    """LIM4: guesses in the portal and over IMAP are charged to the same meters."""
     world = make_world("limits.account_and_source_burst=5")
     world.add("alice")
     for number in range(3):
@@ -197,7 +197,7 @@ async def test_throttled_login_says_when_to_try_again(make_world: WorldMaker) ->
     assert isinstance(await world.login("alice", secret, service="portal"), Granted)
 
 
-async def test_throttled_login_waits_for_the_fullest_of_its_buckets(make_world: WorldMaker) -> None:
+async def test_throttled_login_waits_for_the_last_of_its_limits_to_recover(make_world: WorldMaker) -> None:
     world = make_world(
         "limits.account_and_source_burst=3",
         "limits.account_and_source_interval_s=60",
