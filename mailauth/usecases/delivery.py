@@ -39,7 +39,7 @@ from mailauth.effects.smtp import (
 from mailauth.effects.store import outbox, outbox_leases, outbox_pause
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.outbox import GIVEN_UP, WAITING, MailSummary
-from mailauth.effects.store.outbox_leases import LeasedMail
+from mailauth.effects.store.outbox_leases import Leased, LeasedMail
 from mailauth.effects.store.outbox_pause import Pause
 from mailauth.usecases.notices import Notices
 from mailauth.vocabulary.errors import InvalidValue, MailauthError
@@ -52,10 +52,10 @@ PER_LANE = 8
 """How many mails one connection takes before what is due is looked at again."""
 LEASE = timedelta(minutes=15)
 MAIL_DEADLINE_S = 660.0
-"""More than the server may take for the reply to a mail's end, so that none is sent twice for that."""
+"""How long one mail may take: more than the server may take for the reply to its end, so that none is sent twice for
+that. None is begun that could outlast its lease, and be sent by another worker as well."""
 STOP_PATIENCE_S = 30.0
 """How long a mail that is under way is waited for once the process is asked to stop."""
-"""How long one mail may take. None is begun that could outlast its lease, and be sent by another worker as well."""
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
 TRIED_FOR = timedelta(hours=72)
@@ -122,7 +122,9 @@ class Delivery:
         is_due, pause = await self._database.run_reading(lambda: self._look(now))
         if not is_due or (pause is not None and now < pause.until <= now + LONGEST_PAUSE):
             return Progress()
-        leased = await self._database.run(lambda: self._lease(now, 1 if pause else LANES * PER_LANE))
+        leased, damaged = await self._database.run(lambda: self._lease(now, 1 if pause else LANES * PER_LANE))
+        for row in damaged:
+            _log.error("a queued mail cannot be read: %s", row.error, extra={FIELDS: {"id": row.id}})
         lanes = [leased[start::LANES] for start in range(min(LANES, len(leased)))]
         done = await asyncio.gather(*(self._deliver(list(lane), now, stop) for lane in lanes), return_exceptions=True)
         accepted, refused = 0, list[_NotTaken]()
@@ -131,7 +133,7 @@ class Delivery:
                 raise result
             accepted += result[0]
             refused += result[1]
-        return Progress(accepted) + await self._settle(accepted > 0, refused, pause)
+        return Progress(accepted, len(damaged)) + await self._settle(accepted > 0, refused, pause)
 
     async def _deliver(
         self, waiting: list[LeasedMail], leased_at: datetime, stop: asyncio.Event
@@ -254,7 +256,7 @@ class Delivery:
             lambda connection: (outbox_leases.is_due(connection, now), outbox_pause.load(connection))
         )
 
-    def _lease(self, now: datetime, limit: int = LANES * PER_LANE) -> tuple[LeasedMail, ...]:
+    def _lease(self, now: datetime, limit: int = LANES * PER_LANE) -> Leased:
         return self._database.write(lambda connection: outbox_leases.lease(connection, now, now + LEASE, limit))
 
     def _release(self, mails: list[LeasedMail]) -> None:

@@ -5,13 +5,14 @@ out (its worker was killed) is anybody's again.
 """
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, or_, select, update
 
 from mailauth.effects.keyring import Sealed
 from mailauth.effects.store.outbox import ACCEPTED, GIVEN_UP, WAITING
 from mailauth.effects.store.tables import outbox
+from mailauth.vocabulary.errors import StoreUnavailable
 from mailauth.vocabulary.notices import NoticeKind
 
 _BULK = NoticeKind.ANNOUNCEMENT
@@ -32,42 +33,51 @@ class LeasedMail(NamedTuple):
     tried_since: datetime
 
 
+class Damaged(NamedTuple):
+    """A row of the queue that cannot be read, and what is wrong with it."""
+
+    id: int
+    error: str
+
+
+class Leased(NamedTuple):
+    """What is ours to deliver, and what was found that nobody can deliver."""
+
+    mails: tuple[LeasedMail, ...]
+    damaged: tuple[Damaged, ...]
+
+
 def is_due(connection: Connection, now: datetime) -> bool:
     """Tell whether there is anything to lease, without taking the write lock."""
     return connection.execute(select(outbox.c.id).where(*_due(now)).limit(1)).first() is not None
 
 
-def lease(connection: Connection, now: datetime, until: datetime, limit: int) -> tuple[LeasedMail, ...]:
+def lease(connection: Connection, now: datetime, until: datetime, limit: int) -> Leased:
     """Take up to `limit` mails that are due, until a moment; the ones that were due first in front.
 
-    Announcements come after all others: they come in thousands, and nobody waits for them.
+    Announcements come after all others: they come in thousands, and nobody waits for them. A row that cannot be read
+    is set aside until the same moment, with a word, and keeps no other from leaving.
     """
     is_bulk = outbox.c.kind == _BULK
-    rows = _first_due(connection, now, limit, ~is_bulk)
-    if len(rows) < limit:
-        rows += _first_due(connection, now, limit - len(rows), is_bulk)
-    leased = []
-    for row in rows:
+    due = _first_due(connection, now, limit, ~is_bulk)
+    if len(due) < limit:
+        due += _first_due(connection, now, limit - len(due), is_bulk)
+    mails, damaged = list[LeasedMail](), list[Damaged]()
+    for mail_id in due:
+        try:
+            mail = _read(connection, mail_id)
+        except (StoreUnavailable, TypeError) as error:
+            damaged.append(Damaged(mail_id, str(error)))
+            _set_aside(connection, damaged[-1], until)
+            continue
         taken = connection.execute(
             update(outbox)
-            .where(outbox.c.id == row.id, outbox.c.tries == row.tries, *_due(now))
-            .values(leased_until=until, tries=row.tries + 1)
+            .where(outbox.c.id == mail_id, outbox.c.tries == mail.tries - 1, *_due(now))
+            .values(leased_until=until, tries=mail.tries)
         )
         if taken.rowcount == 1:
-            leased.append(
-                LeasedMail(
-                    id=row.id,
-                    message_id=row.message_id,
-                    recipient=row.recipient,
-                    language=row.language,
-                    kind=row.kind,
-                    content=Sealed(row.key_id, row.content or b""),
-                    created_at=row.created_at,
-                    tries=row.tries + 1,
-                    tried_since=row.tried_since or row.created_at,
-                )
-            )
-    return tuple(leased)
+            mails.append(mail)
+    return Leased(tuple(mails), tuple(damaged))
 
 
 def accept(connection: Connection, mail: LeasedMail, now: datetime) -> None:
@@ -109,10 +119,15 @@ def release(connection: Connection, mail: LeasedMail) -> None:
     )
 
 
-def _first_due(connection: Connection, now: datetime, limit: int, which: ColumnElement[bool]) -> list[Any]:
-    rows = connection.execute(
+def _first_due(connection: Connection, now: datetime, limit: int, which: ColumnElement[bool]) -> list[int]:
+    due = select(outbox.c.id).where(which, *_due(now)).order_by(outbox.c.next_at, outbox.c.id).limit(limit)
+    return list(connection.execute(due).scalars())
+
+
+def _read(connection: Connection, mail_id: int) -> LeasedMail:
+    """Load a mail as it is once it is leased. Raises StoreUnavailable, TypeError for a damaged row."""
+    row = connection.execute(
         select(
-            outbox.c.id,
             outbox.c.message_id,
             outbox.c.recipient,
             outbox.c.language,
@@ -122,12 +137,25 @@ def _first_due(connection: Connection, now: datetime, limit: int, which: ColumnE
             outbox.c.created_at,
             outbox.c.tries,
             outbox.c.tried_since,
-        )
-        .where(which, *_due(now))
-        .order_by(outbox.c.next_at, outbox.c.id)
-        .limit(limit)
+        ).where(outbox.c.id == mail_id)
+    ).one()
+    return LeasedMail(
+        id=mail_id,
+        message_id=row.message_id,
+        recipient=row.recipient,
+        language=row.language,
+        kind=row.kind,
+        content=Sealed(row.key_id, row.content or b""),
+        created_at=row.created_at,
+        tries=row.tries + 1,
+        tried_since=row.tried_since or row.created_at,
     )
-    return list(rows.all())
+
+
+def _set_aside(connection: Connection, mail: Damaged, until: datetime) -> None:
+    """Postpone a mail of which nothing is known but its id."""
+    values = {"next_at": until, "leased_until": None, "last_error": _shortened(mail.error)}
+    connection.execute(update(outbox).where(outbox.c.id == mail.id, outbox.c.state == WAITING).values(values))
 
 
 def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:

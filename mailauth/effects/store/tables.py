@@ -22,6 +22,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from mailauth.vocabulary.errors import StoreUnavailable
+
 
 class Moment(TypeDecorator[datetime]):
     """An aware UTC datetime, stored as whole seconds since 1970, rounded down."""
@@ -38,8 +40,11 @@ class Moment(TypeDecorator[datetime]):
         return int(value.timestamp())
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
-        """Load."""
-        return None if value is None else datetime.fromtimestamp(value, UTC)
+        """Load. Raises StoreUnavailable for what is no time: the row was damaged, and nothing may follow from it."""
+        try:
+            return None if value is None else datetime.fromtimestamp(value, UTC)
+        except (TypeError, ValueError, OverflowError, OSError) as error:
+            raise StoreUnavailable(f"a row of the database is damaged: {value!r} is no time") from error
 
 
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself for INTEGER only
