@@ -224,4 +224,4 @@ def waiting(world: World):  # type: ignore[no-untyped-def]
     from mailauth.effects.store import outbox_leases
 
     with writing(world.installation.database) as connection:
-        return outbox_leases.lease(connection, world.clock.now + DAY, world.clock.now + 2 * DAY, 100)
+        return outbox_leases.lease(connection, world.clock.now + DAY, world.clock.now + 2 * DAY, 100).mails

@@ -9,12 +9,12 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, type_coerce, update
 
 from mailauth.core import mail_address
 from mailauth.effects.keyring import Sealed
 from mailauth.effects.store import dialects
-from mailauth.effects.store.tables import account, outbox
+from mailauth.effects.store.tables import MomentIfReadable, account, outbox
 from mailauth.vocabulary.model import AccountName
 
 WAITING = "waiting"
@@ -47,7 +47,7 @@ class NewMail(NamedTuple):
 
 
 class MailSummary(NamedTuple):
-    """One line of `outbox list`: nothing of what the mail says."""
+    """One line of `outbox list`: nothing of what the mail says. Of a damaged row, what can be read."""
 
     id: int
     state: str
@@ -55,7 +55,7 @@ class MailSummary(NamedTuple):
     kind: str
     message_id: str
     tries: int
-    created_at: datetime
+    created_at: datetime | None
     next_at: datetime | None
     ended_at: datetime | None
     last_error: str
@@ -104,8 +104,10 @@ def states(connection: Connection, once_keys: Collection[str | None]) -> dict[st
 
 
 def last_at(connection: Connection, kind: str, recipient: str) -> datetime | None:
-    """Return when somebody was last told something of a kind, as far as that is kept."""
-    made = select(outbox.c.created_at).where(outbox.c.kind == kind, outbox.c.recipient == recipient)
+    """Return when somebody was last told something of a kind, as far as that is kept and can be read."""
+    made = select(type_coerce(outbox.c.created_at, MomentIfReadable)).where(
+        outbox.c.kind == kind, outbox.c.recipient == recipient
+    )
     return connection.execute(made.order_by(outbox.c.id.desc()).limit(1)).scalar_one_or_none()
 
 
@@ -141,9 +143,9 @@ def summaries(connection: Connection) -> tuple[MailSummary, ...]:
             outbox.c.kind,
             outbox.c.message_id,
             outbox.c.tries,
-            outbox.c.created_at,
-            outbox.c.next_at,
-            outbox.c.ended_at,
+            type_coerce(outbox.c.created_at, MomentIfReadable),
+            type_coerce(outbox.c.next_at, MomentIfReadable),
+            type_coerce(outbox.c.ended_at, MomentIfReadable),
             outbox.c.last_error,
             outbox.c.content.is_not(None),
         ).order_by(outbox.c.id)
@@ -207,4 +209,8 @@ def _retry(connection: Connection, which: ColumnElement[bool], now: datetime) ->
 
 
 def _summary(row: Any) -> MailSummary:
-    return MailSummary(*row)._replace(next_at=row.next_at if row.state == WAITING else None)
+    summary = MailSummary(*row)
+    return summary._replace(
+        tries=summary.tries if isinstance(summary.tries, int) else 0,
+        next_at=summary.next_at if summary.state == WAITING else None,
+    )

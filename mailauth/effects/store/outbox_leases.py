@@ -4,10 +4,10 @@ Who delivers a row leases it first, by compare-and-set, so that two workers neve
 out (its worker was killed) is anybody's again.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, or_, select, update
 
 from mailauth.effects.keyring import Sealed
 from mailauth.effects.store.outbox import ACCEPTED, GIVEN_UP, WAITING
@@ -15,6 +15,9 @@ from mailauth.effects.store.tables import outbox
 from mailauth.vocabulary.errors import StoreUnavailable
 from mailauth.vocabulary.notices import NoticeKind
 
+LONGEST_AHEAD = timedelta(hours=2)
+"""How far ahead the next try of a mail, or the end of its lease, may lie. What lies further was noted by a clock that
+was ahead, and is due: else a mail with recovery codes would wait until that moment comes."""
 _BULK = NoticeKind.ANNOUNCEMENT
 _MAX_ERROR_CHARACTERS = 300
 
@@ -66,7 +69,7 @@ def lease(connection: Connection, now: datetime, until: datetime, limit: int) ->
     for mail_id in due:
         try:
             mail = _read(connection, mail_id)
-        except (StoreUnavailable, TypeError) as error:
+        except (StoreUnavailable, TypeError, OverflowError) as error:
             damaged.append(Damaged(mail_id, str(error)))
             _set_aside(connection, damaged[-1], until)
             continue
@@ -161,9 +164,13 @@ def _set_aside(connection: Connection, mail: Damaged, until: datetime) -> None:
 def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         outbox.c.state == WAITING,
-        outbox.c.next_at <= now,
-        or_(outbox.c.leased_until.is_(None), outbox.c.leased_until <= now),
+        _is_past(outbox.c.next_at, now),
+        or_(outbox.c.leased_until.is_(None), _is_past(outbox.c.leased_until, now)),
     )
+
+
+def _is_past(moment: Column[datetime], now: datetime) -> ColumnElement[bool]:
+    return or_(moment <= now, moment > now + LONGEST_AHEAD)
 
 
 def _shortened(error: str) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from mailauth.effects.store import dialects
 from mailauth.effects.store.tables import outbox_pause
+from mailauth.vocabulary.errors import StoreUnavailable
 
 _ONLY = 1
 _MAX_REASON_CHARACTERS = 60
@@ -27,9 +28,17 @@ class Pause(NamedTuple):
 
 
 def load(connection: Connection) -> Pause | None:
-    """Return the pause, whether its time is up or not; None where mails are taken."""
-    row = connection.execute(select(outbox_pause)).one_or_none()
-    return None if row is None else Pause(row.reason, row.error, row.since, row.until, timedelta(seconds=row.wait_s))
+    """Return the pause, whether its time is up or not; None where mails are taken.
+
+    One that cannot be read is none: the server is asked, and a new one begins if it must.
+    """
+    try:
+        row = connection.execute(select(outbox_pause)).one_or_none()
+        if row is None:
+            return None
+        return Pause(row.reason, row.error, row.since, row.until, timedelta(seconds=row.wait_s))
+    except (StoreUnavailable, TypeError, OverflowError):
+        return None
 
 
 def save(connection: Connection, pause: Pause) -> None:

@@ -47,6 +47,19 @@ class Moment(TypeDecorator[datetime]):
             raise StoreUnavailable(f"a row of the database is damaged: {value!r} is no time") from error
 
 
+class MomentIfReadable(Moment):
+    """A moment where one may do without it: None for what is no time. Coerce a column to it in a query."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """Load."""
+        try:
+            return super().process_result_value(value, dialect)
+        except StoreUnavailable:
+            return None
+
+
 _Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself for INTEGER only
 
 metadata = MetaData(

@@ -3,7 +3,7 @@
 from contextlib import closing
 from datetime import timedelta
 
-from sqlalchemy import update
+from sqlalchemy import literal, update
 
 from mailauth import wiring
 from mailauth.effects.configuration import loading
@@ -35,6 +35,23 @@ def test_mails_are_listed_with_why_they_wait_and_not_with_what_they_say(mailauth
     for words in (shown, str(listed)):
         assert not any(code in words for code in codes)
         assert "content" not in words
+
+
+def test_damaged_row_is_listed_with_what_can_be_read(mailauth: CommandLine) -> None:
+    mailauth.enrol("alice")
+    mailauth.run("recovery", "issue", "alice")
+    with closing(wiring.build(loading.load(mailauth.config))) as ours, writing(ours.database) as connection:
+        damage = {
+            "created_at": literal("x"),
+            "next_at": literal(2**62),
+            "tries": literal("y"),
+            "tried_since": literal("z"),
+        }
+        connection.execute(update(outbox).where(outbox.c.kind == "recovery-codes").values(damage))
+    whole, damaged = mailauth.json("outbox", "list")
+    assert whole["created_at"] is not None
+    assert (damaged["created_at"], damaged["next_at"], damaged["tries"]) == (None, None, 0)
+    assert "recovery-codes" in mailauth.run("outbox", "list").stdout
 
 
 def test_waiting_mail_is_due_again_at_a_word(mailauth: CommandLine) -> None:

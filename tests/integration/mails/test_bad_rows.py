@@ -2,20 +2,26 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import literal, update
 
 from mailauth.edges import process
 from mailauth.edges.outbox import service
 from mailauth.effects.keyring import Purpose
+from mailauth.effects.store import outbox_pause
+from mailauth.effects.store.outbox import last_at
+from mailauth.effects.store.outbox_pause import Pause
 from mailauth.effects.store.tables import outbox
+from mailauth.effects.store.tables import outbox_pause as outbox_pause_table
 from mailauth.usecases import housekeeping
 from mailauth.usecases.delivery import Delivery, Progress
 from mailauth.usecases.housekeeping import Housekeeping
 from mailauth.vocabulary.errors import StoreUnavailable
 from mailauth.vocabulary.notices import NoticeKind
+from mailauth.wiring import mailing
 from tests.integration.mails.conftest import Outbox
 from tests.integration.mails.delivering import delivery
 from tests.integration.mails.servers import Taken, smtp_server
@@ -52,6 +58,10 @@ def bad_rows(box: Outbox, message_id: str) -> dict[str, dict[str, Any]]:
         "no address": {"recipient": "nobody"},
         "a header in the address": {"recipient": "x@example.org\r\nBcc: y@example.org"},
         "two addresses": {"recipient": "x@example.org, y@example.org"},
+        "text for the time it was queued at": {"created_at": literal("x")},
+        "bytes for the time it was queued at": {"created_at": literal(b"\xff")},
+        "a time beyond all calendars": {"tried_since": literal(2**62)},
+        "text for the number of tries": {"tries": literal("x")},
     }
 
 
@@ -66,7 +76,7 @@ async def test_what_cannot_be_sent_waits_with_a_word_and_keeps_nothing_else_from
         box.tell(NoticeKind.AUTHENTICATOR_REMOVED)
         async with smtp_server() as server:
             progress = await delivery(box, server.port).run_once()
-        bad, good = box.rows()[-2:]
+        bad, good = mailing.of(box.world.installation).delivery.all()[-2:]
         assert good.state == "accepted", name
         assert (progress.accepted, progress.postponed, progress.given_up) == (1, 1, 0), name
         assert bad.state == "waiting", name
@@ -75,6 +85,28 @@ async def test_what_cannot_be_sent_waits_with_a_word_and_keeps_nothing_else_from
         caplog.clear()
         with writing(box.world.installation.database) as connection:
             connection.execute(outbox.delete())
+
+
+async def test_when_the_owner_was_last_told_may_be_past_reading(box: Outbox) -> None:
+    """Nothing but a second mail follows from it: nobody is kept out for a damaged row."""
+    box.tell(NoticeKind.CODE_SET_APART)
+    (row,) = box.rows()
+    with writing(box.world.installation.database) as connection:
+        connection.execute(update(outbox).values(created_at=literal("x")))
+        assert last_at(connection, row.kind, row.recipient) is None
+
+
+async def test_pause_that_cannot_be_read_is_none(box: Outbox) -> None:
+    for damage in ({"since": literal("x")}, {"until": literal(2**62)}, {"wait_s": literal("x")}, {"wait_s": 2**62}):
+        box.tell(NoticeKind.AUTHENTICATOR_REPLACED)
+        now = box.world.clock()
+        with writing(box.world.installation.database) as connection:
+            outbox_pause.save(
+                connection, Pause("full", "450 full", now, now + timedelta(minutes=1), timedelta(minutes=1))
+            )
+            connection.execute(update(outbox_pause_table).values(damage))
+        async with smtp_server() as server:
+            assert (await delivery(box, server.port).run_once()).accepted == 1, damage
 
 
 async def test_what_fails_amid_a_conversation_leaves_it_usable(box: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:

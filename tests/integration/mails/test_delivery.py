@@ -14,9 +14,11 @@ from sqlalchemy import update
 from mailauth.effects.keyring import Purpose
 from mailauth.effects.log_lines import FIELDS
 from mailauth.effects.smtp import SmtpServer
+from mailauth.effects.store import outbox_leases, outbox_pause
 from mailauth.effects.store.tables import outbox
 from mailauth.usecases import delivery as deliveries
-from mailauth.usecases.delivery import LANES, PER_LANE, Delivery
+from mailauth.usecases.delivery import LANES, LEASE, LONGEST_WAIT, PER_LANE, Delivery
+from mailauth.usecases.login import refunds
 from mailauth.vocabulary.notices import NoticeKind
 from mailauth.wiring import mailing
 from tests.integration.mails.conftest import Outbox
@@ -297,6 +299,29 @@ async def test_mail_that_another_worker_has_is_nobody_elses_until_its_lease_runs
         box.world.clock.advance(seconds=1)
         assert (await ours.run_once()).accepted == 1
     assert server.ids() == [box.rows()[0].message_id]
+
+
+async def test_what_was_noted_by_a_clock_that_was_ahead_leaves_once_it_is_right(box: Outbox) -> None:
+    """CLK1. It was queued then, or tried in vain, or leased by a worker that ended."""
+    now = box.world.clock()
+    for ahead in (timedelta(hours=5), timedelta(days=20)):
+        box.world.clock.now = now + ahead
+        for _ in range(3):
+            box.tell(NoticeKind.AUTHENTICATOR_REPLACED)
+        dead = delivery(box, 1)
+        leased = dead._lease(box.world.clock(), 1)
+        assert len(leased.mails) == 1
+        assert (await delivery(box, 1).run_once()).postponed == 2
+        with writing(box.world.installation.database) as connection:
+            outbox_pause.end(connection)
+        box.tell(NoticeKind.AUTHENTICATOR_REMOVED)
+        box.world.clock.now = now
+        async with smtp_server() as server:
+            assert (await delivery(box, server.port).run_once()).accepted == 4, ahead
+
+
+def test_no_wait_that_is_meant_is_taken_for_a_clock_that_was_ahead() -> None:
+    assert max(1.25 * LONGEST_WAIT, LEASE, refunds.LIFE) < outbox_leases.LONGEST_AHEAD
 
 
 async def test_no_code_is_in_the_database_or_the_log(box: Outbox, caplog: pytest.LogCaptureFixture) -> None:
