@@ -7,9 +7,8 @@ keys: ae for German \u00e4, e for \u00e9.
 
 import unicodedata
 
-_GERMAN = str.maketrans(
-    {"\u00e4": "ae", "\u00f6": "oe", "\u00fc": "ue", "\u00c4": "Ae", "\u00d6": "Oe", "\u00dc": "Ue"}
-)
+from mailauth.vocabulary.languages import LANGUAGES, SOURCE, Language
+
 _LETTERS = str.maketrans(
     {
         "\u00df": "ss",
@@ -41,17 +40,16 @@ _MARKS = str.maketrans(
 )
 
 
-def in_ascii(words: str, language: str) -> str:
+def in_ascii(words: str, language: Language) -> str:
     """Return words as they are written without any but ASCII letters; what cannot be, as a question mark each."""
     if words.isascii():
         return words
-    composed = unicodedata.normalize("NFC", words)
-    if language == "de":
-        composed = composed.translate(_GERMAN)
+    its_own = {ord(letter): ours for letter, ours in language.letters.items()}
+    composed = unicodedata.normalize("NFC", words).translate(its_own)
     spelled = unicodedata.normalize("NFKD", composed.translate(_LETTERS).translate(_MARKS))
     return "".join("" if unicodedata.combining(each) else each if each.isascii() else "?" for each in spelled)
 
 
 def can_be_in_ascii(words: str) -> bool:
     """Tell whether nothing of some words is lost."""
-    return in_ascii(words, "").count("?") == words.count("?")
+    return in_ascii(words, LANGUAGES[SOURCE]).count("?") == words.count("?")

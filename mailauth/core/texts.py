@@ -10,33 +10,14 @@ its refusal. Our own words are ASCII in each, with dates in digits, since neithe
 read anything else here (RFC 3501 s9 `text`, RFC 5321 s4.2.1 `textstring`); a provider's become so.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 
 from mailauth.core.ascii_words import in_ascii
 from mailauth.core.policy import Announced
+from mailauth.vocabulary.languages import LANGUAGES, SOURCE
 
-AFTER = "Mail apps need an app password or password+code: {url} (two-factor authentication since {date})"
-BEFORE = "Wrong password, or password+code needed: {url} (two-factor authentication from {date})"
-
-OWN_WORDS: Mapping[str, tuple[str, str]] = {
-    "en": (BEFORE, AFTER),
-    "nl": (
-        "Wachtwoord fout, of wachtwoord+code nodig: {url} (tweefactorauthenticatie vanaf {date})",
-        "Mailapps: app-wachtwoord of wachtwoord+code nodig: {url} (tweefactorauthenticatie sinds {date})",
-    ),
-    "fr": (
-        "Mot de passe faux, ou mot de passe+code requis: {url} (double authentification obligatoire le {date})",
-        "Mot de passe d'application ou mot de passe+code: {url} (double authentification depuis le {date})",
-    ),
-    "de": (
-        "Passwort falsch, oder Passwort+Code verlangt: {url} (Zwei-Faktor-Authentifizierung ab {date})",
-        "Apps brauchen App-Passwort oder Passwort+Code: {url} (Zwei-Faktor-Authentifizierung seit {date})",
-    ),
-}
-"""Before and after the cut-over, by language."""
-
+BEFORE = LANGUAGES[SOURCE].refused_before
+AFTER = LANGUAGES[SOURCE].refused_after
 MAX_TEXT_BYTES = 400
 """An SMTP reply line has 512 octets at most (RFC 5321 s4.5.3.1.5), and servers put words before ours."""
 
@@ -57,31 +38,22 @@ class RefusalTexts:
     imap_code: str
     before: str = BEFORE
     after: str = AFTER
-    language: str = "en"
+    language: str = SOURCE
 
     def text(self, service: str, announced: Announced) -> str:
         """Return the text of a refusal, on one line, as this service shows it."""
-        before, after = OWN_WORDS[self.language]
+        ours = LANGUAGES[self.language]
         if announced.has_passed:
-            template = after if self.after == AFTER else self.after
+            template = ours.refused_after if self.after == AFTER else self.after
         else:
-            template = before if self.before == BEFORE else self.before
+            template = ours.refused_before if self.before == BEFORE else self.before
         filled = template.format(url=self.url, date=self._date(announced), provider=self.provider)
-        words = in_ascii(filled, self.language)
+        words = in_ascii(filled, ours)
         if self.imap_code and service in _BRACKETED_SERVICES:
             return f"[{self.imap_code}] {words}"
         return words
 
     def _date(self, announced: Announced) -> str:
         """Return the date as people write it, in the zone in which it was announced."""
-        match self.language:
-            case "en":
-                return announced.spoken()
-            case "de":
-                return _in_digits(announced.moment, ".")
-            case _:
-                return _in_digits(announced.moment, "/")
-
-
-def _in_digits(day: date, separator: str) -> str:
-    return f"{day.day}{separator}{day.month:02}{separator}{day.year}"
+        digits = LANGUAGES[self.language].digits
+        return digits.format(day=announced.moment) if digits else announced.spoken()

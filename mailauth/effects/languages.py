@@ -1,4 +1,4 @@
-"""The languages in which mailauth speaks to users: catalogs, choosing one, dates and times as people say them.
+"""Speaking to users in a language: catalogs, choosing one, dates and times as people say them.
 
 The catalogs are gettext's (`mailauth/locale/*/LC_MESSAGES/mailauth.po`); English sentences are the keys. They are
 compiled in memory when a language is first used, once a process: there is no `.mo` file that could be stale.
@@ -12,15 +12,11 @@ from io import BytesIO
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-LANGUAGES = {"en": "English", "nl": "Nederlands", "fr": "Français", "de": "Deutsch"}
-"""Each language, by the name that its speakers give it."""
-SOURCE = "en"
-"""The language that the code is written in; it has no catalog."""
+from mailauth.vocabulary.languages import LANGUAGES, SOURCE, Language
+
 DOMAIN = "mailauth"
 LOCALE = Path(__file__).parents[1] / "locale"
 
-_LOCALES = {"en": "en_GB", "nl": "nl_BE", "fr": "fr_BE", "de": "de_BE"}
-"""Where they speak so: for the order of day and month."""
 _MAX_HEADER = 400
 """Characters of Accept-Language that are looked at; browsers send fewer than 100."""
 
@@ -46,7 +42,7 @@ class Languages:
         `accept_language` is the header (RFC 9110 s12.5.4), from anybody: what is malformed in it is passed over.
         """
         for language in chosen:
-            if language in LANGUAGES:
+            if language is not None and language in LANGUAGES:
                 return language
         best, best_weight = self.default, 0.0
         for item in (accept_language or "")[:_MAX_HEADER].split(","):
@@ -63,8 +59,8 @@ class Languages:
 
         local = moment.astimezone(zone)
         spoken = self._spoken(language)
-        words = format_date(local.date(), "long", locale=_LOCALES[spoken])
-        return "1er" + words.removeprefix("1") if spoken == "fr" and local.day == 1 else words
+        words = format_date(local.date(), "long", locale=spoken.locale)
+        return spoken.first_day + words.removeprefix("1") if local.day == 1 else words
 
     def format_moment(
         self, moment: datetime, language: str | None, zone: tzinfo = UTC, *, with_utc: bool = True
@@ -100,10 +96,10 @@ class Languages:
     def _city(self, zone: tzinfo, language: str | None) -> str:
         from babel.dates import get_timezone_location
 
-        return str(get_timezone_location(zone, locale=_LOCALES[self._spoken(language)], return_city=True))
+        return str(get_timezone_location(zone, locale=self._spoken(language).locale, return_city=True))
 
-    def _spoken(self, language: str | None) -> str:
-        return language if language is not None and language in LANGUAGES else self.default
+    def _spoken(self, language: str | None) -> Language:
+        return LANGUAGES[language if language is not None and language in LANGUAGES else self.default]
 
 
 @lru_cache(maxsize=len(LANGUAGES))

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from mailauth.effects.languages import LANGUAGES
 from mailauth.effects.mails.writing import PICTURES
+from mailauth.vocabulary.languages import LANGUAGES
 from tests.portal.browsing import Device, Visitor, chromium, shown_codes
 from tests.portal.holding import Phone
 from tests.portal.touring import uri_of

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import segno
 
-from mailauth.effects.languages import LANGUAGES
 from mailauth.effects.mails.writing import PICTURES, STEPS
+from mailauth.vocabulary.languages import LANGUAGES
 from tests.cases import case
 from tests.portal.touring import uri_of
 

@@ -5,8 +5,9 @@ from email.message import EmailMessage
 from typing import Any
 
 from mailauth.core.policy import Policy, parse_cutover
-from mailauth.effects.languages import LANGUAGES, Languages
+from mailauth.effects.languages import Languages
 from mailauth.effects.mails.writing import Letterhead, Mails
+from mailauth.vocabulary.languages import LANGUAGES
 from mailauth.vocabulary.notices import Notice, NoticeKind
 
 CODES = ["k7qm-2xvp-9hfd-c3wn", "abcd-efgh-jkmn-pqrs"]

@@ -128,6 +128,11 @@ def test_unknown_keys_are_refused() -> None:
             assert mistakes(text) == {place: "no such key (`mailauth config describe` lists all)"}
 
 
+def test_language_that_is_not_spoken_is_refused_with_those_that_are() -> None:
+    found = mistakes(DATE + '[provider]\nlanguage = "eo"\n')
+    assert found == {"provider.language": "no language that mailauth speaks; one of en, nl, fr, de"}
+
+
 def test_value_out_of_place_is_refused_at_its_place() -> None:
     """Strict: a number in quotes is no number, true is no 1."""
     for section, key, value in (

@@ -15,7 +15,8 @@ from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailauth.effects.languages import LANGUAGES, LOCALE, SOURCE, Languages
+from mailauth.effects.languages import LOCALE, Languages
+from mailauth.vocabulary.languages import LANGUAGES, SOURCE
 
 ROOT = Path(__file__).parents[2]
 TRANSLATED = [language for language in LANGUAGES if language != SOURCE]

@@ -10,9 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailauth.core import mail_address, mail_header
-from mailauth.effects.languages import LANGUAGES, Languages
+from mailauth.effects.languages import Languages
 from mailauth.effects.mails.writing import Mails
 from mailauth.vocabulary.errors import InvalidValue
+from mailauth.vocabulary.languages import LANGUAGES
 from mailauth.vocabulary.notices import Notice, NoticeKind
 from tests.unit import strict_headers
 from tests.unit.every_mail import AFTER, BEFORE, EVERY_MAIL, FACTS, LETTERHEAD, MAILS, html_of, write

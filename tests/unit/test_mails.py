@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from mailauth.core.colour import readable_on
 from mailauth.core.policy import Policy, parse_cutover
-from mailauth.effects.languages import LANGUAGES, LOCALE, Languages
+from mailauth.effects.languages import LOCALE, Languages
 from mailauth.effects.mails import origins
 from mailauth.effects.mails.writing import APPS, STEPS, Mails
+from mailauth.vocabulary.languages import LANGUAGES
 from mailauth.vocabulary.notices import NoticeKind
 from tests.cases import case
 from tests.unit.every_mail import (

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from mailauth.core.policy import Announced, CutOver, Policy
-from mailauth.core.texts import AFTER, BEFORE, MAX_TEXT_BYTES, OWN_WORDS, RefusalTexts
-from mailauth.effects.languages import LANGUAGES
+from mailauth.core.texts import AFTER, BEFORE, MAX_TEXT_BYTES, RefusalTexts
+from mailauth.vocabulary.languages import LANGUAGES
 from tests.cases import case
 
 URL = "https://www.mailitwize.be/2fa"
@@ -53,7 +53,9 @@ def test_providers_own_words_are_said_as_they_are_in_any_language() -> None:
 
 
 def test_every_language_has_words_of_its_own() -> None:
-    assert set(OWN_WORDS) == set(LANGUAGES)
+    words = [each for language in LANGUAGES.values() for each in (language.refused_before, language.refused_after)]
+    assert len(set(words)) == 2 * len(LANGUAGES)
+    assert all(each.isascii() and "{url}" in each and "{date}" in each for each in words)
 
 
 def test_link_stands_within_the_first_80_characters() -> None:

@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mailauth.edges.portal.brand import style_sheet
-from mailauth.effects.languages import SOURCE
 from mailauth.effects.logo import Logo
 from mailauth.effects.mails.writing import PICTURES
+from mailauth.vocabulary.languages import SOURCE
 
 FOLDER = Path(__file__).parent / "static"
 ROUTE = "/static/{name:path}"

@@ -21,7 +21,8 @@ from mailauth.edges.portal import assets
 from mailauth.edges.portal.assets import Assets
 from mailauth.edges.portal.forms import TOKEN_FIELD
 from mailauth.effects.configuration.schema import Configuration
-from mailauth.effects.languages import LANGUAGES, Languages
+from mailauth.effects.languages import Languages
+from mailauth.vocabulary.languages import LANGUAGES
 
 FOLDER = Path(__file__).parent / "templates"
 

@@ -17,9 +17,9 @@ from starlette.responses import RedirectResponse, Response
 
 from mailauth.edges.portal.clients import address_of, agent_of
 from mailauth.edges.portal.site import Portal
-from mailauth.effects.languages import LANGUAGES
 from mailauth.usecases.portal_sessions import PortalSessions, Session
 from mailauth.vocabulary.errors import SessionOver
+from mailauth.vocabulary.languages import LANGUAGES
 from mailauth.vocabulary.model import Address, Granted
 from mailauth.vocabulary.notices import Origin
 from mailauth.wiring import Installation

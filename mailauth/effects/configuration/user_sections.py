@@ -23,6 +23,7 @@ from mailauth.effects.configuration.fields import (
     socket_path,
 )
 from mailauth.vocabulary.errors import InvalidValue
+from mailauth.vocabulary.languages import LANGUAGES, SOURCE
 
 _MAX_PROVIDER_BYTES = 64
 
@@ -40,8 +41,11 @@ class ProviderSection(Section):
         description="The web page that a refused login names: how to set up a second factor, or an app password.",
         examples=["https://www.example.org/2fa"],
     )
-    language: Literal["en", "nl", "fr", "de"] = Field(
-        "en", description="The language of refusals, and of pages and mails for who has not chosen one."
+    language: str = Field(
+        SOURCE,
+        description=(
+            f"The language of refusals, and of pages and mails for who has not chosen one: {', '.join(LANGUAGES)}."
+        ),
     )
 
     @field_validator("name")
@@ -57,6 +61,13 @@ class ProviderSection(Section):
     @classmethod
     def _is_address(cls, value: str) -> str:
         return _checked_address(value)
+
+    @field_validator("language")
+    @classmethod
+    def _is_spoken(cls, value: str) -> str:
+        if value not in LANGUAGES:
+            raise ValueError(f"no language that mailauth speaks; one of {', '.join(LANGUAGES)}")
+        return value
 
     @field_validator("url")
     @classmethod

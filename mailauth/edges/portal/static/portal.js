@@ -56,7 +56,8 @@ for (const element of document.querySelectorAll("[data-own-zone]")) {
     const locales = navigator.languages.filter((each) => each.split("-")[0] === spoken);
     const own = moment.toLocaleString([...locales, spoken], { dateStyle: "long", timeStyle: "short" });
     const words = document.createElement("p");
-    words.textContent = element.dataset.ownZone.replace("{moment}", spoken === "fr" ? own.replace(/^1 /, "1er ") : own);
+    const said = own.replace(/^1 /, `${document.documentElement.dataset.firstDay} `);
+    words.textContent = element.dataset.ownZone.replace("{moment}", said);
     element.append(words);
   }
 }
