@@ -40,7 +40,7 @@ BATCH = 100
 """How many accounts a transaction takes: the write lock is held for a few thousandths of a second."""
 _LEAST_PAUSE_S = 0.03
 _PAUSE_FOR_EACH_SECOND = 3.0
-"""How long the database is left alone after each: who waits for the lock on SQLite looks ever more seldom."""
+"""How long the database is left alone after each: who waits for the write lock looks ever more seldom."""
 _MAX_FILE_NAME_BYTES = 255
 """NAME_MAX of the file systems that servers have (limits.h)."""
 _SUFFIX = ".eml"

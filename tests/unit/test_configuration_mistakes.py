@@ -6,6 +6,7 @@ from tomlkit.exceptions import TOMLKitError
 from mailauth.effects.configuration.loading import parse
 from mailauth.effects.configuration.schema import Configuration
 from mailauth.vocabulary.errors import InvalidConfiguration, Mistake
+from mailauth.vocabulary.languages import LANGUAGES
 from tests.cases import case
 from tests.world import completed
 
@@ -130,7 +131,7 @@ def test_unknown_keys_are_refused() -> None:
 
 def test_language_that_is_not_spoken_is_refused_with_those_that_are() -> None:
     found = mistakes(DATE + '[provider]\nlanguage = "eo"\n')
-    assert found == {"provider.language": "no language that mailauth speaks; one of en, nl, fr, de"}
+    assert found == {"provider.language": f"no language that mailauth speaks; one of {', '.join(LANGUAGES)}"}
 
 
 def test_value_out_of_place_is_refused_at_its_place() -> None:
