@@ -20,8 +20,9 @@ from sqlalchemy import Connection
 from mailauth.core import user_agent
 from mailauth.core.clock import Clock
 from mailauth.core.login_memory import network_of
+from mailauth.effects import session_bound
 from mailauth.effects.keyring import Keyring, Purpose
-from mailauth.effects.store import accounts, sessions
+from mailauth.effects.store import accounts, remembered_logins, sessions
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.sessions import NewSession, StoredSession
 from mailauth.vocabulary.errors import AccountUnknown, NotProved, SessionOver
@@ -122,7 +123,10 @@ class PortalSessions:
                 proved_at=now,
                 last_seen_at=now,
             )
-            sessions.add(connection, new)
+            session_id = sessions.add(connection, new)
+            if granted.remembered_as is not None:
+                ours = session_bound.digest(self._keyring, granted.remembered_as, session_id)
+                remembered_logins.copy(connection, granted.remembered_as, ours)
             if language is not None:
                 accounts.suggest_language(connection, found.id, language)
 

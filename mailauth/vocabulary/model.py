@@ -36,7 +36,8 @@ class Ask(StrEnum):
 class Attempt(NamedTuple):
     """One presented login, as an edge received it. A named tuple, because making one is on the hot path.
 
-    `agent`: what the client says it is, in a few words, for the owner to recognise it by.
+    `agent`: what the client says it is, in a few words, for the owner to recognise it by. `session`: the service's, for
+    the log; of a proof, the session of the portal that it is for, since an accepted string serves again there alone.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Granted:
     `source`: which password source checked the password; None where none was asked.
     `epoch`: of the account as it was when this was decided. Whoever acts on the verdict later compares it: after a
     change of password or factors the verdict is void. None where nothing may be built on it later.
+    `remembered_as`: the digest of what opened the portal, by which it serves again in the session that it opens.
     """
 
     account: AccountName
@@ -83,6 +85,7 @@ class Granted:
     app_password_id: int | None = field(default=None, compare=False)
     source: str | None = field(default=None, compare=False)
     epoch: int | None = field(default=None, compare=False)
+    remembered_as: bytes | None = field(default=None, compare=False, repr=False)
 
 
 class Hint(StrEnum):

@@ -57,7 +57,8 @@ def asks_code(visit: Visit) -> bool:
 
 
 async def _prove_again(visit: Visit, form: ProofForm, secret: Secret, ask: Ask) -> bool:
-    granted = await _verify(visit, form, Attempt(visit.me.account, secret, SERVICE, ask=ask))
+    attempt = Attempt(visit.me.account, secret, SERVICE, session=str(visit.me.id), ask=ask)
+    granted = await _verify(visit, form, attempt)
     if granted is None:
         return False
     if granted.account != visit.me.account:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, bindparam, delete, exists, select, update
+from sqlalchemy import Connection, Insert, bindparam, delete, exists, insert, literal, select, update
 
 from mailauth.core.limiter import OUT_OF_ORDER_MS
 from mailauth.core.login_memory import KEPT_AFTER, MAX_ROWS_PER_ACCOUNT, Profile
@@ -101,6 +101,14 @@ def remember(
         "until": now + profile.life,
     }
     connection.execute(_remember(dialects.statements(connection)), values)
+
+
+def copy(connection: Connection, digest: bytes, new_digest: bytes) -> None:
+    """Let what is remembered under a digest, if it is, be so under another one as well."""
+    columns = ("account_id", "string_digest", "created_at", "expires_at", "last_used_at", "uses")
+    found = select(literal(new_digest), *(login_memory.c[name] for name in columns))
+    copied = insert(login_memory).from_select(("digest", *columns), found.where(login_memory.c.digest == digest))
+    connection.execute(copied)
 
 
 def forget(connection: Connection, digest: bytes) -> None:

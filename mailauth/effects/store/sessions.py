@@ -111,8 +111,8 @@ def of_account(connection: Connection, account_id: int) -> tuple[StoredSession, 
     return tuple(_session(row) for row in connection.execute(_OF_ACCOUNT, {"whose": account_id}))
 
 
-def add(connection: Connection, new: NewSession) -> None:
-    """Add a session; the account's oldest go beyond the cap."""
+def add(connection: Connection, new: NewSession) -> int:
+    """Add a session and return its id; the account's oldest go beyond the cap."""
     ids = connection.execute(
         select(portal_session.c.id)
         .where(portal_session.c.account_id == new.account_id)
@@ -122,7 +122,9 @@ def add(connection: Connection, new: NewSession) -> None:
     surplus = list(ids.scalars())
     if surplus:
         connection.execute(delete(portal_session).where(portal_session.c.id.in_(surplus)))
-    connection.execute(insert(portal_session).values(**new._asdict(), pending_tries=0))
+    added = connection.execute(insert(portal_session).values(**new._asdict(), pending_tries=0))
+    session_id: int = added.inserted_primary_key[0]  # type: ignore[index]
+    return session_id
 
 
 def touch(connection: Connection, digest: bytes, now: datetime) -> None:

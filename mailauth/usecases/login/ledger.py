@@ -21,7 +21,7 @@ from mailauth.core import engine, limiter, login_memory, splitter
 from mailauth.core.limiter import AttemptMeters, Familiarity, Kinship, Limits, Meter, Source
 from mailauth.core.login_memory import Profile, Profiles
 from mailauth.core.services import PORTAL
-from mailauth.effects import name_bound
+from mailauth.effects import name_bound, session_bound
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.log_lines import FIELDS
 from mailauth.effects.store import accounts, factors, familiar_networks, meters, remembered_logins
@@ -53,8 +53,8 @@ log = logging.getLogger(__name__)
 class Memory:
     """Under which digests, and how, this very login would be remembered; for no time where its client is unknown.
 
-    `serves`: it may pass by what is remembered. In the portal nobody comes in by that; a session that is open is what
-    binds the string to one browser there, which a network does not.
+    `serves`: it may pass by what is remembered. In the portal nobody comes in by that; in a session that is open, the
+    string that opened it serves, and one that was a proof in it, and in no other: a network is not a person.
     """
 
     digest: bytes
@@ -306,7 +306,8 @@ class Ledger:
             self._database.later(lambda: self._undo(needed))  # nothing was told
             raise
         if is_spent:
-            return replace(granted, release=self._release_token(admitted, effect, now))
+            release = self._release_token(admitted, effect, now)
+            return replace(granted, release=release, remembered_as=_opening(admitted, effect))
         if weighed.is_remembered:
             self._database.later(lambda: self._undo(needed))
         else:
@@ -497,8 +498,11 @@ class Ledger:
         else:
             network, profile = login_memory.network_of(attempt.client), self._profiles.of(attempt.client)
         service_class = login_memory.service_class(attempt.service)
+        digest = self._keyring.mac(Purpose.LOGIN_MEMORY, *bound_to, service_class, network, secret)
+        if attempt.ask is Ask.PROOF:
+            digest = session_bound.digest(self._keyring, digest, attempt.session)
         return Memory(
-            digest=self._keyring.mac(Purpose.LOGIN_MEMORY, *bound_to, service_class, network, secret),
+            digest=digest,
             string_digest=self._keyring.mac(Purpose.ACCEPTED_STRING, *bound_to, secret),
             profile=profile,
             serves=attempt.ask is Ask.PROOF or service_class != PORTAL,
@@ -524,6 +528,13 @@ class Ledger:
         code = if_enrolled.recovery_code
         digests = name_bound.digests(self._keyring, Purpose.RECOVERY_CODE, subject, former_names, code)
         return factors.find_recovery_code(connection, 0 if account is None else account.id, digests)
+
+
+def _opening(admitted: Admitted, effect: engine.Effect) -> bytes | None:
+    """Return as what the login is remembered that opens a session of the portal."""
+    attempt = admitted.attempt
+    is_remembered = isinstance(effect, engine.SpendStep)
+    return admitted.memory.digest if is_remembered and (attempt.service, attempt.ask) == (PORTAL, Ask.WHOLE) else None
 
 
 def _held(admitted: Admitted, effect: engine.Effect | None) -> tuple[Meter, ...]:

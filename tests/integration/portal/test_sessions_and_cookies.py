@@ -4,6 +4,7 @@ import httpx
 import pytest
 from sqlalchemy import delete
 
+from mailauth.edges.portal import app as portal
 from mailauth.effects.store.tables import portal_session
 from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.portal_sessions import PortalSessions
@@ -12,7 +13,7 @@ from tests.cases import case
 from tests.integration.portal.browsing import COOKIE, HOST, ORIGIN, Browser, codes_on, form_to, words
 from tests.integration.portal.conftest import BrowserMaker
 from tests.transactions import writing
-from tests.world import World
+from tests.world import World, WorldMaker
 
 
 async def test_every_cookie_is_ours_alone(world: World, browser: Browser) -> None:
@@ -103,6 +104,42 @@ async def test_the_value_changes_when_somebody_proves_it_again(
     assert browser.cookie != before
     assert not await _opens(open_browser, before)
     assert await _opens(open_browser, browser.cookie)
+
+
+async def test_used_code_proves_in_the_session_that_it_opened_or_proved_in_and_in_no_other(
+    make_world: WorldMaker,
+) -> None:
+    """WEB7: who has a stolen cookie, and has seen a code typed elsewhere, does not get on by the two."""
+    world = make_world("login_memory.life_s=600")
+    app = portal.build(world.installation)
+    alice, path = world.enrol("alice@mailitwize.be"), "/account/authenticator"
+
+    async def prove(browser: Browser, code: str) -> bool:
+        page = await browser.submit(await browser.get(path), path, password=alice.password, code=code)
+        return page.url.path == "/setup/scan"
+
+    left_open, at_work, later, again = (Browser(app, world) for _ in range(4))
+    await left_open.come_in(alice)
+    opening = alice.code(world.clock())
+    assert (await at_work.log_in(alice, opening)).url.path == "/account"
+    assert not await prove(left_open, opening)
+    assert await prove(at_work, opening)
+    assert await prove(at_work, opening)
+
+    world.clock.advance(seconds=60)
+    proving = alice.code(world.clock())
+    assert await prove(at_work, proving)
+    assert await prove(at_work, proving)
+    assert not await prove(left_open, proving)
+    assert not await prove(left_open, opening)
+
+    await at_work.submit(await at_work.get("/account"), "/logout")
+    world.clock.advance(seconds=60)
+    await later.come_in(alice)
+    assert not await prove(later, proving)
+    assert not await prove(later, opening)
+    page = await again.log_in(alice, proving)
+    assert page.url.path == "/login"
 
 
 async def test_idle_and_old_sessions_are_over(world: World, browser: Browser) -> None:
