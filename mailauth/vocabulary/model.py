@@ -36,8 +36,8 @@ class Ask(StrEnum):
 class Attempt(NamedTuple):
     """One presented login, as an edge received it. A named tuple, because making one is on the hot path.
 
-    `agent`: what the client says it is, in a few words, for the owner to recognise it by. `session`: the service's, for
-    the log; of a proof, the session of the portal that it is for, since an accepted string serves again there alone.
+    `agent`: what the client says it is, in a few words, for the owner to recognise it by. `session`: the service's,
+    for the log; of a proof, the portal's session that it is for: an accepted string serves again there alone.
     """
 
     name: str

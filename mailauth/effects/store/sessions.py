@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, or_, select, update
 
+from mailauth.core import session_places
+from mailauth.core.session_places import Held
 from mailauth.effects.keyring import Sealed
 from mailauth.effects.store.tables import account, exemption, portal_session, recovery_code, totp
 from mailauth.vocabulary.model import AccountName, Credential
-
-MAX_PER_ACCOUNT = 32
-"""How many sessions of one account there are at once; the oldest go first."""
 
 
 class NewSession(NamedTuple):
@@ -112,14 +111,16 @@ def of_account(connection: Connection, account_id: int) -> tuple[StoredSession, 
 
 
 def add(connection: Connection, new: NewSession) -> int:
-    """Add a session and return its id; the account's oldest go beyond the cap."""
-    ids = connection.execute(
-        select(portal_session.c.id)
-        .where(portal_session.c.account_id == new.account_id)
-        .order_by(portal_session.c.id.desc())
-        .offset(MAX_PER_ACCOUNT - 1)
+    """Add a session and return its id; others of the account end where there are too many (`core.session_places`)."""
+    held = connection.execute(
+        select(
+            portal_session.c.id,
+            portal_session.c.network,
+            portal_session.c.pending_seed.is_not(None) & (portal_session.c.epoch == new.epoch),
+            portal_session.c.last_seen_at,
+        ).where(portal_session.c.account_id == new.account_id)
     )
-    surplus = list(ids.scalars())
+    surplus = session_places.surplus([Held(*row) for row in held], new.network)
     if surplus:
         connection.execute(delete(portal_session).where(portal_session.c.id.in_(surplus)))
     added = connection.execute(insert(portal_session).values(**new._asdict(), pending_tries=0))

@@ -9,9 +9,9 @@ from ipaddress import ip_address
 import pytest
 from sqlalchemy import select
 
+from mailauth.core.session_places import PLACES
 from mailauth.effects.keyring import Keyring
 from mailauth.effects.store import tables
-from mailauth.effects.store.sessions import MAX_PER_ACCOUNT
 from mailauth.usecases.portal_sessions import PortalSessions, Session
 from mailauth.vocabulary.errors import AccountUnknown, NotProved, SessionOver
 from mailauth.vocabulary.model import AccountName, Credential, Granted
@@ -289,10 +289,23 @@ def test_sessions_are_listed_with_place_and_browser(world: World) -> None:
 def test_oldest_sessions_of_an_account_go_beyond_the_cap(world: World) -> None:
     alice, bob = world.enrol("alice"), world.enrol("bob")
     other = opened(world, bob.name)
-    cookies = [opened(world, alice.name) for _ in range(MAX_PER_ACCOUNT + 2)]
+    cookies = [opened(world, alice.name) for _ in range(PLACES + 2)]
     alive = [cookie for cookie in cookies if world.installation.sessions.load(cookie)]
     assert alive == cookies[2:]
     loaded(world, other)
+
+
+def test_who_has_the_password_alone_does_not_end_the_set_up_of_the_owner(world: World) -> None:
+    """WEB10: else an account that is not enrolled could be kept from it by logging in, silently."""
+    alice = world.add("alice")
+    cookie = opened(world, alice.name, Credential.PASSWORD)
+    uri = world.installation.set_up.begin(loaded(world, cookie)).uri
+    for number in range(3 * PLACES):
+        thief = Origin("portal", ip_address(f"2001:db8:7:{number}::1"), "curl")
+        theirs = loaded(world, opened(world, alice.name, Credential.PASSWORD, thief))
+        world.installation.set_up.begin(theirs)
+        world.clock.advance(seconds=1)
+    assert world.installation.set_up.begin(loaded(world, cookie)).uri == uri
 
 
 def test_page_that_comes_right_after_another_writes_nothing(world: World) -> None:
