@@ -195,6 +195,60 @@ def test_links_from_mails_are_in_no_log(server: WebServer, site: Sandbox) -> Non
     assert token not in server.logged() + site.logged()
 
 
+def test_links_from_mails_that_nginx_cannot_pass_on_are_in_no_log(server: WebServer, site: Sandbox) -> None:
+    """WEB4: who reads the log would find one that nobody has followed yet."""
+    token = "canary-token-of-a-link-that-fails"
+    errors, before = site.log_files["nginx"], site.log_files["nginx"].read_text()
+    site.stop("mailauth")
+    try:
+        with server.browser("127.0.0.10") as client:
+            assert client.get(f"/link/{token}").status_code == 502
+            assert client.get(f"/link/{token}?{token}").status_code == 502
+            answers = {client.get(f"/link/{token}").status_code for _ in range(150)}
+            assert 429 in answers
+            assert client.get("/help").status_code in (429, 502)
+    finally:
+        site.start("mailauth")
+    until(lambda: "/help" in errors.read_text()[len(before) :], "what is no link is logged as ever")
+    assert token not in errors.read_text() + server.logged() + site.logged()
+
+
+def test_addresses_of_one_ipv6_subscriber_share_one_limit(tmp_path: Path) -> None:
+    """LIM6: by the lines of the shipped file, in an nginx that is told where a request comes from."""
+    shipped = SHIPPED.read_text()
+    zones = re.search(r"map \$binary_remote_addr.*?^limit_conn_zone[^\n]*$", shipped, re.DOTALL | re.MULTILINE)
+    assert zones is not None
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (tmp_path / "nginx.conf").write_text(f"""
+        pid {tmp_path}/pid; error_log {tmp_path}/errors; daemon off; master_process off; events {{ }}
+        http {{
+            access_log off; client_body_temp_path {tmp_path}/body; proxy_temp_path {tmp_path}/proxy;
+            fastcgi_temp_path {tmp_path}/fastcgi; uwsgi_temp_path {tmp_path}/uwsgi; scgi_temp_path {tmp_path}/scgi;
+            set_real_ip_from 127.0.0.1; real_ip_header X-From;
+            {zones.group()}
+            server {{
+                listen 127.0.0.1:{port}; root {tmp_path}/nothing;
+                limit_req zone=mailauth_requests burst=3 nodelay; limit_req_status 429;
+            }}
+        }}""")
+    run = subprocess.Popen(["/usr/sbin/nginx", "-c", tmp_path / "nginx.conf", "-e", tmp_path / "errors"])
+    try:
+        until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "nginx has started")
+
+        def answers(*clients: str) -> set[int]:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+                return {http.get("/", headers={"X-From": client}).status_code for client in clients}
+
+        assert answers(*(f"2001:db8:1:a0a::{number:x}" for number in range(1, 60))) == {404, 429}
+        assert answers(*(f"2001:db8:2:{number:x}::1" for number in range(1, 60))) == {404}
+        assert answers(*(f"192.0.2.{number}" for number in range(1, 60))) == {404}
+        assert answers(*["198.51.100.7"] * 60) == {404, 429}
+    finally:
+        run.terminate()
+        run.wait(20)
+
+
 def test_a_flood_is_told_to_wait_and_people_elsewhere_are_not(server: WebServer) -> None:
     statuses: list[int] = []
 
