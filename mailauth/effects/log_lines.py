@@ -97,13 +97,16 @@ class LineHandler(logging.Handler):
 
 
 def set_up(level: str, stream: TextIO = sys.stderr) -> None:
-    """Send all log records of this level and above to a stream."""
+    """Send our log records of this level and above to a stream, and what libraries warn of.
+
+    What else they say is for their developers: one of them has a line for each byte of a strange form.
+    """
     _output.flush()
     _output.stream = stream
     handler = LineHandler()
     handler.setFormatter(LogfmtFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("mailauth").setLevel(level.upper())
     logging.captureWarnings(True)
 
 

@@ -87,10 +87,13 @@ class OwnAccount:
     def sign_out_everywhere(self, session: Session, origin: Origin) -> int:
         """End every session of the account, this one as well; return how many there were.
 
-        Nor does a link serve any more that was mailed before, as for every change against an intruder.
+        Nor does a link serve any more that was mailed before, as for every change against an intruder. Nothing where
+        this session has ended meanwhile: whoever pressed the button twice gets one new link, not one that is dead.
         """
 
         def sign_out_everywhere(connection: Connection) -> int:
+            if sessions.find(connection, [session.digest]) is None:
+                return 0
             mail_new_link(connection, self._links, self._notices, session.account_id, origin, self._clock())
             return sessions.remove_all(connection, session.account_id)
 

@@ -88,6 +88,7 @@ def log() -> Iterator[io.StringIO]:
     yield stream
     root.handlers[:] = handlers
     root.setLevel(level)
+    logging.getLogger("mailauth").setLevel(logging.NOTSET)
     logging.captureWarnings(False)
 
 
@@ -96,6 +97,17 @@ def test_level_decides_what_is_written(log: io.StringIO) -> None:
     logging.getLogger("mailauth.x").info("this")
     assert log.getvalue().count("\n") == 1
     assert log.getvalue().endswith(" info this\n")
+
+
+def test_libraries_are_heard_where_they_warn_whatever_our_level_is(log: io.StringIO) -> None:
+    set_up("debug", log)
+    for library in ("python_multipart.multipart", "alembic.runtime", "asyncio"):
+        logging.getLogger(library).debug("each byte")
+        logging.getLogger(library).info("each step")
+        logging.getLogger(library).warning("this of %s", library)
+    logging.getLogger("mailauth.x").debug("ours")
+    assert log.getvalue().count("\n") == 4
+    assert "each" not in log.getvalue()
 
 
 ATTEMPT = Attempt(

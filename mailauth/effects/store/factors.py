@@ -170,8 +170,11 @@ def activate(connection: Connection, account_id: int, totp_id: int, step: int, n
 
 
 def put_in_force(connection: Connection, account_id: int, sealed: Sealed, step: int, now: datetime) -> None:
-    """Store an authenticator that is proved already, with its first step spent, in place of the one before it."""
-    connection.execute(delete(totp).where(totp.c.account_id == account_id, totp.c.state == "active"))
+    """Store an authenticator that is proved already, with its first step spent, in place of the one before it.
+
+    One that waits for its first code goes as well: whoever began that earlier must not replace this one by it.
+    """
+    connection.execute(delete(totp).where(totp.c.account_id == account_id))
     row = {"account_id": account_id, "state": "active", "sealed_seed": sealed.blob, "key_id": sealed.key_id}
     connection.execute(insert(totp).values(**row, last_step=step, created_at=now, confirmed_at=now))
 

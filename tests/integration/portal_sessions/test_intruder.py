@@ -9,7 +9,16 @@ from mailauth.usecases.enrolment import Confirmed
 from mailauth.vocabulary.errors import SessionOver
 from mailauth.vocabulary.model import AccountName
 from mailauth.vocabulary.secret import Secret
-from tests.integration.portal_sessions.people import FIREFOX, kinds, link_in, loaded, log_in, mails, set_up
+from tests.integration.portal_sessions.people import (
+    FIREFOX,
+    in_parallel,
+    kinds,
+    link_in,
+    loaded,
+    log_in,
+    mails,
+    set_up,
+)
 from tests.world import Person, World
 
 INTRUDER_S = "mallory@example.org"
@@ -223,3 +232,11 @@ def test_reset_takes_the_address_away_that_the_intruder_set(world: World, undo: 
     before = len(mails(world))
     set_up(world, Person(AccountName("alice@mailitwize.be"), "correct horse"))
     assert {to for to, _ in mails(world)[before:]} == {"alice@mailitwize.be"}
+
+
+def test_who_presses_sign_out_everywhere_twice_gets_one_link(world: World, undo: str) -> None:
+    session, before = log_in(world, ALICE), len(mails(world))
+    ended = in_parallel(8, lambda: world.installation.own_account.sign_out_everywhere(session, FIREFOX))
+    assert sorted(ended) == [0] * 7 + [2]
+    assert kinds(world)[before:] == ["undo-link-replaced"] * (len(mails(world)) - before)
+    assert len({to for to, _ in mails(world)[before:]}) == len(mails(world)) - before

@@ -1,5 +1,6 @@
 """WEB4, FAC3: the set-up in the portal. Nothing has changed until a code is right; then everything at once."""
 
+import base64
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from mailauth.usecases.notices import Notices
 from mailauth.usecases.portal_sessions import PortalSessions, Session
 from mailauth.usecases.set_up import CodeUsed, SetUpDone, TooManyTries, WrongCode
 from mailauth.vocabulary.errors import NothingToConfirm, SealBroken, SessionOver, StoreUnavailable
-from mailauth.vocabulary.model import Credential, Granted
+from mailauth.vocabulary.model import AccountName, Credential, Granted
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal_sessions.people import (
     FIREFOX,
@@ -32,7 +33,7 @@ from tests.integration.portal_sessions.people import (
     wrong_code_of,
 )
 from tests.transactions import reading, writing
-from tests.world import World
+from tests.world import Person, World
 
 
 def everything(world: World) -> dict[str, list[tuple[object, ...]]]:
@@ -338,3 +339,12 @@ def test_network_of_the_set_up_is_familiar_from_then_on(world: World) -> None:
         assert here is not None
         assert here.kinship(alice.epoch, world.clock()) is Kinship.BY_BOTH
         assert familiar_networks.find(connection, alice.id, "192.0.2.8") is None
+
+
+def test_what_was_begun_on_the_command_line_earlier_cannot_replace_what_the_owner_has_set_up(world: World) -> None:
+    alice = world.add("alice")
+    begun = world.installation.enrolment.begin("alice")
+    set_up(world, alice)
+    code = Person(AccountName(""), "", base64.b32decode(begun.secret)).code(world.clock())
+    with pytest.raises(NothingToConfirm):
+        world.installation.enrolment.confirm("alice", Secret(code.encode()))
