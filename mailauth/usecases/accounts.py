@@ -8,7 +8,7 @@ from mailauth.core import names, new_password
 from mailauth.core.clock import Clock
 from mailauth.core.pam_users import PamUsers
 from mailauth.effects.passwords import PasswordHasher
-from mailauth.effects.store import accounts, app_passwords, meters
+from mailauth.effects.store import accounts, app_passwords, meters, outbox
 from mailauth.effects.store.accounts import AccountSummary
 from mailauth.effects.store.database import Database
 from mailauth.usecases.mailed_links import MailedLinks
@@ -119,10 +119,11 @@ class Accounts:
         return self._database.write(change)
 
     def remove(self, name: str) -> AccountName:
-        """Remove an account and all that it holds."""
+        """Remove an account and all that it holds, mails that wait among it: its name may be another person's next."""
 
         def remove(connection: Connection) -> AccountName:
             account = find(connection, name, self._default_domain)
+            outbox.withdraw_all(connection, account.id, account.name)
             accounts.remove(connection, account.id)
             return account.name
 

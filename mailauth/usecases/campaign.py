@@ -171,7 +171,7 @@ class Campaign:
         """Return the mails to be queued, sealed; that is done before the write lock is taken."""
         mails = []
         for account in self._reachable(due, done):
-            to = Addressee(account.name, account.language, None)
+            to = Addressee(account.name, account.language, None, account.id)
             mails.append(self._notices.announcement(to, ADMINISTRATOR, self._clock(), self._once_key(account)))
             done.by_language[self._languages.negotiate(None, account.language)] += 1
         return mails

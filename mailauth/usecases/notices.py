@@ -111,6 +111,7 @@ class Notices:
         content = json.dumps(notice, ensure_ascii=False, separators=(",", ":")).encode()
         return NewMail(
             message_id=message_id,
+            account_id=to.account_id,
             recipient=recipient,
             language=to.language or self._default_language,
             kind=kind,

@@ -12,7 +12,7 @@ from mailauth.core import names, new_password
 from mailauth.core.pam_users import PamUsers
 from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose
-from mailauth.effects.store import accounts, name_bound_rows
+from mailauth.effects.store import accounts, name_bound_rows, outbox
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.tables import app_password, recovery_code
 from mailauth.usecases.accounts import find
@@ -42,7 +42,8 @@ class Renaming:
         """Give an account a new name; the old one becomes an alias where `keep_alias` says so.
 
         The password, the authenticator, recovery codes and app passwords work on, and what was counted against the
-        account counts on. Sessions of the portal end, and no client is remembered, since the epoch is raised.
+        account counts on. Mails that wait go to the new name. Sessions of the portal end, and no client is remembered,
+        since the epoch is raised.
         Raises AccountExists where the new name is another account's, or an alias of one; AccountUnknown, InvalidName,
         InvalidValue; and KeyUnusable or SealBroken where the seed cannot be opened: nothing has changed then.
         """
@@ -56,6 +57,7 @@ class Renaming:
             if not name_bound_rows.rename(connection, account.id, canonical, (*account.former_names, account.name)):
                 raise _exists(canonical)
             name_bound_rows.move_meters(connection, account.name, canonical)
+            outbox.readdress(connection, account.id, account.name, canonical)
             if keep_alias and not accounts.add_alias(connection, account.name, account.id):
                 raise _exists(account.name)
             return Renamed(account.name, canonical)

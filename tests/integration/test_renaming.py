@@ -3,13 +3,19 @@
 import base64
 
 import pytest
+from sqlalchemy import update
 
 from mailauth.effects.store import name_bound_rows
+from mailauth.effects.store.tables import outbox
 from mailauth.vocabulary.errors import AccountExists, AccountUnknown, InvalidValue
 from mailauth.vocabulary.model import AccountName, Credential, Granted
-from mailauth.vocabulary.notices import Origin
+from mailauth.vocabulary.notices import NoticeKind, Origin
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
 from mailauth.vocabulary.secret import Secret
+from mailauth.wiring import mailing
+from tests.integration.mails.conftest import Outbox
+from tests.integration.mails.delivering import delivery
+from tests.integration.mails.servers import smtp_server
 from tests.transactions import writing
 from tests.world import Person, World, WorldMaker
 
@@ -169,3 +175,53 @@ async def test_renaming_that_fails_half_way_has_changed_nothing(
     assert not world.installation.accounts.aliases(OLD)
     with pytest.raises(AccountUnknown):
         world.installation.accounts.get(NEW)
+
+
+async def recipients_of_what_waits(box: Outbox) -> list[str]:
+    """Have all mails tried again, given up or not, and return whom the server got one for."""
+    mailing.of(box.world.installation).delivery.retry_all(waiting=True, given_up=True)
+    async with smtp_server() as server:
+        while (await delivery(box, server.port).run_once()).total:
+            pass
+    return sorted(recipient for envelope in server.envelopes for recipient in envelope.rcpt_tos)
+
+
+def with_mails(world: World, name: str, recovery_address: str | None = None) -> Outbox:
+    """Return a new account's outbox: with mails that wait, one that was given up, and one of an older mailauth."""
+    box = Outbox(world, name)
+    box.set(recovery_address=recovery_address)
+    for _ in range(2):
+        box.tell(NoticeKind.AUTHENTICATOR_REMOVED)
+        box.tell(NoticeKind.RECOVERY_CODES, codes=["k7qm-2xvp-9hfd-c3wn"], first=True)
+    first, second = [row for row in box.rows() if row.recipient == name][:2]
+    with writing(world.installation.database) as connection:
+        given_up = {"state": "given-up", "ended_at": world.clock()}
+        connection.execute(update(outbox).where(outbox.c.id == first.id).values(given_up))
+        connection.execute(update(outbox).where(outbox.c.id == second.id).values(account_id=None))
+    return box
+
+
+@pytest.mark.parametrize("keep_alias", [True, False])
+async def test_mails_that_wait_follow_the_account_and_reach_nobody_who_gets_the_name(
+    make_world: WorldMaker, keep_alias: bool
+) -> None:
+    """REC4: there are recovery codes among them, which let in under the new name."""
+    world = make_world()
+    box = with_mails(world, OLD)
+    Outbox(world, THIRD).tell(NoticeKind.AUTHENTICATOR_REMOVED)
+    rename(world, keep_alias=keep_alias)
+    if not keep_alias:
+        world.add(OLD)
+    assert await recipients_of_what_waits(box) == sorted([NEW] * 4 + [THIRD])
+
+
+async def test_mails_of_an_account_that_is_removed_reach_nobody_who_gets_its_name_or_number(
+    make_world: WorldMaker,
+) -> None:
+    world = make_world()
+    Outbox(world, THIRD).tell(NoticeKind.AUTHENTICATOR_REMOVED)
+    box = with_mails(world, OLD, recovery_address="anna@example.org")
+    world.installation.accounts.remove(OLD)
+    world.add(OLD)
+    assert [row.account_id for row in box.rows()] == [world.installation.accounts.get(THIRD).id]
+    assert await recipients_of_what_waits(box) == [THIRD]

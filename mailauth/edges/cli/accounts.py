@@ -110,7 +110,7 @@ def show(context: Context, account_name: str, as_json: bool) -> None:
 @pass_context
 @reports_errors
 def remove(context: Context, account_name: str, yes: bool) -> None:
-    """Remove an account with its authenticator, recovery codes and app passwords.
+    """Remove an account with its authenticator, recovery codes, app passwords and the mails to it that wait.
 
     Sessions in mail servers that are open go on until they end: `doveadm kick ACCOUNT` ends those in Dovecot.
     """
@@ -140,8 +140,8 @@ def rename(context: Context, account_name: str, new_name: str, keep_alias: bool,
 
     Password, authenticator, recovery codes and app passwords work on, under the new name; with --keep-alias, the
     default, under the old one as well. Wrong logins that were counted against the account count on. Void are sessions
-    in the portal and the memory of clients that logged in with a code: the next login takes a new one. Mails that are
-    queued still go to the old address.
+    in the portal and the memory of clients that logged in with a code: the next login takes a new one. Mails that wait
+    in the outbox go to the new name, which has to be an address by then.
 
     Refused where NEW is another account, or an alias of one. It happens in one step, or not at all.
     """

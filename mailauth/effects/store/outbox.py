@@ -31,12 +31,14 @@ class Addressee(NamedTuple):
     account: AccountName
     language: str | None
     recovery_address: str | None
+    account_id: int
 
 
 class NewMail(NamedTuple):
     """A mail to be delivered, at once or from `due_at` on. `once_key`: there is never a second one with the same."""
 
     message_id: str
+    account_id: int
     recipient: str
     language: str
     kind: str
@@ -67,7 +69,7 @@ def addressee(connection: Connection, account_id: int) -> Addressee | None:
     row = connection.execute(
         select(account.c.name, account.c.language, account.c.recovery_address).where(account.c.id == account_id)
     ).one_or_none()
-    return None if row is None else Addressee(AccountName(row.name), row.language, row.recovery_address)
+    return None if row is None else Addressee(AccountName(row.name), row.language, row.recovery_address, account_id)
 
 
 def enqueue(connection: Connection, mail: NewMail) -> bool:
@@ -115,6 +117,18 @@ def withdraw(connection: Connection, once_keys: Collection[str]) -> None:
     """Remove mails that have not been tried yet."""
     is_untouched = (outbox.c.state == WAITING) & (outbox.c.tries == 0)
     connection.execute(delete(outbox).where(outbox.c.once_key.in_(once_keys), is_untouched))
+
+
+def readdress(connection: Connection, account_id: int, name: AccountName, new_name: AccountName) -> None:
+    """Have what an account's owner has not got yet go to its new name: the old one may be somebody else's tomorrow."""
+    values = {"recipient": mail_address.in_ascii(new_name), "account_id": account_id}
+    connection.execute(update(outbox).where(_not_got(account_id, name), _is_to(name)).values(values))
+
+
+def withdraw_all(connection: Connection, account_id: int, name: AccountName) -> None:
+    """Remove what an account's owner has not got yet, and let what is kept be nobody's: a database gives ids again."""
+    connection.execute(delete(outbox).where(_not_got(account_id, name)))
+    connection.execute(update(outbox).where(outbox.c.account_id == account_id).values(account_id=None))
 
 
 def wipe_given_up(connection: Connection, before: datetime) -> int:
@@ -180,9 +194,20 @@ def purge(connection: Connection, before: datetime, once_before: datetime) -> in
     return gone.rowcount
 
 
+def _not_got(account_id: int, name: AccountName) -> ColumnElement[bool]:
+    """Tell of a mail that it is an account's and may be delivered yet; of one that is nobody's by its recipient."""
+    is_of_nobody = outbox.c.account_id.is_(None) & _is_to(name)
+    return outbox.c.state.in_((WAITING, GIVEN_UP)) & ((outbox.c.account_id == account_id) | is_of_nobody)
+
+
+def _is_to(name: AccountName) -> ColumnElement[bool]:
+    return outbox.c.recipient == mail_address.in_ascii(name)
+
+
 def _row(mail: NewMail) -> dict[str, Any]:
     return {
         "message_id": mail.message_id,
+        "account_id": mail.account_id,
         "once_key": mail.once_key,
         "recipient": mail_address.checked(mail_address.in_ascii(mail.recipient)),
         "language": mail.language,

@@ -266,6 +266,8 @@ outbox = Table(
     Column("last_error", String(300), nullable=False, server_default=""),
     # From when its time is counted after which it is given up; where none stands, it is when it was queued.
     Column("tried_since", Moment),
+    # Of no account where it was queued before this column was there, or where the account is gone.
+    Column("account_id", BigInteger),
     sqlite_autoincrement=True,
 )
 

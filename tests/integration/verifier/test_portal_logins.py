@@ -6,6 +6,7 @@ from ipaddress import ip_address
 import pytest
 
 from mailauth.vocabulary.model import Ask, Attempt, Credential, Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.notices import Origin
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 from mailauth.vocabulary.secret import Secret
 from tests.cases import case
@@ -213,18 +214,31 @@ async def test_throttled_login_waits_for_the_last_of_its_limits_to_recover(make_
     assert 890 < throttled.retry_after_s <= 900
 
 
-async def test_spent_code_opens_the_portal_to_nobody_and_proves_it_again_in_an_open_session(
+async def test_spent_code_opens_the_portal_to_nobody_and_proves_it_again_in_the_session_that_it_opened(
     make_world: WorldMaker,
 ) -> None:
     """A network is not a person: who has seen the code, and sits behind the same address, stays outside."""
     world = make_world("login_memory.life_s=600")
     alice = world.enrol("alice")
-    secret = "correct horse" + alice.code(world.clock())
-    assert isinstance(await world.login("alice", secret, "portal"), Granted)
+    sessions, origin = world.installation.sessions, Origin("portal", ip_address("192.0.2.7"))
+    cookies = []
+    for _ in range(2):
+        world.clock.advance(seconds=30)
+        secret = "correct horse" + alice.code(world.clock())
+        granted = await world.login("alice", secret, "portal")
+        assert isinstance(granted, Granted)
+        cookies.append(sessions.open(granted, origin))
     refused = await world.login("alice", secret, "portal")
     assert isinstance(refused, Denied)
     assert refused.reason is WhyDenied.CODE_REPLAYED_BY_SAME_CLIENT
-    attempt = Attempt("alice", Secret(secret.encode()), "portal", ip_address("192.0.2.7"), ask=Ask.PROOF)
-    assert isinstance(await world.installation.verifier.verify(attempt), Granted)
-    elsewhere = attempt._replace(client=ip_address("192.0.2.8"))
-    assert isinstance(await world.installation.verifier.verify(elsewhere), Denied)
+    other, ours = (sessions.load(cookie) for cookie in cookies)
+    assert other is not None
+    assert ours is not None
+    proof = Attempt("alice", Secret(secret.encode()), "portal", origin.client, session=str(ours.id), ask=Ask.PROOF)
+    assert isinstance(await world.installation.verifier.verify(proof), Granted)
+    for elsewhere in (
+        proof._replace(client=ip_address("192.0.2.8")),
+        proof._replace(session=str(other.id)),
+        proof._replace(session=""),
+    ):
+        assert isinstance(await world.installation.verifier.verify(elsewhere), Denied)
