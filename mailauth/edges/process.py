@@ -104,8 +104,17 @@ async def _run(installation: Installation, parts: Mapping[str, Part], source: Pa
     await asyncio.wait([stopping, *running])
     await _note(installation, installation.presence.leave)
     _log.info("stopped")
-    for task in (*failed, *running):  # what ended first is why
-        task.result()
+    _raise_the_first(failed, running)
+
+
+def _raise_the_first(failed: list[asyncio.Task[None]], running: list[asyncio.Task[None]]) -> None:
+    """Raise why the first part ended that did not end as it should; why others did is logged."""
+    ends = {task: task.exception() for task in (*failed, *running) if not task.cancelled()}
+    errors = [(task.get_name(), error) for task, error in ends.items() if error is not None]
+    for name, error in errors[1:]:
+        _log.error("a part ended as well: %s", error, extra={FIELDS: {"part": name}})
+    if errors:
+        raise errors[0][1]
 
 
 async def _keep_house_for_ever(installation: Installation) -> None:

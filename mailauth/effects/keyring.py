@@ -129,18 +129,32 @@ def read(path: Path) -> Keyring:
 
 
 def create(path: Path, key_id: str, draw: Callable[[int], bytes] = os.urandom) -> None:
-    """Write a key file with one new key, mode 0400. Raises FileExistsError rather than replace a key."""
+    """Write a key file with one new key, mode 0400. Raises FileExistsError rather than replace a key.
+
+    It has its name once it is whole, so that whoever is interrupted may begin again.
+    """
     line = f"{key_id} {base64.b64encode(draw(KEY_BYTES)).decode('ascii')}"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(
-            f"{_HEADER}\n"
-            "# Whoever has this file and the database can compute every user's codes. Back it up, apart from the\n"
-            "# database; without it no authenticator, recovery code or app password works. Mode 0400.\n"
-            f"{line}\n"
-        )
-        file.flush()
-        os.fsync(descriptor)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(
+                f"{_HEADER}\n"
+                "# Whoever has this file and the database can compute every user's codes. Back it up, apart from the\n"
+                "# database; without it no authenticator, recovery code or app password works. Mode 0400.\n"
+                f"{line}\n"
+            )
+            file.flush()
+            os.fsync(descriptor)
+        os.link(draft, path)  # which replaces nothing, as a renaming would
+    finally:
+        draft.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _too_open(path: Path, status: os.stat_result) -> str | None:
@@ -155,7 +169,9 @@ def _too_open(path: Path, status: os.stat_result) -> str | None:
 
 
 def _parse(path: Path, lines: list[str]) -> dict[str, bytes]:
-    if not lines or lines[0] != _HEADER:
+    if not lines:
+        raise KeyUnusable(f"key file {path} is empty: put it back from where you keep it")
+    if lines[0] != _HEADER:
         raise KeyUnusable(f"key file {path}: the first line is not {_HEADER!r}")
     keys: dict[str, bytes] = {}
     for number, line in enumerate(lines[1:], start=2):

@@ -81,7 +81,11 @@ def check(context: Context, *, as_json: bool) -> NoReturn:
 
 def back_up(context: Context, file: Path, *, is_forced: bool) -> None:
     """Copy the database into a file. Raises MailauthError."""
-    size = upkeep.back_up(context.configuration().database.url, file, replace=is_forced)
+    configuration = context.configuration()
+    for path, what in ((key_file(configuration), "the key file"), (context.config_path, "the configuration")):
+        if file.exists() and path.exists() and file.samefile(path):
+            raise MailauthError(f"{file} is {what}, which no backup can bring back; name another file")
+    size = upkeep.back_up(configuration.database.url, file, replace=is_forced)
     click.echo(f"written  {file} ({size} bytes); it needs the key file, which is not part of it")
 
 

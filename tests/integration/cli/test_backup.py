@@ -12,6 +12,8 @@ from alembic import command
 
 from mailauth.edges.cli.context import Context
 from mailauth.effects import keyring
+from mailauth.effects.configuration import loading
+from mailauth.effects.configuration.places import key_file
 from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
 from tests.integration.cli.conftest import CommandLine
@@ -58,6 +60,15 @@ def test_backup_and_restore_bring_back_what_was_there(mailauth: CommandLine, tmp
     assert len(mailauth.json("account", "list")) == 2
     mailauth.clock.advance(seconds=90)
     assert mailauth.check(alice.name, alice.password + alice.code(mailauth.clock()))["verdict"] == "granted"
+
+
+def test_backup_replaces_neither_the_key_nor_the_configuration(mailauth: CommandLine, tmp_path: Path) -> None:
+    key = key_file(loading.load(mailauth.config))
+    (tmp_path / "link").symlink_to(key)
+    for path in (key, mailauth.config, tmp_path / "link"):
+        before = path.read_bytes()
+        assert "which no backup can bring back" in mailauth.run("db", "backup", "--force", str(path), code=1).stderr
+        assert path.read_bytes() == before
 
 
 def test_restore_closes_what_may_have_been_used_or_ended_since(mailauth: CommandLine, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """KEY3: the key file is private, or it is refused; whatever is wrong with it, its content is not shown."""
 
 import base64
+import errno
 import os
 import stat
 from pathlib import Path
@@ -73,6 +74,24 @@ def test_existing_key_file_is_never_replaced(key_file: Path) -> None:
     assert key_file.read_bytes() == before
 
 
+@pytest.mark.parametrize("step", ["fsync", "link"])
+def test_key_file_that_is_interrupted_is_made_the_next_time(
+    key_file: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, step, full)
+    with pytest.raises(OSError, match="No space"):
+        keyring.create(key_file, "1")
+    monkeypatch.undo()
+    assert list(key_file.parent.iterdir()) == []
+    written(key_file.with_name(f".{key_file.name}.draft"), "of one that was killed")
+    keyring.create(key_file, "1")
+    assert keyring.read(key_file).ids == ("1",)
+    assert list(key_file.parent.iterdir()) == [key_file]
+
+
 def test_key_file_of_a_looser_mode_is_refused(key_file: Path) -> None:
     for mode in (0o600, 0o440, 0o404, 0o644, 0o500, 0o4400, 0o640, 0o777, 0o420):
         with case(mode):
@@ -137,7 +156,7 @@ def test_several_keys_keep_their_order(key_file: Path) -> None:
 
 def test_damaged_key_file_is_refused_without_showing_it(key_file: Path) -> None:
     for text, problem in (
-        ("", "first line"),
+        ("", "is empty"),
         (f"1 {KEY}\n", "first line"),
         (f"mailauth-key-file 2\n1 {KEY}\n", "first line"),
         (f" {HEADER}1 {KEY}\n", "first line"),

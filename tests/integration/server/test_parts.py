@@ -101,6 +101,14 @@ def test_part_that_ends_ends_the_process_and_the_others_finish_first(site: Site,
     assert re.search(words, logged.splitlines()[-1]), logged
 
 
+def test_parts_that_end_at_once_are_told_each_on_one_line(site: Site) -> None:
+    status, _, logged = Process(site, "refusing", "brief", "failing").ended()
+    assert status == 1
+    assert "never retrieved" not in logged
+    lines = [line for line in logged.splitlines() if "a part ended as well" in line]
+    assert len(lines) == 2, logged
+
+
 def test_part_that_fails_while_it_stops_is_an_error(site: Site) -> None:
     process = Process(site, "patient", "failing_late")
     assert process.told() == "READY=1"

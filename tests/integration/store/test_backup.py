@@ -23,6 +23,7 @@ from mailauth.vocabulary.model import AccountName
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 HASH = "x" * 400
+NAMES_BESIDE = ("wal", "shm", "journal")
 
 
 @pytest.fixture
@@ -125,11 +126,20 @@ def test_backup_replaces_nothing_unless_told_to_and_never_the_database(
         with pytest.raises(CannotBackUp, match="is the database itself"):
             backup.back_up(file, target, replace=True)
     os.mkfifo(tmp_path / "pipe")
-    for target in (tmp_path / "pipe", tmp_path, Path(f"{file}-wal"), Path(f"{file}-shm")):
-        database.read(accounts.summaries)  # so that the log is there
-        assert target.exists()
+    for target in (tmp_path / "pipe", tmp_path):
         with pytest.raises(CannotBackUp, match="no file that a copy may replace"):
             backup.back_up(file, target, replace=True)
+    database.read(accounts.summaries)  # so that the log is there
+    assert Path(f"{file}-wal").exists()
+    (tmp_path / "link").symlink_to(file.parent)
+    (tmp_path / "log").hardlink_to(f"{file}-wal")
+    beside = [Path(f"{place}-{part}") for place in (file, tmp_path / "link" / file.name) for part in NAMES_BESIDE]
+    for is_open in (True, False):
+        if not is_open:
+            database.close()
+        for target in (*beside, *([tmp_path / "log"] if is_open else [])):
+            with pytest.raises(CannotBackUp, match="has a name that SQLite uses"):
+                backup.back_up(file, target, replace=True)
     with pytest.raises(CannotBackUp, match="No such file"):
         backup.back_up(file, tmp_path / "nowhere" / "copy.db")
 
@@ -165,6 +175,61 @@ def test_restore_puts_a_backup_in_place_and_keeps_what_was_there_with_its_log(
     assert names(kept) == ["a00001@mailitwize.be", "a00002@mailitwize.be"], "its log is lost"
     assert stat.S_IMODE(place.stat().st_mode) == 0o600
     assert names(tmp_path / "copy.db") == ["a00001@mailitwize.be"]
+
+
+def test_log_that_a_restore_has_not_put_aside_any_more_is_put_aside_by_the_next_one(
+    database: Database, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in the log alone is nowhere else."""
+    add(database, 1)
+    backup.back_up(file, tmp_path / "copy.db")
+    add(database, 2)
+    place, rename = crashed(database, file, tmp_path / "crashed"), Path.rename
+
+    def killed(self: Path, target: Path) -> Path:
+        if self.name.endswith("-wal"):
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        restore(place, tmp_path / "copy.db")
+    monkeypatch.undo()
+    assert not place.exists()
+    restore(place, tmp_path / "copy.db")
+    assert names(place) == ["a00001@mailitwize.be"]
+    [kept] = backup.aside(place)
+    assert names(kept) == ["a00001@mailitwize.be", "a00002@mailitwize.be"], "its log is lost"
+
+
+def test_log_of_nothing_that_was_put_aside_is_kept_by_itself(database: Database, file: Path, tmp_path: Path) -> None:
+    add(database, 1)
+    backup.back_up(file, tmp_path / "copy.db")
+    database.close()
+    restore(file, tmp_path / "copy.db")
+    stranger = tmp_path / "stranger.db"
+    shutil.copyfile(tmp_path / "copy.db", stranger)
+    other = Database(f"sqlite:///{stranger}")
+    add(other, 7)
+    log = Path(f"{stranger}-wal").read_bytes()
+    other.close()
+    file.unlink()
+    Path(f"{file}-wal").write_bytes(log)
+    restore(file, tmp_path / "copy.db")
+    [kept] = backup.aside(file)
+    assert names(kept) == names(file) == ["a00001@mailitwize.be"]
+    assert [path.read_bytes() for path in file.parent.glob("*.replaced-*-wal")] == [log]
+
+
+def test_database_is_not_begun_beside_the_log_of_another(database: Database, file: Path) -> None:
+    add(database, 1)
+    log = Path(f"{file}-wal").read_bytes()
+    database.close()
+    file.unlink()
+    Path(f"{file}-wal").write_bytes(log)
+    with pytest.raises(StoreUnavailable, match="without its database"):
+        upkeep.create(f"sqlite:///{file}")
+    assert not file.exists()
 
 
 def test_restore_works_where_the_database_is_damaged_or_gone(database: Database, file: Path, tmp_path: Path) -> None:

@@ -31,10 +31,13 @@ def back_up(file: Path, target: Path, *, replace: bool = False) -> int:
 
     Raises CannotBackUp, also where there is a file of that name and it is not to be replaced.
     """
-    if target.exists() and (target.samefile(file) or not replace):
-        what = "is the database itself" if target.samefile(file) else "exists; replace it with --force"
-        raise CannotBackUp(f"{target} {what}")
-    if target.exists() and (not target.is_file() or _is_part_of(target, file)):
+    if target.exists() and target.samefile(file):
+        raise CannotBackUp(f"{target} is the database itself")
+    if _is_part_of(target, file):
+        raise CannotBackUp(f"{target} has a name that SQLite uses beside the database, and would be lost")
+    if target.exists() and not replace:
+        raise CannotBackUp(f"{target} exists; replace it with --force")
+    if target.exists() and not target.is_file():
         raise CannotBackUp(f"{target} is no file that a copy may replace")
     write_ahead_log.require_own(file)
     draft = target.with_name(f".{target.name}.{os.getpid()}")
@@ -85,8 +88,14 @@ def aside(file: Path) -> tuple[Path, ...]:
 
 
 def _is_part_of(target: Path, file: Path) -> bool:
-    """Tell whether a file is the log of a database, or the index of its log: what is in use there would be lost."""
-    return any(each.exists() and target.samefile(each) for each in (log_of(file), file.with_name(f"{file.name}-shm")))
+    """Tell whether a file is, or would be, the log of a database or the like: whoever opens it next deletes that."""
+    whole = file.resolve()
+    parts = [whole.with_name(f"{whole.name}-{part}") for part in ("wal", "shm", "journal")]
+    return target.resolve() in parts or any(_are_one(target, part) for part in parts)
+
+
+def _are_one(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _copy(file: Path, draft: Path) -> None:
@@ -162,14 +171,30 @@ def _alone(file: Path) -> Iterator[None]:
 
 def _put_aside(file: Path) -> None:
     """Keep a database and its log under another name. First the file: a crash must not part it from its log unseen."""
-    if not file.exists():
-        log_of(file).unlink(missing_ok=True)
-        return
     kept = file.with_name(f"{file.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
-    file.rename(kept)
-    with contextlib.suppress(FileNotFoundError):
-        log_of(file).rename(log_of(kept))
+    if file.exists():
+        file.rename(kept)
+        with contextlib.suppress(FileNotFoundError):
+            log_of(file).rename(log_of(kept))
+    elif log_of(file).exists():
+        _put_log_aside(file, kept)
     file.with_name(f"{file.name}-shm").unlink(missing_ok=True)
+
+
+def _put_log_aside(file: Path, kept: Path) -> None:
+    """Keep a log whose database is gone: beside the last one that was replaced if it is its own, else by itself.
+
+    It is that one's where the restore before was killed between the two. What it holds is nowhere else.
+    """
+    earlier = aside(file)[-1:]
+    if earlier and not log_of(earlier[0]).exists():
+        log_of(file).rename(log_of(earlier[0]))
+        try:
+            write_ahead_log.require_own(earlier[0])
+        except write_ahead_log.LogOfAnother:
+            log_of(earlier[0]).rename(log_of(kept))
+    else:
+        log_of(file).rename(log_of(kept))
 
 
 def _like(file: Path, draft: Path) -> None:

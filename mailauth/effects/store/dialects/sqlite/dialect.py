@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 from mailauth.effects.store.dialects import Dialect, Statements
 from mailauth.effects.store.dialects.sqlite import backup, soundness
 from mailauth.effects.store.dialects.sqlite.soundness import SqliteInspection, is_damage, take_turn
-from mailauth.effects.store.dialects.sqlite.write_ahead_log import Marks, require_own
+from mailauth.effects.store.dialects.sqlite.write_ahead_log import LogOfAnother, Marks, log_of, require_own
 from mailauth.vocabulary.errors import MailauthError, StoreMissing, StoreUnavailable
 
 BUSY_TIMEOUT_S = 4.0
@@ -74,7 +74,15 @@ class SQLite(Dialect):
         return not self.file.exists()
 
     def create(self) -> None:
-        """Create the file, readable by its owner alone, before anything else would create it."""
+        """Create the file, readable by its owner alone, before anything else would create it.
+
+        Raises LogOfAnother where a log lies there without its database: it would be taken into the new one.
+        """
+        if self.is_missing() and log_of(self.file).exists() and log_of(self.file).stat().st_size > 0:
+            raise LogOfAnother(
+                f"the log {log_of(self.file)} is there without its database {self.file}. Nothing was changed. Put the "
+                "database back beside it, or move the log away"
+            )
         self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
