@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from mailauth.effects.keyring import Keyring, Purpose
+from mailauth.effects.keyring import Keyring
 from mailauth.effects.store import keys
 from mailauth.effects.store.database import Database
 from mailauth.vocabulary.errors import KeyUnusable, SealBroken
@@ -99,11 +99,11 @@ def _another(key_id: str, noted: bytes, ring: Keyring) -> str:
 
 def _opens(connection: Connection, ring: Keyring, key_id: str) -> bool:
     """Try a key whose fingerprint is not noted: the database is older than fingerprints are."""
-    seed = keys.a_sealed_seed(connection, key_id)
-    if seed is None:
+    found = keys.a_sealed_value(connection, key_id)
+    if found is None:
         return True
     try:
-        ring.unseal(Purpose.TOTP_SEED, seed.account, seed.sealed)
+        ring.unseal(found.purpose, found.opens_with, found.sealed)
     except SealBroken:
         return False
     return True

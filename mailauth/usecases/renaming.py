@@ -4,22 +4,21 @@ Seeds, recovery codes and app passwords are bound to the account's name, so that
 are bound to the new one here, in one transaction with the name itself. Works on threads, not on the event loop.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from sqlalchemy import Connection
 
 from mailauth.core import names, new_password
 from mailauth.core.pam_users import PamUsers
 from mailauth.effects import name_bound
-from mailauth.effects.keyring import Keyring, Purpose
+from mailauth.effects.keyring import Keyring, Sealed
 from mailauth.effects.store import accounts, name_bound_rows, outbox
 from mailauth.effects.store.database import Database
-from mailauth.effects.store.tables import app_password, recovery_code
+from mailauth.effects.store.name_bound_rows import Bound
+from mailauth.effects.store.sealed_columns import SEALED_COLUMNS, BoundTo, Form, SealedColumn
 from mailauth.usecases.accounts import find
 from mailauth.vocabulary.errors import AccountExists, InvalidValue
 from mailauth.vocabulary.model import Account, AccountName
-
-_PURPOSES = {recovery_code: Purpose.RECOVERY_CODE, app_password: Purpose.APP_PASSWORD}
 
 
 class Renamed(NamedTuple):
@@ -80,16 +79,26 @@ class Renaming:
             )
 
     def _bind(self, connection: Connection, account: Account, new_name: AccountName) -> None:
-        ring = self._keyring
-        for totp_id, sealed in name_bound_rows.seeds(connection, account.id):
-            seed = ring.unseal(Purpose.TOTP_SEED, account.name, sealed)
-            name_bound_rows.set_seed(connection, totp_id, ring.seal(Purpose.TOTP_SEED, new_name, seed))
-        for table, purpose in _PURPOSES.items():
-            for row_id, key_id, digest in name_bound_rows.digests(connection, table, account.id):
-                if key_id in ring.ids:  # else it serves nobody under any name
-                    name_bound_rows.set_digest(
-                        connection, table, row_id, name_bound.rebound(ring, purpose, new_name, digest, key_id)
-                    )
+        for column in SEALED_COLUMNS:
+            if column.bound_to is BoundTo.NAME:
+                for bound in name_bound_rows.bound_values(connection, column, account.id):
+                    new = self._rebound(column, account.name, new_name, bound)
+                    if new is not None:
+                        name_bound_rows.rebind(connection, column, new)
+
+    def _rebound(self, column: SealedColumn, name: AccountName, new_name: AccountName, bound: Bound) -> Bound | None:
+        """Return a value for the new name; None for a digest of a lost key, which serves nobody under any name."""
+        ring, purpose, (row_id, key_id, value) = self._keyring, column.purpose, bound
+        match column.form:
+            case Form.SEALED:
+                sealed = ring.seal(purpose, new_name, ring.unseal(purpose, name, Sealed(key_id, value)))
+                return Bound(row_id, sealed.key_id, sealed.blob)
+            case Form.DIGEST if key_id in ring.ids:
+                return Bound(row_id, key_id, name_bound.rebound(ring, purpose, new_name, value, key_id))
+            case Form.DIGEST:
+                return None
+            case _:
+                assert_never(column.form)
 
 
 def _exists(name: AccountName) -> AccountExists:

@@ -3,7 +3,6 @@
 import pytest
 
 from mailauth.effects.keyring import KEY_BYTES, NONCE_BYTES, Keyring, Purpose, Sealed
-from mailauth.effects.store import keys, tables
 from mailauth.vocabulary.errors import KeyUnusable, SealBroken
 from tests.cases import case
 
@@ -153,14 +152,3 @@ def test_fingerprint_tells_keys_apart_and_is_no_digest_that_anything_else_has(ri
     assert ring.fingerprint("1") != ring.fingerprint("2")
     assert ring.fingerprint("1") == Keyring({"1": OLD}).fingerprint("1")
     assert ring.fingerprint("1") != ring.mac(Purpose.APP_PASSWORD, "1", key_id="1")
-
-
-def test_every_column_that_names_a_key_is_looked_at_before_a_key_is_called_unused() -> None:
-    """KEY4."""
-    named = {
-        (table.name, column.name)
-        for table in tables.metadata.tables.values()
-        for column in table.columns
-        if column.name.endswith("key_id") and table is not tables.key_fingerprint
-    }
-    assert {(column.table.name, column.name) for column, _ in keys._NAMING_A_KEY} == named

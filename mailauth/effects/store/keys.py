@@ -3,34 +3,19 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, inspect, select, true
+from sqlalchemy import Connection, inspect, select
 
-from mailauth.effects.keyring import Sealed
+from mailauth.effects.keyring import Purpose, Sealed
 from mailauth.effects.store import dialects
-from mailauth.effects.store.tables import (
-    account,
-    app_password,
-    key_fingerprint,
-    outbox,
-    portal_session,
-    recovery_code,
-    totp,
-)
-
-_NAMING_A_KEY: tuple[tuple[Column[str], ColumnElement[bool]], ...] = (
-    (totp.c.key_id, true()),
-    (recovery_code.c.key_id, recovery_code.c.spent_at.is_(None) & recovery_code.c.voided_at.is_(None)),
-    (app_password.c.key_id, app_password.c.revoked_at.is_(None)),
-    (portal_session.c.pending_key_id, portal_session.c.pending_seed.is_not(None)),
-    (outbox.c.key_id, outbox.c.content.is_not(None)),
-)
-"""Every column that says which key something works with, and the rows in which something does."""
+from mailauth.effects.store.sealed_columns import SEALED_COLUMNS
+from mailauth.effects.store.tables import account, key_fingerprint
 
 
-class SealedSeed(NamedTuple):
-    """An authenticator's seed as it is stored, and whose it is."""
+class SealedValue(NamedTuple):
+    """Something sealed as it is stored, what for, and what it is bound to."""
 
-    account: str
+    purpose: Purpose
+    opens_with: str
     sealed: Sealed
 
 
@@ -51,19 +36,26 @@ def in_use(connection: Connection) -> frozenset[str]:
     """Return the ids of the keys that something works with. Serves a database of an older revision as well."""
     there = set(inspect(connection).get_table_names())
     found: set[str] = set()
-    for column, works in _NAMING_A_KEY:
-        if column.table.name in there:
-            found.update(connection.execute(select(column).where(works).distinct()).scalars())
+    for column in SEALED_COLUMNS:
+        if column.key_id is not None and column.table.name in there:
+            found.update(connection.execute(select(column.key_id).where(column.serves).distinct()).scalars())
     return frozenset(found)
 
 
-def a_sealed_seed(connection: Connection, key_id: str) -> SealedSeed | None:
-    """Return some seed that is sealed with a key, to try the key on."""
-    row = connection.execute(
-        select(account.c.name, totp.c.sealed_seed)
-        .join(account, account.c.id == totp.c.account_id)
-        .where(totp.c.key_id == key_id)
-        .order_by(totp.c.id.desc())
-        .limit(1)
-    ).first()
-    return None if row is None else SealedSeed(row.name, Sealed(key_id, row.sealed_seed))
+def a_sealed_value(connection: Connection, key_id: str) -> SealedValue | None:
+    """Return something that is sealed with a key, to try the key on."""
+    for column in SEALED_COLUMNS:
+        if column.key_id is None or column.opens_with is None:
+            continue
+        table = column.table
+        row = connection.execute(
+            select(column.opens_with, column.value)
+            .select_from(table if column.opens_with.table is table else table.join(account))
+            .where(column.key_id == key_id, column.serves)
+            .order_by(table.c.id.desc())
+            .limit(1)
+        ).first()
+        if row is not None:
+            opens_with, blob = row
+            return SealedValue(column.purpose, opens_with, Sealed(key_id, blob))
+    return None

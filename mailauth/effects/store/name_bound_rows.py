@@ -1,21 +1,20 @@
 """Statements on what an account's name is part of. Each takes a connection, inside the caller's transaction."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, delete, exists, select, update
+from sqlalchemy import Connection, delete, exists, select, update
 
-from mailauth.effects.keyring import Sealed
-from mailauth.effects.store.tables import account, limiter, totp
+from mailauth.effects.store.sealed_columns import SealedColumn
+from mailauth.effects.store.tables import account, limiter
 from mailauth.vocabulary.model import AccountName
 
 
-class Digest(NamedTuple):
-    """A digest in a row, and the id of the key that it was made with."""
+class Bound(NamedTuple):
+    """A value in a row that is bound to the account's name, and the id of the key that it was made with."""
 
     row_id: int
     key_id: str
-    digest: bytes
+    value: bytes
 
 
 def rename(connection: Connection, account_id: int, name: AccountName, former_names: tuple[AccountName, ...]) -> bool:
@@ -26,29 +25,19 @@ def rename(connection: Connection, account_id: int, name: AccountName, former_na
     return connection.execute(update(account).where(account.c.id == account_id, is_free).values(values)).rowcount == 1
 
 
-def seeds(connection: Connection, account_id: int) -> Iterator[tuple[int, Sealed]]:
-    """Give an account's authenticators, active and pending, each with its row's id."""
-    rows = connection.execute(
-        select(totp.c.id, totp.c.key_id, totp.c.sealed_seed).where(totp.c.account_id == account_id)
-    )
-    return ((row.id, Sealed(row.key_id, row.sealed_seed)) for row in rows.all())
+def bound_values(connection: Connection, column: SealedColumn, account_id: int) -> tuple[Bound, ...]:
+    """Return every value of an account in a column, those that serve no more as well."""
+    table = column.table
+    if column.key_id is None:
+        return ()
+    columns = select(table.c.id, column.key_id, column.value)
+    return tuple(Bound(*row) for row in connection.execute(columns.where(table.c.account_id == account_id)))
 
 
-def set_seed(connection: Connection, totp_id: int, sealed: Sealed) -> None:
-    """Replace an authenticator's seed by the same one, sealed anew."""
-    values = {"sealed_seed": sealed.blob, "key_id": sealed.key_id}
-    connection.execute(update(totp).where(totp.c.id == totp_id).values(values))
-
-
-def digests(connection: Connection, table: Table, account_id: int) -> tuple[Digest, ...]:
-    """Return every digest of an account in a table, those that serve no more as well."""
-    columns = select(table.c.id, table.c.key_id, table.c.digest)
-    return tuple(Digest(*row) for row in connection.execute(columns.where(table.c.account_id == account_id)))
-
-
-def set_digest(connection: Connection, table: Table, row_id: int, digest: bytes) -> None:
-    """Replace a digest."""
-    connection.execute(update(table).where(table.c.id == row_id).values(digest=digest))
+def rebind(connection: Connection, column: SealedColumn, new: Bound) -> None:
+    """Replace a value by the same one, made anew for another name."""
+    values = {column.value: new.value, column.key_id: new.key_id}
+    connection.execute(update(column.table).where(column.table.c.id == new.row_id).values(values))
 
 
 def move_meters(connection: Connection, name: AccountName, new_name: AccountName) -> None:
