@@ -1,4 +1,4 @@
-"""The portal's set-up: a seed that waits in the session for its first code, and what a right one puts in force.
+"""Enrolment in the portal: a seed that waits in the session for its first code, and what belongs to a right one.
 
 Until then nothing of the account has changed: the authenticator before it works, and leaving half way leaves nothing
 behind. The seed is sealed to its session, is the same in every tab of it, lives no longer than ten minutes, and is
@@ -14,19 +14,19 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from sqlalchemy import Connection
 
-from mailauth.core import alphabet, limiter, otp, recovery, typed
+from mailauth.core import limiter, otp
 from mailauth.core.clock import Clock
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.store import accounts, factors, familiar_networks, sessions
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.sessions import Pending
-from mailauth.usecases.mailed_links import MailedLinks
-from mailauth.usecases.notices import Notices
+from mailauth.usecases import authenticators
+from mailauth.usecases.authenticators import Authenticators, WrongCode
 from mailauth.usecases.portal_sessions import PortalSessions, Session, account_of
-from mailauth.usecases.shutting_out import replace_links
+from mailauth.usecases.recovery_codes import RecoveryCodes
 from mailauth.vocabulary.errors import NothingToConfirm, SessionOver
 from mailauth.vocabulary.model import Account, Credential
-from mailauth.vocabulary.notices import NoticeKind, Origin
+from mailauth.vocabulary.notices import Origin
 from mailauth.vocabulary.secret import Secret
 
 PENDING_LIFE = timedelta(minutes=10)
@@ -72,13 +72,6 @@ class SetUpDone:
 
 
 @dataclass(frozen=True, slots=True)
-class WrongCode:
-    """The code proved nothing. `steps_off` says by how much the app's clock is off, where that explains it."""
-
-    steps_off: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class CodeUsed:
     """The code has put the authenticator in force already: the form was sent twice."""
 
@@ -98,8 +91,8 @@ class SetUp:
         database: Database,
         keyring: Keyring,
         sessions: PortalSessions,
-        notices: Notices,
-        links: MailedLinks,
+        authenticators: Authenticators,
+        recovery_codes: RecoveryCodes,
         issuer: str,
         clock: Clock,
         zone: tzinfo = UTC,
@@ -108,8 +101,8 @@ class SetUp:
         self._database = database
         self._keyring = keyring
         self._sessions = sessions
-        self._notices = notices
-        self._links = links
+        self._authenticators = authenticators
+        self._recovery_codes = recovery_codes
         self._issuer = issuer
         self._clock = clock
         self._zone = zone
@@ -189,7 +182,7 @@ class SetUp:
         under a new cookie; the owner is told. A wrong code is counted, and changes nothing else. Spaces and dashes in
         it don't matter. Raises NothingToConfirm, SessionOver.
         """
-        digits, now = typed.code(code.reveal().decode("utf-8", "replace")).encode(), self._clock()
+        digits, now = authenticators.digits(code), self._clock()
 
         def confirm(connection: Connection) -> SetUpDone | WrongCode | CodeUsed | TooManyTries:
             try:
@@ -205,10 +198,10 @@ class SetUp:
             if tries >= MAX_TRIES and waiting.tried_at is not None:
                 return TooManyTries(waiting.tried_at + TRIES_PAUSE)
             seed = self._keyring.unseal(Purpose.PENDING_SEED, _place(session), waiting.sealed)
-            match = otp.match(seed, digits, now, last_step=0)
-            if match is None:
+            match = authenticators.first_match(seed, digits, now)
+            if isinstance(match, WrongCode):
                 sessions.count_try(connection, session.digest, tries + 1, now)
-                return WrongCode(otp.drift(seed, digits, now))
+                return match
             if not sessions.take_pending(connection, session.digest, waiting.sealed):
                 return CodeUsed()
             return self._put_in_force(connection, session, account, seed, match.step, origin, now)
@@ -232,23 +225,9 @@ class SetUp:
         if origin.client is not None:  # both factors were right here: strangers elsewhere are not to lock it out
             network = limiter.source_of(origin.client, ()).network
             familiar_networks.note(connection, account.id, session.epoch + 1, network, now, by_both=True)
-        sealed = self._keyring.seal(Purpose.TOTP_SEED, account.name, seed)
-        factors.put_in_force(connection, account.id, sealed, step, now)
-        if is_replacement:
-            undoing = replace_links(connection, self._links, account.id, now)
-            self._notices.tell(connection, account.id, NoticeKind.AUTHENTICATOR_REPLACED, origin, now, **undoing)
-            return SetUpDone(cookie, (), is_replacement=True)
-        self._links.void_confirming(connection, account.id, now)
-        link = self._links.undo_enrolment(connection, account.id, now)
-        self._notices.tell(connection, account.id, NoticeKind.AUTHENTICATOR_SET, origin, now, link=link)
-        codes = recovery.generate_set(self._draw)
-        digests = [self._keyring.mac(Purpose.RECOVERY_CODE, account.name, code) for code in codes]
-        factors.issue_recovery_codes(connection, account.id, self._keyring.current_id, digests, now)
-        shown = tuple(alphabet.grouped(code) for code in codes)
-        self._notices.tell(
-            connection, account.id, NoticeKind.RECOVERY_CODES, origin, now, codes=list(shown), first=True
-        )
-        return SetUpDone(cookie, shown, is_replacement=False)
+        self._authenticators.put_in_force(connection, account, seed, step, origin, now)
+        codes = () if is_replacement else self._recovery_codes.put_first_set_in_force(connection, account, origin, now)
+        return SetUpDone(cookie, codes, is_replacement)
 
     def _was_spent(self, connection: Connection, session: Session, code: bytes, now: datetime) -> bool:
         """Tell whether a code is the one that the authenticator in force was proved with, or an older one of it."""

@@ -25,6 +25,8 @@ from mailauth.effects.store.database import Database
 from mailauth.usecases import key_fingerprints
 from mailauth.usecases.accounts import Accounts
 from mailauth.usecases.activity import Activity
+from mailauth.usecases.app_passwords import AppPasswords
+from mailauth.usecases.authenticators import Authenticators
 from mailauth.usecases.crowds import Crowds
 from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.explain import Explainer
@@ -41,6 +43,7 @@ from mailauth.usecases.notices import Notices
 from mailauth.usecases.own_account import OwnAccount
 from mailauth.usecases.portal_sessions import PortalSessions
 from mailauth.usecases.presence import Presence
+from mailauth.usecases.recovery_codes import RecoveryCodes
 from mailauth.usecases.renaming import Renaming
 from mailauth.usecases.set_up import SetUp
 from mailauth.usecases.time_watch import TimeWatch
@@ -61,6 +64,8 @@ class Installation:
     passwords: PasswordCheck
     accounts: Accounts
     enrolment: Enrolment
+    app_passwords: AppPasswords
+    recovery_codes: RecoveryCodes
     renaming: Renaming
     explainer: Explainer
     limits: AccountLimits
@@ -136,6 +141,8 @@ def build(
     languages = Languages(provider.language)
     idle, life = timedelta(seconds=portal.idle_s), timedelta(seconds=portal.life_s)
     sessions = PortalSessions(database, ring, idle, life, clock)
+    authenticators = Authenticators(ring, notices, links)
+    recovery_codes = RecoveryCodes(database, ring, notices, links, domain, clock)
     return Installation(
         configuration=configuration,
         clock=clock,
@@ -146,7 +153,9 @@ def build(
         ),
         passwords=passwords,
         accounts=accounts,
-        enrolment=Enrolment(database, ring, notices, links, provider.name, domain, clock, policy.zone),
+        enrolment=Enrolment(database, ring, notices, links, authenticators, provider.name, domain, clock, policy.zone),
+        app_passwords=AppPasswords(database, ring, notices, links, domain, clock),
+        recovery_codes=recovery_codes,
         renaming=Renaming(database, ring, pam_users, domain),
         explainer=Explainer(database, policy, account_limits, time_watch, passwords, domain, clock),
         limits=account_limits,
@@ -178,7 +187,7 @@ def build(
         languages=languages,
         notices=notices,
         sessions=sessions,
-        set_up=SetUp(database, ring, sessions, notices, links, provider.name, clock, policy.zone),
+        set_up=SetUp(database, ring, sessions, authenticators, recovery_codes, provider.name, clock, policy.zone),
         own_account=OwnAccount(database, notices, links, clock),
         activity=activity,
         login_notices=login_notices,

@@ -100,9 +100,7 @@ def main() -> None:
         with_passwords: list[tuple[str, str]] = []
         for _ in range(4):
             person = site.person()
-            with_app_passwords.append(
-                (person.name, installation.enrolment.add_app_password(person.name, "phone").password)
-            )
+            with_app_passwords.append((person.name, installation.app_passwords.make(person.name, "phone").password))
         for number in range(4):
             name = installation.accounts.add(f"simple{number}", Secret(PASSWORD.encode()))
             with_passwords.append((str(name), PASSWORD))

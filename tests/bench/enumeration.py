@@ -52,7 +52,7 @@ def classes(world: World) -> dict[str, dict[str, tuple[str, Callable[[int], str]
     world.add("bob")
     world.enrol("gone")
     world.installation.accounts.set_disabled("gone", disabled=True)
-    world.installation.enrolment.issue_recovery_codes("alice")
+    world.installation.recovery_codes.issue("alice")
     world.installation.accounts.add_alias("alice", "sales")
     right, wrong = alice.password, "another horse"
     spent = alice.code(world.clock(), -1)  # by the enrolment

@@ -75,7 +75,7 @@ def main() -> None:
         site = Site(Path(directory), *real)
         server: Server = site.serve()
         alice = site.person()
-        token = site.installation.enrolment.add_app_password(alice.name, "phone").password
+        token = site.installation.app_passwords.make(alice.name, "phone").password
         print(f"quiet:    {percentiles(site, alice.name, token, options.seconds)}", flush=True)
         flood = Flood(site, options.connections, alice.name)
         print(f"flooded:  {percentiles(site, alice.name, token, options.seconds)}")

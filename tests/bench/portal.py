@@ -89,9 +89,9 @@ def populate(world: World) -> None:
         assert connection.execute(select(account.c.id)).first() is not None
     world.add(NEWCOMER)
     world.enrol(ENROLLED)
-    world.installation.enrolment.issue_recovery_codes(ENROLLED)
+    world.installation.recovery_codes.issue(ENROLLED)
     for number in range(8):
-        world.installation.enrolment.add_app_password(ENROLLED, f"device {number}")
+        world.installation.app_passwords.make(ENROLLED, f"device {number}")
 
 
 def session(world: World, name: str) -> str:

@@ -46,7 +46,7 @@ def rows(world: World) -> int:
 
 async def test_logins_that_look_the_same_are_one_row_with_a_count(world: World) -> None:
     world.enrol("alice")
-    token = world.installation.enrolment.add_app_password("alice", "phone")
+    token = world.installation.app_passwords.make("alice", "phone")
     first_at = world.clock()
     for _ in range(3):
         for _ in range(4):
@@ -70,7 +70,7 @@ async def test_logins_that_look_the_same_are_one_row_with_a_count(world: World) 
 
 async def test_what_differs_is_told_apart_the_last_in_front(world: World) -> None:
     alice = world.enrol("alice")
-    token = world.installation.enrolment.add_app_password("alice", "phone", ("imap",)).password
+    token = world.installation.app_passwords.make("alice", "phone", ("imap",)).password
     logins = [
         (alice.password + alice.code(world.clock()), "imap", "192.0.2.7"),
         (alice.password + alice.code(world.clock()), "imap", "192.0.2.8"),
@@ -97,7 +97,7 @@ async def test_what_differs_is_told_apart_the_last_in_front(world: World) -> Non
 async def test_login_by_another_name_is_the_account_s(world: World) -> None:
     world.enrol("alice")
     world.installation.accounts.add_alias("alice", "ally")
-    token = world.installation.enrolment.add_app_password("alice", "phone").password
+    token = world.installation.app_passwords.make("alice", "phone").password
     await world.login("ally", token)
     await world.login("ally", "xkcd-2222-xkcd-2222-xkcd-2222")
     await world.login("Alice ", token)
@@ -115,8 +115,8 @@ async def test_names_that_are_no_account_s_are_not_kept(world: World) -> None:
 
 async def test_last_use_of_an_app_password_is_the_last_that_it_opened(world: World) -> None:
     world.enrol("alice")
-    enrolment, activity = world.installation.enrolment, world.installation.activity
-    one, two, unused = (enrolment.add_app_password("alice", name, ("imap", "pop3")) for name in "abc")
+    activity = world.installation.activity
+    one, two, unused = (world.installation.app_passwords.make("alice", name, ("imap", "pop3")) for name in "abc")
     await world.login("alice", one.password, client="192.0.2.1")
     world.clock.advance(minutes=1)
     await world.login("alice", one.password, service="pop3", client="192.0.2.2")

@@ -117,11 +117,11 @@ async def test_what_has_ended_is_not_brought_back_by_a_clock(world: World) -> No
     bob, alice = world.add("bob@mailitwize.be"), world.enrol("alice@mailitwize.be")
     began = world.clock.now
     world.installation.accounts.exempt(bob.name, began + HOUR, "a scanner")
-    add = world.installation.enrolment.add_app_password
+    add = world.installation.app_passwords.make
     expiring = add(alice.name, "phone", (), (), began + HOUR)
     revoked = add(alice.name, "tablet", expires_at=began + 9 * HOUR)
     lasting = add(alice.name, "printer", expires_at=began + 9 * HOUR)
-    world.installation.enrolment.revoke_app_password(alice.name, revoked.id)
+    world.installation.app_passwords.revoke(alice.name, revoked.id)
     with writing(world.installation.database) as connection:
         mail_links.add(connection, 1, b"digest", "confirm-address", "x", began, began + HOUR)
     steady = Steady(world)

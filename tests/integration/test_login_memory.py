@@ -143,7 +143,7 @@ def change_factor(world: World) -> None:
 
 
 def reissue_recovery_codes(world: World) -> None:
-    world.installation.enrolment.issue_recovery_codes("alice")
+    world.installation.recovery_codes.issue("alice")
 
 
 def disable_and_enable(world: World) -> None:
@@ -166,7 +166,7 @@ async def test_any_change_of_password_factor_or_account_voids_it(
 
 async def test_recovery_code_is_never_remembered(remembering: World) -> None:
     remembering.enrol("alice")
-    _, codes = remembering.installation.enrolment.issue_recovery_codes("alice")
+    _, codes = remembering.installation.recovery_codes.issue("alice")
     secret = "correct horse" + codes[0]
     assert isinstance(await remembering.login("alice", secret, "imap", HERE), Granted)
     assert isinstance(await remembering.login("alice", secret, "imap", HERE), Denied)

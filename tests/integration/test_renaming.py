@@ -32,20 +32,19 @@ async def granted(world: World, name: str, secret: str) -> bool:
 
 async def test_all_that_somebody_has_works_on_under_the_new_name_however_often(make_world: WorldMaker) -> None:
     world = make_world()
-    enrolment = world.installation.enrolment
     anna = world.enrol(OLD)
-    _, codes = enrolment.issue_recovery_codes(OLD)
-    first = enrolment.add_app_password(OLD, "phone").password
+    _, codes = world.installation.recovery_codes.issue(OLD)
+    first = world.installation.app_passwords.make(OLD, "phone").password
     rename(world)
-    second = enrolment.add_app_password(NEW, "tablet").password
+    second = world.installation.app_passwords.make(NEW, "tablet").password
     for name in (NEW, OLD):
         world.clock.advance(minutes=1)
         assert await granted(world, name, anna.password + anna.code(world.clock()))
     assert await granted(world, NEW, f"{anna.password}{codes[0]}")
     assert not await granted(world, NEW, f"{anna.password}{codes[0]}"), "spent"
-    assert enrolment.prove_recovery_code(NEW, Secret(codes[1].encode()))
+    assert world.installation.recovery_codes.prove(NEW, Secret(codes[1].encode()))
     rename(world, NEW, THIRD)
-    third = enrolment.add_app_password(THIRD, "laptop").password
+    third = world.installation.app_passwords.make(THIRD, "laptop").password
     world.clock.advance(minutes=1)
     assert await granted(world, THIRD, anna.password + anna.code(world.clock()))
     assert await granted(world, THIRD, f"{anna.password}{codes[2]}")
@@ -73,7 +72,7 @@ async def test_an_enrolment_that_waits_for_its_first_code_is_finished_under_the_
 async def test_without_an_alias_the_old_name_is_unknown_and_may_be_somebody_elses(make_world: WorldMaker) -> None:
     world = make_world()
     world.enrol(OLD)
-    app_password = world.installation.enrolment.add_app_password(OLD, "phone").password
+    app_password = world.installation.app_passwords.make(OLD, "phone").password
     rename(world, keep_alias=False)
     assert (await world.login(OLD, app_password)).reason is WhyDenied.APP_PASSWORD_UNKNOWN
     with pytest.raises(AccountUnknown):
@@ -88,8 +87,8 @@ async def test_what_is_moved_to_another_account_in_the_database_does_not_serve_t
     world = make_world()
     world.enrol(OLD)
     mallory = world.enrol("mallory@mailitwize.be")
-    _, codes = world.installation.enrolment.issue_recovery_codes(mallory.name)
-    app_password = world.installation.enrolment.add_app_password(mallory.name, "phone").password
+    _, codes = world.installation.recovery_codes.issue(mallory.name)
+    app_password = world.installation.app_passwords.make(mallory.name, "phone").password
     rename(world)
     with writing(world.installation.database) as connection:
         ids: dict[str, int] = dict(connection.exec_driver_sql("SELECT name, id FROM account").all())
@@ -101,7 +100,7 @@ async def test_what_is_moved_to_another_account_in_the_database_does_not_serve_t
             connection.exec_driver_sql("UPDATE account SET former_names = ? WHERE id = ?", (former, victim))
         world.clock.advance(minutes=2)
         assert not await granted(world, NEW, app_password), former
-        assert not world.installation.enrolment.prove_recovery_code(NEW, Secret(codes[0].encode())), former
+        assert not world.installation.recovery_codes.prove(NEW, Secret(codes[0].encode())), former
 
 
 async def test_sessions_and_what_was_remembered_are_void(make_world: WorldMaker) -> None:
@@ -149,7 +148,7 @@ def test_name_that_is_in_use_is_refused(make_world: WorldMaker) -> None:
 async def test_an_alias_of_ones_own_may_become_the_name(make_world: WorldMaker) -> None:
     world = make_world()
     world.enrol(OLD)
-    app_password = world.installation.enrolment.add_app_password(OLD, "phone").password
+    app_password = world.installation.app_passwords.make(OLD, "phone").password
     world.installation.accounts.add_alias(OLD, NEW)
     rename(world, NEW, NEW)  # named by the alias itself
     assert world.installation.accounts.get(OLD).name == NEW
@@ -162,7 +161,7 @@ async def test_renaming_that_fails_half_way_has_changed_nothing(
 ) -> None:
     world = make_world()
     anna = world.enrol(OLD)
-    app_password = world.installation.enrolment.add_app_password(OLD, "phone").password
+    app_password = world.installation.app_passwords.make(OLD, "phone").password
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt

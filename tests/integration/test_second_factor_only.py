@@ -33,7 +33,7 @@ async def test_tail_is_counted_as_it_was_typed(world: World) -> None:
     verdict = await ask(world, "alice", f"grün{code[:3]} {code[3:]}")
     assert isinstance(verdict, Granted)
     assert verdict.tail_bytes == 7
-    _, codes = world.installation.enrolment.issue_recovery_codes("alice")
+    _, codes = world.installation.recovery_codes.issue("alice")
     verdict = await ask(world, "alice", "grün" + codes[0])
     assert isinstance(verdict, Granted)
     assert (verdict.credential, verdict.tail_bytes) == (Credential.RECOVERY_CODE_ONLY, 19)
@@ -62,7 +62,7 @@ async def test_not_enrolled_account_needs_no_code_before_the_cutover_only(make_w
 
 async def test_app_password_is_no_second_factor(world: World) -> None:
     world.enrol("alice")
-    made = world.installation.enrolment.add_app_password("alice", "phone")
+    made = world.installation.app_passwords.make("alice", "phone")
     assert isinstance(await ask(world, "alice", made.password), Denied)
 
 
@@ -111,7 +111,7 @@ async def test_what_was_given_back_is_not_remembered(make_world: WorldMaker) -> 
 
 async def test_recovery_code_is_given_back_too(world: World) -> None:
     world.enrol("alice")
-    _, codes = world.installation.enrolment.issue_recovery_codes("alice")
+    _, codes = world.installation.recovery_codes.issue("alice")
     token = await granted_token(world, "alice", "wrong horse" + codes[0])
     assert isinstance(await ask(world, "alice", "correct horse" + codes[0]), Denied)
     await give_back(world, "alice", token)
@@ -126,7 +126,7 @@ def due(world: World) -> int:
 
 async def test_owner_hears_of_a_recovery_code_once_it_cannot_be_given_back(world: World) -> None:
     world.enrol("alice")
-    _, codes = world.installation.enrolment.issue_recovery_codes("alice")
+    _, codes = world.installation.recovery_codes.issue("alice")
     before = due(world)
     await granted_token(world, "alice", "correct horse" + codes[0])
     world.clock.advance(seconds=59)
@@ -137,7 +137,7 @@ async def test_owner_hears_of_a_recovery_code_once_it_cannot_be_given_back(world
 
 async def test_owner_hears_nothing_of_a_recovery_code_that_was_given_back(world: World) -> None:
     world.enrol("alice")
-    _, codes = world.installation.enrolment.issue_recovery_codes("alice")
+    _, codes = world.installation.recovery_codes.issue("alice")
     before = due(world)
     token = await granted_token(world, "alice", "wrong horse" + codes[0])
     await give_back(world, "alice", token)
@@ -150,9 +150,9 @@ async def test_owner_hears_nothing_of_a_recovery_code_that_was_given_back(world:
 
 async def test_owner_hears_of_a_recovery_code_that_could_not_be_given_back(world: World) -> None:
     world.enrol("alice")
-    _, codes = world.installation.enrolment.issue_recovery_codes("alice")
+    _, codes = world.installation.recovery_codes.issue("alice")
     token = await granted_token(world, "alice", "wrong horse" + codes[0])
-    world.installation.enrolment.issue_recovery_codes("alice")
+    world.installation.recovery_codes.issue("alice")
     world.clock.advance(seconds=1)
     before = due(world)
     await give_back(world, "alice", token)

@@ -82,16 +82,16 @@ class Owner:
 
     def recovery_codes(self) -> tuple[str, ...]:
         """Return a new set of recovery codes."""
-        _, codes = self.site.installation.enrolment.issue_recovery_codes(self.name)
+        _, codes = self.site.installation.recovery_codes.issue(self.name)
         return tuple(self.site.noted(code) for code in codes)
 
     def app_password(self, *services: str) -> str:
         """Return a new app password."""
-        made = self.site.installation.enrolment.add_app_password(self.name, "laptop", services)
+        made = self.site.installation.app_passwords.make(self.name, "laptop", services)
         return self.site.noted(made.shown)
 
     def revoke_app_passwords(self) -> None:
-        self.site.installation.enrolment.revoke_app_password(self.name, None)
+        self.site.installation.app_passwords.revoke(self.name, None)
 
     def disable(self) -> None:
         self.site.installation.accounts.set_disabled(self.name, disabled=True)

@@ -219,10 +219,10 @@ class Account:
         return self.password + self.fresh_code()
 
     def recovery_codes(self) -> list[str]:
-        return list(self.sandbox.installation.enrolment.issue_recovery_codes(self.name)[1])
+        return list(self.sandbox.installation.recovery_codes.issue(self.name)[1])
 
     def app_password(self, *services: str, name: str = "laptop") -> str:
-        return self.sandbox.installation.enrolment.add_app_password(self.name, name, services).shown
+        return self.sandbox.installation.app_passwords.make(self.name, name, services).shown
 
 
 def up(directory: Path, *options: str) -> Sandbox:

@@ -47,7 +47,7 @@ def add(
     with context.installation() as installation:
         zone = installation.policy.zone
         expires_at = None if expires is None else moments.parse(expires, installation.clock(), zone)
-        made = installation.enrolment.add_app_password(account_name, name, services, allowed, expires_at)
+        made = installation.app_passwords.make(account_name, name, services, allowed, expires_at)
     if as_json:
         print_json(
             {
@@ -76,7 +76,7 @@ def add(
 def list_(context: Context, account_name: str, as_json: bool) -> None:
     """List an account's app passwords, revoked ones as well; the secrets themselves are not stored."""
     with context.installation() as installation:
-        found = installation.enrolment.app_passwords(account_name)
+        found = installation.app_passwords.all(account_name)
         now = installation.clock()
     if as_json:
         print_json(
@@ -122,7 +122,7 @@ def revoke(context: Context, account_name: str, app_password_id: int | None, is_
     if (app_password_id is None) != is_all:
         raise click.UsageError("name one ID, or give --all")
     with context.installation() as installation:
-        count = installation.enrolment.revoke_app_password(account_name, app_password_id)
+        count = installation.app_passwords.revoke(account_name, app_password_id)
         account = installation.accounts.get(account_name).name
     click.echo(f"revoked {count} app password{'s' if count > 1 else ''}")
     say_what_goes_on(account)

@@ -21,7 +21,7 @@ def issue(context: Context, account_name: str, as_json: bool) -> None:
     Each stands in for a verification code once: it is typed after the password, as the code would be.
     """
     with context.installation() as installation:
-        name, codes = installation.enrolment.issue_recovery_codes(account_name)
+        name, codes = installation.recovery_codes.issue(account_name)
     if as_json:
         print_json({"account": name, "codes": codes})
         return
@@ -39,7 +39,7 @@ def left(context: Context, account_name: str, as_json: bool) -> None:
     """Tell how many recovery codes of an account still work."""
     with context.installation() as installation:
         name = installation.accounts.get(account_name).name
-        count = installation.enrolment.recovery_codes_left(account_name)
+        count = installation.recovery_codes.left(account_name)
     if as_json:
         print_json({"account": name, "left": count})
     else:

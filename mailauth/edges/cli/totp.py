@@ -74,17 +74,18 @@ def confirm(context: Context, account_name: str, as_json: bool) -> None:
         raise InvalidValue(f"a verification code has digits only; this is none: {strange[:10]!a}")
     with context.installation() as installation:
         result = installation.enrolment.confirm(account_name, code)
-        exempt_until = _exempt_until(installation, result.account)
+        name = installation.accounts.get(account_name).name
+        exempt_until = _exempt_until(installation, name)
     if isinstance(result, Confirmed):
         if as_json:
-            print_json({"account": result.account, "confirmed": True})
+            print_json({"account": name, "confirmed": True})
         else:
-            click.echo(f"{result.account} is enrolled: a login takes password + code now, from the next code on")
+            click.echo(f"{name} is enrolled: a login takes password + code now, from the next code on")
             if exempt_until:
                 click.echo(f"Its exemption until {exempt_until} has no effect while it is enrolled.")
         return
     if as_json:
-        print_json({"account": result.account, "confirmed": False, "seconds_off": _seconds(result.steps_off)})
+        print_json({"account": name, "confirmed": False, "seconds_off": _seconds(result.steps_off)})
     elif result.steps_off is None:
         click.echo("that code is wrong; type the one that the app shows now", err=True)
     else:

@@ -23,7 +23,7 @@ UNUSED_AFTER = timedelta(days=28)
 async def show_account(visit: Visit) -> Response:
     """Show all that guards the account."""
     me, installation = visit.me, visit.installation
-    found = await visit.run(lambda: installation.enrolment.app_passwords(me.account))
+    found = await visit.run(lambda: installation.app_passwords.all(me.account))
     recent = await visit.portal.recent_logins(me, RECENT)
     return visit.show(
         "account.html",

@@ -16,7 +16,7 @@ from mailauth.edges.portal.reauthentication import asks_code, prove_again
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
 from mailauth.usecases.activity import LoginSeen
-from mailauth.usecases.enrolment import MadeAppPassword
+from mailauth.usecases.app_passwords import MadeAppPassword
 from mailauth.vocabulary.errors import InvalidValue, TooMany
 from mailauth.vocabulary.model import AppPassword
 
@@ -46,10 +46,10 @@ async def make(visit: Visit) -> Response:
     if form.errors or form.expires.errors or not await prove_again(visit, form):
         return _new_page(visit, form, 422)
     expires_at = form.chosen_expiry(visit.zone)
-    me, enrolment, name = visit.me, visit.installation.enrolment, (form.name.data or "").strip()
+    me, name = visit.me, (form.name.data or "").strip()
     try:
         made = await visit.run(
-            lambda: enrolment.add_app_password(
+            lambda: visit.installation.app_passwords.make(
                 me.account, name, form.chosen_services(), form.chosen_networks(), expires_at, visit.origin, me
             )
         )
@@ -104,9 +104,9 @@ async def revoke(visit: Visit) -> Response:
     which = (await _one(visit)).id if "id" in visit.request.path_params else None
     if not (form.validate() and await prove_again(visit, form)):
         return await _revoke_page(visit, form, 422)
-    me, enrolment = visit.me, visit.installation.enrolment
+    me = visit.me
     try:
-        await visit.run(lambda: enrolment.revoke_app_password(me.account, which, visit.origin, me))
+        await visit.run(lambda: visit.installation.app_passwords.revoke(me.account, which, visit.origin, me))
     except InvalidValue:  # somebody was quicker; it is revoked, which is what was asked for
         return visit.go("/account/app-passwords")
     return visit.go("/account/app-passwords?done=revoked")
@@ -121,8 +121,8 @@ async def _revoke_page(visit: Visit, form: ProofForm, status: int = 200) -> Resp
 
 
 async def _live(visit: Visit) -> list[AppPassword]:
-    me, enrolment = visit.me, visit.installation.enrolment
-    found = await visit.run(lambda: enrolment.app_passwords(me.account))
+    me = visit.me
+    found = await visit.run(lambda: visit.installation.app_passwords.all(me.account))
     return [each for each in found if app_password.is_live(each, visit.now)]
 
 

@@ -30,8 +30,8 @@ async def issue(visit: Visit) -> Response:
     form = ProofForm(visit.form, visit.translations, asks_code=asks_code(visit))
     if not (form.validate() and await prove_again(visit, form)):
         return _page(visit, form, 422)
-    me, enrolment = visit.me, visit.installation.enrolment
-    _, codes = await visit.run(lambda: enrolment.issue_recovery_codes(me.account, visit.origin, me))
+    me = visit.me
+    _, codes = await visit.run(lambda: visit.installation.recovery_codes.issue(me.account, visit.origin, me))
     return await show_new(visit, visit.cookie, codes, is_first=False)
 
 
@@ -54,8 +54,8 @@ async def saved(visit: Visit) -> Response:
     form = SavedCodeForm(visit.form, visit.translations)
     if form.validate():
         code = Secret(typed.code(form.code.data or "").encode("utf-8", "replace"))
-        me, enrolment = visit.me, visit.installation.enrolment
-        if await visit.run(lambda: enrolment.prove_recovery_code(me.account, code)):
+        me = visit.me
+        if await visit.run(lambda: visit.installation.recovery_codes.prove(me.account, code)):
             return visit.go(f"{after}?done=proved")
         form.code.errors = [visit.gettext("This is not one of your recovery codes, or it was used already.")]
     return _new_page(visit, form, _echoed(visit), is_first=is_first, status=422)

@@ -15,7 +15,8 @@ from mailauth.edges.portal.forms import CodeForm, ProofForm
 from mailauth.edges.portal.reauthentication import confirm_password, wait_until
 from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
-from mailauth.usecases.set_up import CodeUsed, PendingSetUp, SetUpDone, ShownBefore, TooManyTries, WrongCode
+from mailauth.usecases.authenticators import WrongCode
+from mailauth.usecases.set_up import CodeUsed, PendingSetUp, SetUpDone, ShownBefore, TooManyTries
 from mailauth.vocabulary.errors import NothingToConfirm
 from mailauth.vocabulary.secret import Secret
 

@@ -158,17 +158,6 @@ def set_pending(connection: Connection, account_id: int, sealed: Sealed, now: da
     connection.execute(insert(totp).values(**row, last_step=0, created_at=now))
 
 
-def activate(connection: Connection, account_id: int, totp_id: int, step: int, now: datetime) -> bool:
-    """Put a pending authenticator in force with its first step spent, in place of the one before it."""
-    connection.execute(delete(totp).where(totp.c.account_id == account_id, totp.c.state == "active"))
-    changed = connection.execute(
-        update(totp)
-        .where(totp.c.id == totp_id, totp.c.account_id == account_id, totp.c.state == "pending")
-        .values(state="active", last_step=step, confirmed_at=now)
-    )
-    return changed.rowcount == 1
-
-
 def put_in_force(connection: Connection, account_id: int, sealed: Sealed, step: int, now: datetime) -> None:
     """Store an authenticator that is proved already, with its first step spent, in place of the one before it.
 

@@ -89,16 +89,16 @@ async def test_network_in_which_the_owner_makes_new_recovery_codes_stays_familia
         assert isinstance(verdict, Granted)
         limited.clock.advance(seconds=30)
     assert await codes_judged(limited, alice, [f"198.51.100.{n}" for n in range(60)], 60) == 50
-    sessions, enrolment = limited.installation.sessions, limited.installation.enrolment
+    sessions = limited.installation.sessions
     here = Origin("portal", ip_address(THIRD))
     assert isinstance(verdict, Granted)
     session = sessions.load(sessions.open(verdict, here))
     assert session is not None
-    enrolment.issue_recovery_codes("alice", here, session)
+    limited.installation.recovery_codes.issue("alice", here, session)
     for client, is_let_in in ((HOME, False), (THIRD, True)):
         right = alice.password + alice.code(limited.clock())
         assert isinstance(await limited.login("alice", right, client=client), Granted) == is_let_in, client
-    enrolment.issue_recovery_codes("alice")
+    limited.installation.recovery_codes.issue("alice")
     limited.clock.advance(seconds=30)
     right = alice.password + alice.code(limited.clock())
     assert not isinstance(await limited.login("alice", right, client=THIRD), Granted), "an administrator's change"
@@ -116,7 +116,7 @@ async def test_strangers_cannot_use_up_the_codes(limited: World) -> None:
 async def test_app_password_makes_its_network_the_accounts_own(limited: World) -> None:
     """Who uses app passwords as told is not out of the portal at home when strangers have used up the limit."""
     limited.add("alice")
-    device = limited.installation.enrolment.add_app_password("alice", "phone")
+    device = limited.installation.app_passwords.make("alice", "phone")
     assert isinstance(await limited.login("alice", device.password, client=HOME), Granted)
     limited.installation.device_networks.flush()
     await use_up_the_accounts_limit(limited)
@@ -127,7 +127,7 @@ async def test_app_password_makes_its_network_the_accounts_own(limited: World) -
 
 async def test_app_password_does_not_make_a_network_familiar_for_codes(limited: World) -> None:
     alice = limited.enrol("alice")
-    device = limited.installation.enrolment.add_app_password("alice", "phone")
+    device = limited.installation.app_passwords.make("alice", "phone")
     homes = [f"192.0.2.{n}" for n in range(10)]
     for client in homes:
         await limited.login("alice", device.password, client=client)
@@ -138,7 +138,7 @@ async def test_app_password_does_not_make_a_network_familiar_for_codes(limited: 
 async def test_networks_of_app_passwords_have_one_limit_for_all(limited: World) -> None:
     """A thief with one app password may use it in many networks, for weeks: no guesses are won by that."""
     limited.add("alice")
-    device = limited.installation.enrolment.add_app_password("alice", "phone")
+    device = limited.installation.app_passwords.make("alice", "phone")
     networks = [f"192.0.2.{n}" for n in range(40)]
     for _ in range(2):
         limited.clock.advance(days=1, minutes=1)
@@ -153,7 +153,7 @@ async def test_password_makes_a_network_more_than_that_of_an_app_password(make_w
     """A phone polls at home all day; and when nobody gives the password there any more, that ends."""
     world = make_world(*DEFAULTS, now=CUTOVER - timedelta(days=200))
     world.add("alice")
-    device = world.installation.enrolment.add_app_password("alice", "phone")
+    device = world.installation.app_passwords.make("alice", "phone")
 
     async def kinship() -> Kinship:
         await world.login("alice", device.password, client=HOME)
@@ -175,8 +175,7 @@ async def test_password_makes_a_network_more_than_that_of_an_app_password(make_w
 
 async def test_networks_by_app_passwords_are_few_and_go_with_a_revocation(limited: World) -> None:
     limited.add("alice")
-    enrolment = limited.installation.enrolment
-    device = enrolment.add_app_password("alice", "phone")
+    device = limited.installation.app_passwords.make("alice", "phone")
     for day in range(2):
         for n in range(40):
             limited.clock.advance(minutes=1)
@@ -189,7 +188,7 @@ async def test_networks_by_app_passwords_are_few_and_go_with_a_revocation(limite
         assert connection.execute(count).scalar_one() == MAX_NETWORKS_BY_APP_PASSWORD
         assert familiar_networks.find(connection, 1, "192.0.2.39") is not None, "the oldest go first"
     await limited.login("alice", device.password, client="192.0.2.77")
-    enrolment.revoke_app_password("alice", device.id)
+    limited.installation.app_passwords.revoke("alice", device.id)
     limited.installation.device_networks.flush()
     with reading(database) as connection:
         assert connection.execute(count).scalar_one() == 0, "also what was only about to be noted"

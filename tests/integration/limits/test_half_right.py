@@ -26,7 +26,7 @@ def count_hashes(world: World) -> list[bytes]:
 async def test_whoever_has_the_second_factor_cannot_guess_on_at_the_password(limited: World) -> None:
     """A stolen phone, or recovery codes that were read in the mailbox: fifty passwords at a full account."""
     alice = limited.enrol("alice")
-    _, codes = limited.installation.enrolment.issue_recovery_codes("alice")
+    _, codes = limited.installation.recovery_codes.issue("alice")
     await use_up_the_accounts_limit(limited)
     for n in range(60):
         verdict = await limited.login("alice", f"guess {n}{codes[0]}", client=f"203.0.113.{n}")

@@ -45,7 +45,7 @@ async def test_one_more_is_admitted_after_each_interval(limited: World) -> None:
 async def test_strangers_everywhere_do_not_lock_the_owner_out(limited: World) -> None:
     """LIM1: neither at home, nor abroad with both factors, nor a device with an app password."""
     alice = limited.enrol("alice")
-    device = limited.installation.enrolment.add_app_password("alice", "phone")
+    device = limited.installation.app_passwords.make("alice", "phone")
     assert isinstance(await limited.login("alice", alice.password + alice.code(limited.clock()), client=HOME), Granted)
     answers = [await limited.login("alice", f"guess{n}", client=f"198.51.{n // 200}.{n % 200}") for n in range(300)]
     assert sum(not throttled(answer) for answer in answers) == 50
@@ -61,7 +61,7 @@ async def test_strangers_everywhere_do_not_lock_the_owner_out(limited: World) ->
 
 async def test_recovery_code_works_where_strangers_used_up_the_accounts_limit(limited: World) -> None:
     limited.enrol("alice")
-    _, codes = limited.installation.enrolment.issue_recovery_codes("alice")
+    _, codes = limited.installation.recovery_codes.issue("alice")
     for n in range(60):
         await limited.login("alice", f"guess{n}", client=f"198.51.100.{n}")
     verdict = await limited.login("alice", "correct horse" + codes[0], client="203.0.113.1")

@@ -72,7 +72,7 @@ class Door:
 
     def recovery_codes(self, person: Person) -> list[str]:
         """Issue a set."""
-        return list(self._past.enrolment.issue_recovery_codes(person.name)[1])
+        return list(self._past.recovery_codes.issue(person.name)[1])
 
     def outcome(self, person: Person, secret: str, service: str, *options: str) -> Outcome:
         """Log in as a mail server does, and return all that came of it."""

@@ -52,7 +52,7 @@ async def _use(world: World, person: Person, app_password: str) -> None:
 async def test_every_change_takes_password_and_code_again(world: World, browser: Browser, path: str) -> None:
     alice = world.enrol("alice@mailitwize.be")
     await browser.come_in(alice)
-    world.installation.enrolment.add_app_password(alice.name, "old phone")
+    world.installation.app_passwords.make(alice.name, "old phone")
     right = {"name": "x", "services": "imap", "address": "alice@elsewhere.example", **browser.proof(alice)}
     for wrong, said in (
         ({"password": ""}, "Type your password."),
@@ -67,15 +67,15 @@ async def test_every_change_takes_password_and_code_again(world: World, browser:
         page = await browser.submit(page, path, **{**right, **wrong})
         assert page.status_code == 422
         assert said in words(page)
-    assert world.installation.enrolment.recovery_codes_left(alice.name) == 0
-    assert [each.name for each in world.installation.enrolment.app_passwords(alice.name)] == ["old phone"]
+    assert world.installation.recovery_codes.left(alice.name) == 0
+    assert [each.name for each in world.installation.app_passwords.all(alice.name)] == ["old phone"]
 
 
 async def test_who_came_by_a_recovery_code_proves_by_the_password_alone_for_ten_minutes(
     world: World, browser: Browser
 ) -> None:
     alice = world.enrol("alice@mailitwize.be")
-    _, codes = world.installation.enrolment.issue_recovery_codes(alice.name)
+    _, codes = world.installation.recovery_codes.issue(alice.name)
     await browser.log_in(alice, codes[0])
     page = await browser.get("/account/authenticator")
     assert "code" not in form_to(page, "/account/authenticator").fields
@@ -117,14 +117,14 @@ async def test_recovery_codes_are_counted_and_few_are_warned_of(world: World, br
     assert len(codes) == 10
     assert "Few recovery codes" not in words(await browser.get("/account"))
     for code in codes[:7]:
-        world.installation.enrolment.prove_recovery_code(alice.name, Secret(code.encode()))
+        world.installation.recovery_codes.prove(alice.name, Secret(code.encode()))
     assert "3 recovery codes still work" in words(await browser.get("/account"))
     assert "Only 3 recovery codes still work. Make a new set." in words(await browser.get("/account/recovery-codes"))
 
 
 async def test_a_new_set_voids_the_old_one(world: World, browser: Browser, open_browser: BrowserMaker) -> None:
     alice = world.enrol("alice@mailitwize.be")
-    _, old = world.installation.enrolment.issue_recovery_codes(alice.name)
+    _, old = world.installation.recovery_codes.issue(alice.name)
     await browser.come_in(alice)
     page = await browser.get("/account/recovery-codes")
     page = await browser.submit(page, "/account/recovery-codes", **browser.proof(alice))
@@ -254,11 +254,10 @@ async def test_what_will_stop_working_is_said_first_and_then_it_does(world: Worl
 async def test_expired_app_passwords_leave_room_for_new_ones(world: World, browser: Browser) -> None:
     """No page lists them, so nobody could revoke them either."""
     alice = world.enrol("alice@mailitwize.be")
-    enrolment = world.installation.enrolment
-    enrolment.add_app_password(alice.name, "phone")
+    world.installation.app_passwords.make(alice.name, "phone")
     soon = world.clock() + timedelta(minutes=5)
     for number in range(CAP_PER_ACCOUNT - 1):
-        enrolment.add_app_password(alice.name, f"device {number}", expires_at=soon)
+        world.installation.app_passwords.make(alice.name, f"device {number}", expires_at=soon)
     await browser.come_in(alice)
     assert "You have as many app passwords as there can be" in words(await _made(browser, alice))
     world.clock.advance(minutes=5)
@@ -275,16 +274,16 @@ async def test_number_that_no_app_password_has_is_not_found(world: World, browse
 async def test_all_are_revoked_at_once_and_nobody_elses(world: World, browser: Browser) -> None:
     alice, bob = world.enrol("alice@mailitwize.be"), world.enrol("bob@mailitwize.be")
     for person in (alice, alice, bob):
-        world.installation.enrolment.add_app_password(person.name, "phone")
+        world.installation.app_passwords.make(person.name, "phone")
     await browser.come_in(alice)
-    theirs = world.installation.enrolment.app_passwords(bob.name)[0].id
+    theirs = world.installation.app_passwords.all(bob.name)[0].id
     assert (await browser.get(f"/account/app-passwords/{theirs}/revoke")).status_code == 404
     assert (await browser.get(f"/account/app-passwords/{theirs}/waiting.json")).status_code == 404
     page = await browser.get("/account/app-passwords/revoke-all")
     assert "Revoke all 2 app passwords?" in words(page)
     await browser.submit(page, "/account/app-passwords/revoke-all", **browser.proof(alice))
     live = {
-        person.name: [each for each in world.installation.enrolment.app_passwords(person.name) if not each.revoked_at]
+        person.name: [each for each in world.installation.app_passwords.all(person.name) if not each.revoked_at]
         for person in (alice, bob)
     }
     assert not live[alice.name]
@@ -305,7 +304,7 @@ async def test_recent_logins_show_refused_ones_too(world: World, browser: Browse
 async def test_flood_of_refused_logins_hides_none_that_was_let_in(world: World, browser: Browser) -> None:
     """ACT1: on both pages, however many tries came later."""
     alice = world.enrol("alice@mailitwize.be")
-    token = world.installation.enrolment.add_app_password(alice.name, "phone").password
+    token = world.installation.app_passwords.make(alice.name, "phone").password
     await browser.come_in(alice)
     await world.login(alice.name, token, "imap", "198.51.100.66")
     for number in range(60):
@@ -366,7 +365,7 @@ async def test_who_never_used_a_code_is_asked_after_four_weeks_whether_the_app_s
     world: World, browser: Browser, open_browser: BrowserMaker
 ) -> None:
     alice = world.enrol("alice@mailitwize.be")
-    _, codes = world.installation.enrolment.issue_recovery_codes(alice.name)
+    _, codes = world.installation.recovery_codes.issue(alice.name)
     asked = "Does your authenticator app still work?"
     world.clock.advance(days=27)
     assert asked not in words(await open_browser().log_in(alice, codes[0]))

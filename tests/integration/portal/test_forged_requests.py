@@ -43,7 +43,7 @@ def everything(world: World) -> dict[str, list[tuple[object, ...]]]:
 async def _enrolled(world: World, browser: Browser) -> None:
     alice = world.enrol("alice@mailitwize.be")
     await browser.come_in(alice)
-    world.installation.enrolment.add_app_password(alice.name, "old phone")
+    world.installation.app_passwords.make(alice.name, "old phone")
 
 
 async def _token(browser: Browser) -> str:

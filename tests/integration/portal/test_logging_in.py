@@ -16,7 +16,7 @@ from tests.world import Person, World, WorldMaker
 def _refusals(world: World) -> dict[str, tuple[str, str, str]]:
     alice = world.enrol("alice@mailitwize.be")
     world.add("bob@mailitwize.be")
-    made = world.installation.enrolment.add_app_password(alice.name, "phone")
+    made = world.installation.app_passwords.make(alice.name, "phone")
     code = alice.code(world.clock())
     return {
         "unknown account": ("nobody@mailitwize.be", "correct horse", ""),
@@ -60,7 +60,7 @@ async def test_spaces_and_dashes_in_a_code_are_taken(world: World, browser: Brow
 
 async def test_address_and_codes_are_taken_as_they_were_pasted(world: World, open_browser: BrowserMaker) -> None:
     alice = world.enrol("alice@mailitwize.be")
-    _, codes = world.installation.enrolment.issue_recovery_codes(alice.name)
+    _, codes = world.installation.recovery_codes.issue(alice.name)
     for number, around in enumerate(("\ufeff{}\u200b", "“{}”", "\u202a{}\u202c", " <{}> ")):
         world.clock.advance(seconds=30)
         code = alice.code(world.clock())
@@ -230,7 +230,7 @@ async def test_a_chosen_language_is_kept_for_the_browser_and_the_account(
 async def test_who_chose_no_language_gets_mails_in_that_of_the_page(world: World, open_browser: BrowserMaker) -> None:
     alice = world.enrol("alice@mailitwize.be")
     await open_browser(**{"Accept-Language": "nl-BE,nl;q=0.9"}).come_in(alice)
-    world.installation.enrolment.add_app_password("alice@mailitwize.be", "telephone")
+    world.installation.app_passwords.make("alice@mailitwize.be", "telephone")
     with reading(world.installation.database) as connection:
         assert connection.execute(select(outbox.c.language)).scalars().all()[-1] == "nl"
 

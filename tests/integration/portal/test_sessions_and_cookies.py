@@ -6,8 +6,8 @@ from sqlalchemy import delete
 
 from mailauth.edges.portal import app as portal
 from mailauth.effects.store.tables import portal_session
-from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.portal_sessions import PortalSessions
+from mailauth.usecases.recovery_codes import RecoveryCodes
 from mailauth.usecases.set_up import SetUp
 from tests.cases import case
 from tests.integration.portal.browsing import COOKIE, HOST, ORIGIN, Browser, codes_on, form_to, words
@@ -223,7 +223,7 @@ async def test_new_codes_are_shown_though_their_session_has_ended(
     alice = world.enrol("alice@mailitwize.be")
     await browser.come_in(alice)
     page = await browser.get("/account/recovery-codes")
-    _ends_sessions_after(world, monkeypatch, Enrolment, "issue_recovery_codes")
+    _ends_sessions_after(world, monkeypatch, RecoveryCodes, "issue")
     page = await browser.submit(page, "/account/recovery-codes", **browser.proof(alice))
     assert page.status_code == 200
     assert len(codes_on(page)) == 10

@@ -293,7 +293,7 @@ async def test_proving_spends_one_code_and_skipping_none(world: World, browser: 
     done = await browser.submit(again, "/setup/done", code=codes[3].upper().replace("-", " "))
     assert done.url.path == "/setup/done"
     assert "9 are left" in words(done)
-    assert world.installation.enrolment.recovery_codes_left(alice.name) == 9
+    assert world.installation.recovery_codes.left(alice.name) == 9
 
 
 async def test_skipping_is_a_button_of_its_own(world: World, browser: Browser) -> None:
@@ -301,7 +301,7 @@ async def test_skipping_is_a_button_of_its_own(world: World, browser: Browser) -
     page = await browser.enrol(alice)
     done = await browser.submit(page, "/setup/done", skip="yes")
     assert done.url.path == "/setup/done"
-    assert world.installation.enrolment.recovery_codes_left(alice.name) == 10
+    assert world.installation.recovery_codes.left(alice.name) == 10
 
 
 async def test_the_codes_come_as_a_file_named_after_provider_account_and_date(world: World, browser: Browser) -> None:

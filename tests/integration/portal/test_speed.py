@@ -43,7 +43,7 @@ def crowded(world: World) -> World:
 async def test_every_page_takes_less_than_twenty_milliseconds(crowded: World, browser: Browser) -> None:
     alice = crowded.enrol("alice@mailitwize.be")
     for number in range(10):
-        crowded.installation.enrolment.add_app_password(alice.name, f"device {number}")
+        crowded.installation.app_passwords.make(alice.name, f"device {number}")
     await browser.come_in(alice)
     for path in PATHS:
         spent_ms = []

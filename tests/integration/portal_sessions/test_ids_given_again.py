@@ -46,7 +46,7 @@ def test_session_that_ended_is_renewed_into_nobody_elses(world: World, ended: Se
     with pytest.raises(SessionOver):
         installation.set_up.begin(ended)
     with pytest.raises(SessionOver):
-        installation.enrolment.issue_recovery_codes("mallory", FIREFOX, ended)
+        installation.recovery_codes.issue("mallory", FIREFOX, ended)
     with reading(installation.database) as connection:
         assert connection.execute(select(portal_session)).all() == before
     assert installation.set_up.pending(ended) is None
@@ -71,7 +71,7 @@ def test_code_is_spent_in_the_authenticator_of_its_own_account_alone(world: Worl
 def test_recovery_code_is_spent_for_its_own_account_alone(world: World) -> None:
     for name in ("alice", "bob"):
         world.enrol(name)
-        world.installation.enrolment.issue_recovery_codes(name)
+        world.installation.recovery_codes.issue(name)
     accounts = world.installation.accounts
     alice, bob = accounts.get("alice"), accounts.get("bob")
     with writing(world.installation.database) as connection:

@@ -64,7 +64,7 @@ def reset(world: World, _undo: str) -> object:
 
 
 def make_new_codes(world: World, _undo: str) -> object:
-    return world.installation.enrolment.issue_recovery_codes("alice")
+    return world.installation.recovery_codes.issue("alice")
 
 
 def replace_authenticator(world: World, _undo: str) -> object:
@@ -98,7 +98,7 @@ def test_address_that_waits_to_be_confirmed_is_none_any_more(
 
 
 def change_password_and_revoke(world: World, _undo: str) -> object:
-    world.installation.enrolment.add_app_password("alice", "thief")
+    world.installation.app_passwords.make("alice", "thief")
     return world.installation.accounts.set_password("alice", Secret(b"changed"), revoke_app_passwords=True)
 
 
@@ -112,18 +112,18 @@ def replace_authenticator_by_an_administrator(world: World, _undo: str) -> objec
 
 def make_new_codes_in_the_portal(world: World, _undo: str) -> object:
     session = log_in(world, ALICE)
-    return world.installation.enrolment.issue_recovery_codes("alice", FIREFOX, session)
+    return world.installation.recovery_codes.issue("alice", FIREFOX, session)
 
 
 def revoke_app_passwords(world: World, _undo: str) -> object:
-    world.installation.enrolment.add_app_password("alice", "thief")
-    return world.installation.enrolment.revoke_app_password("alice", None)
+    world.installation.app_passwords.make("alice", "thief")
+    return world.installation.app_passwords.revoke("alice", None)
 
 
 def revoke_an_app_password_in_the_portal(world: World, _undo: str) -> object:
-    made = world.installation.enrolment.add_app_password("alice", "thief")
+    made = world.installation.app_passwords.make("alice", "thief")
     session = log_in(world, ALICE)
-    return world.installation.enrolment.revoke_app_password("alice", made.id, FIREFOX, session)
+    return world.installation.app_passwords.revoke("alice", made.id, FIREFOX, session)
 
 
 def remove_address(world: World, _undo: str) -> object:
@@ -200,7 +200,7 @@ def test_first_set_of_recovery_codes_leaves_the_link_as_it_is(world: World) -> N
     """An administrator enrols somebody and issues codes a moment later: that shuts nobody out."""
     world.enrol("bob")
     undo = link_in(world)
-    world.installation.enrolment.issue_recovery_codes("bob")
+    world.installation.recovery_codes.issue("bob")
     assert kinds(world) == ["authenticator-set", "recovery-codes"]
     assert world.installation.own_account.open_link(undo) is not None
 
@@ -216,9 +216,9 @@ def test_change_under_way_while_the_owner_undoes_it_all_comes_too_late(world: Wo
     with pytest.raises(SessionOver):
         own_account.remove_address(session, FIREFOX)
     with pytest.raises(SessionOver):
-        world.installation.enrolment.add_app_password("alice", "telephone", origin=FIREFOX, in_session=session)
+        world.installation.app_passwords.make("alice", "telephone", origin=FIREFOX, in_session=session)
     with pytest.raises(SessionOver):
-        world.installation.enrolment.revoke_app_password("alice", None, FIREFOX, session)
+        world.installation.app_passwords.revoke("alice", None, FIREFOX, session)
     assert len(mails(world)) == before
 
 

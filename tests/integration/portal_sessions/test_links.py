@@ -191,19 +191,19 @@ def test_removing_the_address_voids_what_waits_to_be_confirmed(world: World) -> 
 
 async def test_undoing_takes_away_all_that_came_with_the_enrolment(world: World) -> None:
     alice = world.add("alice")
-    before = world.installation.enrolment.add_app_password("alice", "telephone").password
+    before = world.installation.app_passwords.make("alice", "telephone").password
     world.clock.advance(hours=1)
     done = set_up(world, alice)
     token = link_in(world)
     world.clock.advance(hours=1)
-    since = world.installation.enrolment.add_app_password("alice", "thief").password
+    since = world.installation.app_passwords.make("alice", "thief").password
     assert isinstance(await world.login("alice", since), Granted)
     enrolled = world.installation.accounts.get("alice")
     assert world.installation.own_account.follow_link(token, FIREFOX) is not None
     assert world.installation.accounts.get("alice").totp is None
-    assert world.installation.enrolment.recovery_codes_left("alice") == 0
+    assert world.installation.recovery_codes.left("alice") == 0
     assert world.installation.sessions.load(done.cookie) is None
-    live = [each.name for each in world.installation.enrolment.app_passwords("alice") if each.revoked_at is None]
+    live = [each.name for each in world.installation.app_passwords.all("alice") if each.revoked_at is None]
     assert live == ["telephone"]
     assert isinstance(await world.login("alice", before), Granted)
     assert isinstance(await world.login("alice", alice.password + done.codes[0]), Denied)
@@ -264,7 +264,7 @@ def test_language_that_was_chosen_is_kept_and_mails_are_written_in_it(world: Wor
     session = log_in(world, alice)
     world.installation.own_account.set_language(session, "nl")
     assert log_in(world, alice).language == "nl"
-    world.installation.enrolment.add_app_password("alice", "telephone")
+    world.installation.app_passwords.make("alice", "telephone")
     with reading(world.installation.database) as connection:
         assert connection.execute(select(tables.outbox.c.language)).scalar_one() == "nl"
 

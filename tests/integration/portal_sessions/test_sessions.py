@@ -38,7 +38,7 @@ def loaded(world: World, cookie: str) -> Session:
 
 def test_session_says_what_its_account_is_and_holds(world: World) -> None:
     alice, bob = world.enrol("alice"), world.add("bob")
-    world.installation.enrolment.issue_recovery_codes("alice")
+    world.installation.recovery_codes.issue("alice")
     world.installation.accounts.exempt("bob", world.clock() + timedelta(days=1), "a robot")
     session = loaded(world, opened(world, alice.name))
     assert session.account == alice.name
@@ -133,7 +133,7 @@ def reset(world: World, name: str) -> None:
 
 
 def issue_codes(world: World, name: str) -> None:
-    world.installation.enrolment.issue_recovery_codes(name)
+    world.installation.recovery_codes.issue(name)
 
 
 def remove(world: World, name: str) -> None:

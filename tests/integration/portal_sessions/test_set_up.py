@@ -12,9 +12,10 @@ from mailauth.core import otp
 from mailauth.core.limiter import Kinship
 from mailauth.effects.store import accounts, factors, familiar_networks, tables
 from mailauth.usecases import set_up as set_ups
+from mailauth.usecases.authenticators import WrongCode
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.portal_sessions import PortalSessions, Session
-from mailauth.usecases.set_up import CodeUsed, SetUpDone, TooManyTries, WrongCode
+from mailauth.usecases.set_up import CodeUsed, SetUpDone, TooManyTries
 from mailauth.vocabulary.errors import NothingToConfirm, SealBroken, SessionOver, StoreUnavailable
 from mailauth.vocabulary.model import AccountName, Credential, Granted
 from mailauth.vocabulary.secret import Secret
@@ -93,7 +94,7 @@ async def test_old_authenticator_works_until_the_new_one_is_proved(world: World)
     # FAC3
     alice = world.enrol("alice")
     old = replace(alice)
-    codes = world.installation.enrolment.issue_recovery_codes("alice")[1]
+    codes = world.installation.recovery_codes.issue("alice")[1]
     session = log_in(world, alice)
     pending = world.installation.set_up.begin(session)
     world.installation.set_up.confirm(session, wrong_code_of(world, pending), FIREFOX)

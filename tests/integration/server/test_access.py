@@ -58,7 +58,7 @@ def test_stranger_is_cut_before_the_greeting(make_site: SiteMaker) -> None:
     config, _ = site.second_configuration(f'server.socket=[{{path="{path}", mode="0666", allow_users=["daemon"]}}]')
     server = site.serve(config=config, socket=path)
     alice = site.person()
-    token = site.installation.enrolment.add_app_password(alice.name, "phone").password
+    token = site.installation.app_passwords.make(alice.name, "phone").password
     assert as_somebody_else(path, STRANGER, INTRODUCTION + auth(1, alice.name, token)) == b""
     server.wait_for("peer refused")
     assert f"uid:{STRANGER}" in server.log

@@ -19,7 +19,7 @@ WORDS = {b"OK", b"FAIL", b"CONT"}
 def good(site: Site, server: Server) -> tuple[str, str]:
     """Give a name and a secret that are good as often as one likes."""
     alice = site.person()
-    return alice.name, site.installation.enrolment.add_app_password(alice.name, "phone").password
+    return alice.name, site.installation.app_passwords.make(alice.name, "phone").password
 
 
 @pytest.fixture(autouse=True)

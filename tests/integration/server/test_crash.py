@@ -43,7 +43,7 @@ def test_killed_in_a_burst_no_code_passes_twice(make_site: SiteMaker, factor: st
         lines = []
         for number in range(CODES):
             person = site.person()
-            recovery = site.installation.enrolment.issue_recovery_codes(person.name)[1][0]
+            recovery = site.installation.recovery_codes.issue(person.name)[1][0]
             secret = secret_of(person) if factor == "code" else person.password + recovery
             lines.append(auth(number, person.name, secret, ours=True))
         before = burst(site, lines, threading.Timer(source.random() * 0.03, server.process.kill))

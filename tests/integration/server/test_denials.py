@@ -24,9 +24,9 @@ def spent(site: Site, person: Person) -> str:
 
 
 def token(site: Site, person: Person, *, service: str = "", revoked: bool = False) -> str:
-    made = site.installation.enrolment.add_app_password(person.name, "phone", (service,) if service else ())
+    made = site.installation.app_passwords.make(person.name, "phone", (service,) if service else ())
     if revoked:
-        site.installation.enrolment.revoke_app_password(person.name, made.id)
+        site.installation.app_passwords.revoke(person.name, made.id)
     return made.password
 
 
@@ -42,7 +42,7 @@ def disabled(site: Site, *, enrolled: bool) -> Person:
 
 
 def recovery_of(site: Site, person: Person) -> str:
-    return site.installation.enrolment.issue_recovery_codes(person.name)[1][0]
+    return site.installation.recovery_codes.issue(person.name)[1][0]
 
 
 def every_denial(site: Site) -> dict[str, tuple[str | bytes, str | bytes]]:

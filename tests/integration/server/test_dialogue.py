@@ -113,7 +113,7 @@ def test_byte_by_byte_is_the_same_conversation(site: Site, server: Server) -> No
 
 def test_two_hundred_requests_at_once_get_a_reply_each(site: Site, server: Server) -> None:
     alice = site.person()
-    token = site.installation.enrolment.add_app_password(alice.name, "phone").password
+    token = site.installation.app_passwords.make(alice.name, "phone").password
     secrets = [token if number % 4 == 0 else f"wrong horse{number:06}" for number in range(200)]
     with site.talk() as talk:
         talk.send(b"".join(auth(number, alice.name, secret) for number, secret in enumerate(secrets)))
@@ -134,7 +134,7 @@ def test_two_thousand_requests_at_once_of_our_own_client_get_a_reply_each(site: 
 
 def test_slow_request_does_not_hold_up_the_next(site: Site, server: Server) -> None:
     alice = site.person()
-    token = site.installation.enrolment.add_app_password(alice.name, "phone").password
+    token = site.installation.app_passwords.make(alice.name, "phone").password
     with site.talk() as talk:
         assert granted(talk.login(alice.name, token))
         talk.send(auth(2, alice.name, "wrong horse") + auth(3, alice.name, token))

@@ -57,7 +57,7 @@ def test_line_that_trickles_is_cut_all_the_same(impatient: Site) -> None:
 
 def test_busy_client_whose_pieces_end_within_lines_is_not_cut(impatient: Site) -> None:
     alice = impatient.person()
-    token = impatient.installation.enrolment.add_app_password(alice.name, "phone").password
+    token = impatient.installation.app_passwords.make(alice.name, "phone").password
     line = auth(1, alice.name, token)
     half = len(line) // 2
     with impatient.talk() as talk:
@@ -70,7 +70,7 @@ def test_busy_client_whose_pieces_end_within_lines_is_not_cut(impatient: Site) -
 
 def test_silent_connection_is_closed_and_a_talking_one_is_not(impatient: Site) -> None:
     alice = impatient.person()
-    token = impatient.installation.enrolment.add_app_password(alice.name, "phone").password
+    token = impatient.installation.app_passwords.make(alice.name, "phone").password
     with impatient.talk() as silent, impatient.talk() as talking:
         began = time.monotonic()
         silent.socket.settimeout(0.2)
@@ -87,7 +87,7 @@ def test_silent_connection_is_closed_and_a_talking_one_is_not(impatient: Site) -
 
 def test_connection_too_many_is_refused_and_others_go_on(impatient: Site) -> None:
     alice = impatient.person()
-    token = impatient.installation.enrolment.add_app_password(alice.name, "phone").password
+    token = impatient.installation.app_passwords.make(alice.name, "phone").password
     talks = [impatient.talk() for _ in range(20)]
     for _ in range(5):
         with Talk(impatient.socket) as one_more:
@@ -166,7 +166,7 @@ def test_running_out_of_descriptors_is_survived(make_site: SiteMaker) -> None:
     server = site.serve()
     alice = site.person()
     with site.talk() as early:
-        assert granted(early.login(alice.name, site.installation.enrolment.add_app_password(alice.name, "x").password))
+        assert granted(early.login(alice.name, site.installation.app_passwords.make(alice.name, "x").password))
         # Each of the database's threads opens its files when it is first needed.
         early.send(b"".join(auth(number, f"nobody{number}", "x") for number in range(100, 140)))
         early.lines(40)

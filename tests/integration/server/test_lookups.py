@@ -54,7 +54,7 @@ def test_who_exists_is_told_by_the_accounts_name_and_who_does_not_in_a_word(aske
 def test_a_look_up_is_no_login(asked: tuple[Site, Talk], server_with_lookups: tuple[Site, Server]) -> None:
     site, talk = asked
     alice = site.person()
-    token = site.installation.enrolment.add_app_password(alice.name, "phone").password
+    token = site.installation.app_passwords.make(alice.name, "phone").password
     _, server = server_with_lookups
     for number in range(200):
         assert look_up(talk, alice.name, number + 1).startswith("OK\t")

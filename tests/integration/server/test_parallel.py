@@ -67,7 +67,7 @@ def test_of_twenty_logins_with_one_recovery_code_exactly_one_passes(
     clients = Clients(site, servers[:count])
     for _ in rounds(ROUNDS // 10):
         person = site.person()
-        for code in site.installation.enrolment.issue_recovery_codes(person.name)[1]:
+        for code in site.installation.recovery_codes.issue(person.name)[1]:
             assert clients.accepted(person.name, person.password + code) == 1
     clients.close()
 
@@ -109,9 +109,9 @@ def test_app_password_that_is_revoked_is_out_within_a_second_on_both(
     person = site.person()
     talks: list[Talk] = [site.talk(server) for server in servers]
     for _ in range(3):
-        made = site.installation.enrolment.add_app_password(person.name, "phone")
+        made = site.installation.app_passwords.make(person.name, "phone")
         assert all(granted(talk.login(person.name, made.password)) for talk in talks)
-        site.installation.enrolment.revoke_app_password(person.name, made.id)
+        site.installation.app_passwords.revoke(person.name, made.id)
         revoked_at = time.monotonic()
         accepted_at = revoked_at
         while time.monotonic() - revoked_at < 1.5:

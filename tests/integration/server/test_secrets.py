@@ -20,10 +20,10 @@ def seeds(site: Site, server: Server) -> list[bytes]:
     """Log in in every way with the canary in it; return what must not be found."""
     alice = site.person(password=f"{CANARY} alice")
     bob = site.person(enrolled=False, password=f"{CANARY} bob")
-    recovery = site.installation.enrolment.issue_recovery_codes(alice.name)[1]
-    token = site.installation.enrolment.add_app_password(alice.name, "phone").password
-    revoked = site.installation.enrolment.add_app_password(alice.name, "old")
-    site.installation.enrolment.revoke_app_password(alice.name, revoked.id)
+    recovery = site.installation.recovery_codes.issue(alice.name)[1]
+    token = site.installation.app_passwords.make(alice.name, "phone").password
+    revoked = site.installation.app_passwords.make(alice.name, "old")
+    site.installation.app_passwords.revoke(alice.name, revoked.id)
     code = code_of(alice)
     with site.talk() as talk:
         for number, (name, secret) in enumerate(

@@ -67,8 +67,8 @@ def test_server_recovers_by_itself_when_the_database_is_back(site: Site, server:
 
 def test_full_disk_grants_nothing_and_is_survived(site: Site, server: Server) -> None:
     alice = site.person()
-    codes = site.installation.enrolment.issue_recovery_codes(alice.name)[1]
-    token = site.installation.enrolment.add_app_password(alice.name, "phone").password
+    codes = site.installation.recovery_codes.issue(alice.name)[1]
+    token = site.installation.app_passwords.make(alice.name, "phone").password
     with site.talk() as talk:
         with full_disk(site, server):
             for secret in (secret_of(alice), alice.password + codes[0], alice.password):
@@ -92,7 +92,7 @@ def test_locked_database_delays_and_then_refuses_for_now(site: Site, server: Ser
 
 def test_app_password_is_quick_while_password_logins_wait_for_a_lock(site: Site, server: Server) -> None:
     alice, others = site.person(), [site.person() for _ in range(12)]
-    token = site.installation.enrolment.add_app_password(alice.name, "phone").password
+    token = site.installation.app_passwords.make(alice.name, "phone").password
     holder = sqlite3.connect(site.database, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     waiting = [site.talk() for _ in others]

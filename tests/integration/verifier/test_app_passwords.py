@@ -38,7 +38,7 @@ async def test_app_password_opens_its_services_and_no_other(
     world: World, services: tuple[str, ...], opened: set[str]
 ) -> None:
     alice = world.enrol("alice")
-    secret = world.installation.enrolment.add_app_password("alice", "phone", services).password
+    secret = world.installation.app_passwords.make("alice", "phone", services).password
     for service in ("imap", "pop3", "smtp", "submission", "sieve", "managesieve", "portal", "imap2", ""):
         verdict = await world.login("alice", secret, service)
         if service in opened:
@@ -54,7 +54,7 @@ async def test_app_password_opens_its_services_and_no_other(
 async def test_app_password_works_from_its_networks_only(world: World, client: str | None, passes: bool) -> None:
     world.enrol("alice")
     networks = (ip_network("192.0.2.0/24"), ip_network("2001:db8::/64"))
-    made = world.installation.enrolment.add_app_password("alice", "printer", networks=networks)
+    made = world.installation.app_passwords.make("alice", "printer", networks=networks)
     verdict = await world.login("alice", made.password, client=client)
     assert isinstance(verdict, Granted) is passes
     if not passes:
@@ -65,7 +65,7 @@ async def test_app_password_works_from_its_networks_only(world: World, client: s
 async def test_app_password_ends_at_its_expiry_though_it_was_just_used(world: World) -> None:
     world.enrol("alice")
     ends = world.clock.now + timedelta(days=1)
-    secret = world.installation.enrolment.add_app_password("alice", "loan", expires_at=ends).password
+    secret = world.installation.app_passwords.make("alice", "loan", expires_at=ends).password
     world.clock.now = ends - timedelta(seconds=1)
     assert isinstance(await world.login("alice", secret), Granted)
     world.clock.now = ends
@@ -78,10 +78,10 @@ async def test_app_password_ends_at_its_expiry_though_it_was_just_used(world: Wo
 async def test_app_password_that_is_taken_away_is_out_within_a_second(world: World, how: str) -> None:
     # APP2
     world.enrol("alice")
-    made = world.installation.enrolment.add_app_password("alice", "phone")
+    made = world.installation.app_passwords.make("alice", "phone")
     assert isinstance(await world.login("alice", made.password), Granted)
     if how == "revoked":
-        world.installation.enrolment.revoke_app_password("alice", made.id)
+        world.installation.app_passwords.revoke("alice", made.id)
     elif how == "disabled":
         world.installation.accounts.set_disabled("alice", disabled=True)
     else:
@@ -95,7 +95,7 @@ async def test_app_password_that_is_taken_away_is_out_within_a_second(world: Wor
 
 async def test_hot_path_asks_neither_the_database_nor_a_hash(world: World) -> None:
     alice = world.enrol("alice")
-    secret = world.installation.enrolment.add_app_password("alice", "phone").password
+    secret = world.installation.app_passwords.make("alice", "phone").password
     assert world.installation.verifier.verify_at_once(attempt("alice", secret)) is None
     await world.login("alice", secret)
     world.installation.database.close()
@@ -108,7 +108,7 @@ async def test_hot_path_asks_neither_the_database_nor_a_hash(world: World) -> No
 @pytest.mark.parametrize("spelling", ["grouped", "spaced", "capitals", "every character"])
 async def test_spaces_dashes_and_case_do_not_matter(world: World, spelling: str) -> None:
     world.enrol("alice")
-    made = world.installation.enrolment.add_app_password("alice", "phone")
+    made = world.installation.app_passwords.make("alice", "phone")
     typed = {
         "grouped": made.shown,
         "spaced": made.shown.replace("-", " "),
@@ -121,7 +121,7 @@ async def test_spaces_dashes_and_case_do_not_matter(world: World, spelling: str)
 async def test_app_password_opens_its_own_account_only(world: World) -> None:
     world.enrol("alice")
     world.enrol("bob")
-    secret = world.installation.enrolment.add_app_password("alice", "phone").password
+    secret = world.installation.app_passwords.make("alice", "phone").password
     world.installation.accounts.add_alias("alice", "sales")
     assert isinstance(await world.login("sales", secret), Granted)
     for name in ("bob", "nobody"):
@@ -132,7 +132,7 @@ async def test_app_password_opens_its_own_account_only(world: World) -> None:
 
 async def test_right_selector_with_another_secret_is_refused(world: World) -> None:
     world.enrol("alice")
-    secret = world.installation.enrolment.add_app_password("alice", "phone").password
+    secret = world.installation.app_passwords.make("alice", "phone").password
     await world.login("alice", secret)
     body = secret[:5] + "".join(alphabet.ALPHABET[(alphabet.ALPHABET.index(c) + 1) % 32] for c in secret[5:21])
     forged = body + app_password._checksum(body.encode())
@@ -144,7 +144,7 @@ async def test_right_selector_with_another_secret_is_refused(world: World) -> No
 
 async def test_mistyped_app_password_is_no_password_check_that_passes(world: World) -> None:
     world.enrol("alice")
-    secret = world.installation.enrolment.add_app_password("alice", "phone").password
+    secret = world.installation.app_passwords.make("alice", "phone").password
     for place in range(24):
         swapped = "b" if secret[place] != "b" else "c"
         assert not isinstance(await world.login("alice", secret[:place] + swapped + secret[place + 1 :]), Granted)
@@ -154,12 +154,13 @@ async def test_mistyped_app_password_is_no_password_check_that_passes(world: Wor
 
 async def test_twenty_five_is_the_most_and_revoked_ones_do_not_count(world: World) -> None:
     world.enrol("alice")
-    enrolment = world.installation.enrolment
-    made = [enrolment.add_app_password("alice", f"device {number}") for number in range(25)]
+    made = [world.installation.app_passwords.make("alice", f"device {number}") for number in range(25)]
     with pytest.raises(TooMany):
-        enrolment.add_app_password("alice", "one more")
-    enrolment.revoke_app_password("alice", made[0].id)
-    assert isinstance(await world.login("alice", enrolment.add_app_password("alice", "one more").password), Granted)
+        world.installation.app_passwords.make("alice", "one more")
+    world.installation.app_passwords.revoke("alice", made[0].id)
+    assert isinstance(
+        await world.login("alice", world.installation.app_passwords.make("alice", "one more").password), Granted
+    )
 
 
 async def test_guessed_selectors_do_not_grow_the_cache_without_end(
@@ -167,7 +168,7 @@ async def test_guessed_selectors_do_not_grow_the_cache_without_end(
 ) -> None:
     monkeypatch.setattr(app_password_cache, "MAX_ENTRIES", 50)
     world.enrol("alice")
-    secret = world.installation.enrolment.add_app_password("alice", "phone").password
+    secret = world.installation.app_passwords.make("alice", "phone").password
     for number in range(120):
         body = alphabet.spell(number.to_bytes(14, "big"), 21)
         await world.login("alice", body + app_password._checksum(body.encode()))
@@ -177,7 +178,7 @@ async def test_guessed_selectors_do_not_grow_the_cache_without_end(
 
 async def test_password_change_takes_app_passwords_along_only_if_asked(world: World) -> None:
     world.enrol("alice")
-    secret = world.installation.enrolment.add_app_password("alice", "phone").password
+    secret = world.installation.app_passwords.make("alice", "phone").password
     accounts = world.installation.accounts
     accounts.set_password("alice", Secret(b"battery staple"), revoke_app_passwords=False)
     assert isinstance(await world.login("alice", secret), Granted)

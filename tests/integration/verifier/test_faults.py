@@ -84,7 +84,7 @@ async def test_broken_database_grants_nothing(
     alice = world.enrol("alice")
     robot = world.add("robot")
     world.installation.accounts.exempt("robot", world.clock.now.replace(year=2030), "sends invoices")
-    token = world.installation.enrolment.add_app_password("alice", "phone").password
+    token = world.installation.app_passwords.make("alice", "phone").password
     if after == "a login":
         assert isinstance(await fresh_login(world, alice), Granted)
     else:
@@ -126,7 +126,7 @@ async def test_database_that_comes_back_is_used_again(world: World) -> None:
 async def test_damaged_database_makes_every_login_unavailable(world: World) -> None:
     """BAK1: also by app password; what was revoked may be in the damaged part."""
     alice = world.enrol("alice")
-    token = world.installation.enrolment.add_app_password("alice", "phone").password
+    token = world.installation.app_passwords.make("alice", "phone").password
     world.installation.database.condemn(["page 7 is amiss"])
     assert is_unavailable(await fresh_login(world, alice, 1), WhyUnavailable.STORE_UNAVAILABLE)
     assert is_unavailable(await world.login("alice", token), WhyUnavailable.STORE_UNAVAILABLE)
@@ -193,7 +193,7 @@ async def test_writer_waits_for_a_lock_that_is_short(world: World) -> None:
 
 async def test_app_password_works_while_the_database_is_locked(world: World) -> None:
     alice = world.enrol("alice")
-    token = world.installation.enrolment.add_app_password("alice", "phone").password
+    token = world.installation.app_passwords.make("alice", "phone").password
     with locked(file_of(world)):
         for _ in range(3):
             world.installation.verifier._cache._entries.clear()
@@ -246,7 +246,7 @@ async def test_seed_of_another_account_does_not_open(world: World) -> None:
 async def test_app_password_under_a_key_that_is_gone_is_unavailable_each_time(world: World) -> None:
     # KEY2; the second time it comes from the cache
     world.enrol("alice")
-    token = world.installation.enrolment.add_app_password("alice", "phone").password
+    token = world.installation.app_passwords.make("alice", "phone").password
     run_sql(world, "UPDATE app_password SET key_id = 'gone'")
     for _ in range(3):
         assert is_unavailable(await world.login("alice", token), WhyUnavailable.KEY_UNAVAILABLE)
@@ -254,7 +254,7 @@ async def test_app_password_under_a_key_that_is_gone_is_unavailable_each_time(wo
 
 async def test_damaged_network_of_an_app_password_opens_nothing(world: World) -> None:
     world.enrol("alice")
-    token = world.installation.enrolment.add_app_password("alice", "phone").password
+    token = world.installation.app_passwords.make("alice", "phone").password
     run_sql(world, "UPDATE app_password SET networks = 'everywhere'")
     with pytest.raises(InvalidValue, match="everywhere"):  # the edge answers "try again later"
         await world.login("alice", token)

@@ -46,7 +46,7 @@ async def ask_wrong(world: World, person: Person, number: int = 0, **other: str)
 async def test_spent_recovery_code_is_told_with_how_many_are_left(world: World) -> None:
     # REC2
     alice = world.enrol("alice")
-    codes = world.installation.enrolment.issue_recovery_codes("alice")[1]
+    codes = world.installation.recovery_codes.issue("alice")[1]
     attempt = Attempt(
         "alice", Secret((alice.password + codes[0]).encode()), "portal", ip_address("192.0.2.7"), agent="Firefox"
     )
@@ -60,7 +60,7 @@ async def test_spent_recovery_code_is_told_with_how_many_are_left(world: World) 
 
 async def test_of_fifty_uses_at_once_one_is_told(world: World) -> None:
     alice = world.enrol("alice")
-    secret = alice.password + world.installation.enrolment.issue_recovery_codes("alice")[1][0]
+    secret = alice.password + world.installation.recovery_codes.issue("alice")[1][0]
     await asyncio.gather(*(world.login("alice", secret, client=f"192.0.2.{n}") for n in range(50)))
     assert kinds(world).count("recovery-code-used") == 1
 
@@ -72,7 +72,7 @@ async def test_recovery_code_whose_use_cannot_be_told_is_not_spent(
     from mailauth.vocabulary.errors import StoreUnavailable
 
     alice = world.enrol("alice")
-    secret = alice.password + world.installation.enrolment.issue_recovery_codes("alice")[1][0]
+    secret = alice.password + world.installation.recovery_codes.issue("alice")[1][0]
     tell = Notices.tell
 
     def breaks(*args: object, **named: object) -> None:
@@ -83,7 +83,7 @@ async def test_recovery_code_whose_use_cannot_be_told_is_not_spent(
         patch.setattr(Notices, "tell", breaks)
         assert isinstance(await world.login("alice", secret), Unavailable)
     assert kinds(world) == []
-    assert world.installation.enrolment.recovery_codes_left("alice") == 10
+    assert world.installation.recovery_codes.left("alice") == 10
     assert isinstance(await world.login("alice", secret), Granted)
 
 
@@ -262,7 +262,7 @@ async def test_code_that_was_set_apart_is_said_to_be_in_log_explanation_and_mail
 ) -> None:
     """OTP8: it cannot be taken, a password may end so. But nobody finds it who reads "password-wrong"."""
     alice = world.enrol("alice")
-    _, recovery_codes = world.installation.enrolment.issue_recovery_codes("alice")
+    _, recovery_codes = world.installation.recovery_codes.issue("alice")
     typed = alice.password + between + (recovery_codes[0] if is_recovery_code else alice.code(world.clock()))
     attempt = Attempt("alice", Secret(typed.encode()), "imap", ip_address("192.0.2.7"))
     verdict = await world.installation.verifier.verify(attempt)

@@ -86,14 +86,13 @@ def enrol_existing(world: World, name: str) -> Person:
 
 def secret_in(world: World, person: Person, credential: str, *, exists: bool) -> str:
     """Make a secret of a kind; what the account cannot have is what somebody else's would look like."""
-    enrolment = world.installation.enrolment
     code = person.code(world.clock()) if person.seed else "123456"
     wrong_code = f"{(int(code) + 1) % 10**6:06}"
     recovery = "k7qm-2xvp-9hfd-c3wn"
     if person.seed and exists:
-        recovery = enrolment.issue_recovery_codes(person.name)[1][0]
+        recovery = world.installation.recovery_codes.issue(person.name)[1][0]
     owner = person.name if exists else world.add(f"not-{person.name}").name
-    app_password = enrolment.add_app_password(owner, "phone").password
+    app_password = world.installation.app_passwords.make(owner, "phone").password
     return {
         "password": person.password,
         "wrong password": "wrong horse",
@@ -135,7 +134,7 @@ async def test_verdicts_of_an_account_state_on_every_credential(make_world: Worl
 @pytest.mark.parametrize("second", ["code", "recovery code"])
 async def test_wrong_password_burns_no_second_factor(world: World, second: str) -> None:
     alice = world.enrol("alice")
-    recovery = world.installation.enrolment.issue_recovery_codes(alice.name)[1][0]
+    recovery = world.installation.recovery_codes.issue(alice.name)[1][0]
     factor = alice.code(world.clock()) if second == "code" else recovery
     for guess in ("", "wrong horse", "correct hors", "correct horse "):
         verdict = await world.login("alice", guess + factor)

@@ -89,7 +89,7 @@ async def test_internationalised_domain_is_one_name_in_both_forms(world: World) 
 async def test_name_and_app_password_are_taken_as_they_were_pasted(world: World) -> None:
     """NAME4: and count for the account that is meant."""
     alice = world.enrol("alice@mailitwize.be")
-    made = world.installation.enrolment.add_app_password(alice.name, "phone").shown
+    made = world.installation.app_passwords.make(alice.name, "phone").shown
     for name in ("\ufeffalice@mailitwize.be\u200b", "<alice@mailitwize.be>", "mailto:Alice@mailitwize.be", "“alice”"):
         for secret in (made, made.replace("-", "\u2011"), f"\u200b{made}\u00a0"):
             verdict = await world.login(name, secret)

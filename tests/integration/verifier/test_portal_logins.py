@@ -38,7 +38,7 @@ def secret_of(world: World, person: Person, credential: str) -> str:
     code = person.code(world.clock()) if person.seed else "123456"
     recovery = "k7qm-2xvp-9hfd-c3wn"
     if person.seed:
-        recovery = world.installation.enrolment.issue_recovery_codes(person.name)[1][0]
+        recovery = world.installation.recovery_codes.issue(person.name)[1][0]
     return {
         "password": person.password,
         "wrong password": "wrong horse",
@@ -48,7 +48,7 @@ def secret_of(world: World, person: Person, credential: str) -> str:
         "code alone": code,
         "password + recovery code": person.password + recovery,
         "recovery code alone": recovery,
-        "app password": world.installation.enrolment.add_app_password(person.name, "phone").password,
+        "app password": world.installation.app_passwords.make(person.name, "phone").password,
     }[credential]
 
 
@@ -140,7 +140,7 @@ async def test_password_confirmed_alone_costs_one_hash_always(world: World, name
     """ENU2, also for what is shaped like an app password."""
     world.enrol("alice")
     world.add("bob")
-    token = world.installation.enrolment.add_app_password("bob", "phone").password
+    token = world.installation.app_passwords.make("bob", "phone").password
     hashed = count_hashes(world)
     secrets = ["correct horse", "wrong horse", "123456", "correct horse123456", token]
     for secret in secrets:

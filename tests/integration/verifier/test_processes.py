@@ -93,6 +93,6 @@ def assert_granted_once_each(world: World) -> None:
         logins.append((world.clock(), alice.name, secret.encode()))
     for name in ("bob", "carol"):
         person = world.enrol(name)
-        codes = world.installation.enrolment.issue_recovery_codes(name)[1]
+        codes = world.installation.recovery_codes.issue(name)[1]
         logins += [(world.clock(), person.name, (person.password + code).encode()) for code in codes]
     assert grants_by_round(world, logins) == [1] * len(logins)

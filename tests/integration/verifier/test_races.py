@@ -83,7 +83,7 @@ async def login_with_something_in_between(
 @pytest.mark.parametrize("factor", ["code", "recovery code"])
 async def test_change_of_the_account_in_between_voids_the_decision(world: World, factor: str, change: Change) -> None:
     alice = world.enrol("alice")
-    recovery = world.installation.enrolment.issue_recovery_codes("alice")[1][0]
+    recovery = world.installation.recovery_codes.issue("alice")[1][0]
     tail = alice.code(world.clock()) if factor == "code" else recovery
     verdict = await login_with_something_in_between(
         world, "alice", alice.password + tail, lambda: change(world, alice)
@@ -93,9 +93,9 @@ async def test_change_of_the_account_in_between_voids_the_decision(world: World,
 
 async def test_new_set_of_recovery_codes_in_between_voids_the_old_code(world: World) -> None:
     alice = world.enrol("alice")
-    old = world.installation.enrolment.issue_recovery_codes("alice")[1][0]
+    old = world.installation.recovery_codes.issue("alice")[1][0]
     verdict = await login_with_something_in_between(
-        world, "alice", alice.password + old, lambda: world.installation.enrolment.issue_recovery_codes("alice")
+        world, "alice", alice.password + old, lambda: world.installation.recovery_codes.issue("alice")
     )
     assert isinstance(verdict, Denied)
 
@@ -110,7 +110,7 @@ async def test_void_decision_spends_nothing(world: World) -> None:
 @pytest.mark.parametrize("factor", ["code", "recovery code"])
 async def test_lost_race_is_a_replay(world: World, monkeypatch: pytest.MonkeyPatch, factor: str) -> None:
     alice = world.enrol("alice")
-    recovery = world.installation.enrolment.issue_recovery_codes("alice")[1][0]
+    recovery = world.installation.recovery_codes.issue("alice")[1][0]
     secret = alice.password + (alice.code(world.clock()) if factor == "code" else recovery)
     real, waiting = HashPool.run, []
     both_loaded = asyncio.Event()
