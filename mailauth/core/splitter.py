@@ -71,15 +71,6 @@ def split(secret: bytes, *, enrolled: bool) -> Presented:
     return Password(secret)
 
 
-def readings(secret: bytes) -> tuple[bytes, bytes]:
-    """Return the password in a presented string as the account's state may have it read: not enrolled, and enrolled.
-
-    One of them is checked. Both count where work must not tell which one it was: a blank beyond ASCII behind a code,
-    for example, belongs to the password of one account and not of another.
-    """
-    return secret, split(secret, enrolled=True).password
-
-
 def is_set_apart(password: bytes) -> bool:
     """Tell whether what stood before a code ends as if its owner had set the code apart: `password 123456`."""
     return _SET_APART.search(password) is not None

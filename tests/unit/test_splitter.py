@@ -9,7 +9,6 @@ from mailauth.core.splitter import (
     PasswordAndRecoveryCode,
     is_presentable,
     is_set_apart,
-    readings,
     split,
 )
 from tests.cases import case
@@ -115,9 +114,3 @@ def test_what_stands_before_a_code_is_the_passwords_and_is_known_to_set_it_apart
     for password in (b"", b"correct horse", b"correct horse!", "pass\u00e9".encode(), b"\xff"):
         with case(password):
             assert not is_set_apart(password)
-
-
-def test_both_readings_of_a_string_are_those_of_who_is_not_enrolled_and_of_who_is() -> None:
-    for tail in (b"123456", CODE.encode(), b""):
-        with case(tail):
-            assert readings(b"horse" + tail) == (b"horse" + tail, b"horse")

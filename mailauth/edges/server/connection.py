@@ -180,26 +180,25 @@ class AuthConnection(asyncio.Protocol):
         return True
 
     def _login(self, login: Login, out: list[bytes]) -> bool:
+        if login.id in self._tasks:
+            return self._handle(Broken("request id in use"), out)
         if login.parameters.get(protocol.FACTOR) == protocol.RELEASE:
-            return self._begin(login, self._give_back(login), out)
+            return self._begin(login, self._give_back(login))
         if _is_look_up(login):
-            return self._begin(login, self._look_up(login), out)
+            return self._begin(login, self._look_up(login))
         started = time.perf_counter()
         attempt = _attempt(login)
         if attempt.service == PORTAL:
             # The portal is no client of a socket, and lets in by a password alone whoever has yet to enrol.
             return self._handle(Malformed(login.id, login.name, "a login to the portal", login.parameters), out)
-        verdict = self._context.verifier.verify_at_once(attempt)
-        if verdict is None:
-            return self._begin(login, self._decide(login, attempt, started), out)
-        self._log(attempt, verdict, started)
-        return self._answer(login, attempt, verdict, out)
+        decided = self._context.verifier.decide(attempt)
+        if isinstance(decided, Coroutine):
+            return self._begin(login, self._decide(login, attempt, decided, started))
+        self._log(attempt, decided, started)
+        return self._answer(login, attempt, decided, out)
 
-    def _begin(self, login: Login, work: Coroutine[Any, Any, None], out: list[bytes]) -> bool:
-        """Let something run whose reply comes later; False when the connection is over."""
-        if login.id in self._tasks:
-            work.close()
-            return self._handle(Broken("request id in use"), out)
+    def _begin(self, login: Login, work: Coroutine[Any, Any, None]) -> bool:
+        """Let something run whose reply comes later. The connection goes on."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks[login.id] = task
         self._context.under_way.add(task)
@@ -242,9 +241,11 @@ class AuthConnection(asyncio.Protocol):
             case _:
                 assert_never(answer)
 
-    async def _decide(self, login: Login, attempt: Attempt, started: float) -> None:
+    async def _decide(
+        self, login: Login, attempt: Attempt, deciding: Coroutine[Any, Any, Verdict], started: float
+    ) -> None:
         try:
-            verdict = await self._context.verifier.verify(attempt)
+            verdict = await deciding
         except Exception:
             # The edge is where the unforeseen ends: the client is told to try again, never that it may enter.
             _log.exception("a login could not be decided")

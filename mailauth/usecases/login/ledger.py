@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from mailauth.core import engine, limiter, login_memory, splitter
 from mailauth.core.limiter import AttemptMeters, Familiarity, Kinship, Limits, Meter, Source
 from mailauth.core.login_memory import Profile, Profiles
+from mailauth.core.reading import ByPassword
 from mailauth.core.services import PORTAL
 from mailauth.effects import name_bound, session_bound
 from mailauth.effects.keyring import Keyring, Purpose
@@ -138,23 +139,21 @@ class Ledger:
         self._withheld = RefusedStrings()  # refused while the account's limits were used up, and not told
         self._releases = Refunds(os.urandom)
 
-    def admit(self, attempt: Attempt, name: AccountName, now: datetime) -> Admitted | Granted | Unavailable:
+    def admit(self, reading: ByPassword, now: datetime) -> Admitted | Granted | Unavailable:
         """Return what is to be verified; or at once Granted from the login memory, or Unavailable if throttled."""
         # Taken once, though what follows may be run again.
         let_go = self._releases.no_longer_held(now)
-        found = self._database.write(
-            lambda connection: self._admit(connection, attempt, name, let_go, now), durable=False
-        )
+        found = self._database.write(lambda connection: self._admit(connection, reading, let_go, now), durable=False)
         if not isinstance(found, _Throttled):
             return found
-        fields = {"account": found.subject, "bucket": found.meter.kind, "client": attempt.client}
+        fields = {"account": found.subject, "bucket": found.meter.kind, "client": reading.attempt.client}
         log.info("throttled", extra={FIELDS: fields})
         return Unavailable(WhyUnavailable.THROTTLED, found.subject, found.retry_after_s)
 
     def _admit(
-        self, connection: Connection, attempt: Attempt, name: AccountName, let_go: tuple[Meter, ...], now: datetime
+        self, connection: Connection, reading: ByPassword, let_go: tuple[Meter, ...], now: datetime
     ) -> "Admitted | Granted | _Throttled":
-        secret = attempt.secret.reveal()
+        attempt, name = reading.attempt, reading.name
         source = limiter.source_of(attempt.client, self._trusted)
         meters.undo(connection, let_go)
         account = accounts.load(connection, name)
@@ -165,8 +164,8 @@ class Ledger:
             return Granted(account.name, Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED, epoch=account.epoch)
         # How the string reads depends on the account's state: never both ways.
         is_enrolled = account is not None and account.totp is not None
-        presented = splitter.split(secret, enrolled=is_enrolled and attempt.ask is not Ask.PASSWORD)
-        if_enrolled = splitter.split(secret, enrolled=attempt.ask is not Ask.PASSWORD)
+        presented = reading.presented(is_enrolled=is_enrolled)
+        if_enrolled = reading.presented(is_enrolled=True)
         familiarity = familiar_networks.find(connection, 0 if account is None else account.id, source.network)
         refused_digest = self._refused_digest(attempt, subject, account, source)
         was_accepted = remembered_logins.was_accepted(connection, memory.string_digest)

@@ -13,17 +13,17 @@ import hmac
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import assert_never
+from typing import Any, assert_never
 
 from mailauth.core import app_password, engine, names, otp, splitter
 from mailauth.core.clock import Clock
 from mailauth.core.password_chain import Answer, Right, Unanswered
 from mailauth.core.policy import Policy
-from mailauth.core.services import PORTAL
+from mailauth.core.reading import ByAppPassword, ByPassword, Reading, read
 from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.pools import NOT_BEGUN
@@ -105,53 +105,54 @@ class Verifier:
         # What the codes of unknown and not enrolled accounts are compared with, so that they cost the same.
         self._dummy = keyring.seal(Purpose.TOTP_SEED, "", os.urandom(otp.SEED_BYTES))
 
-    def verify_at_once(self, attempt: Attempt) -> Verdict | None:
-        """Return the verdict where memory suffices for it, or None: then `verify` has to be awaited."""
-        verdict = self._at_once(attempt)
-        if verdict is not None:
-            self._activity.note(attempt, verdict, self._clock())
+    def decide(self, attempt: Attempt) -> Verdict | Coroutine[Any, Any, Verdict]:
+        """Return the verdict where memory suffices for it; otherwise what has to be awaited, within the deadline.
+
+        What a verdict spends is committed before it is returned.
+        """
+        reading = read(attempt, self._default_domain)
+        verdict: Verdict | None
+        match reading:
+            case ByPassword():
+                return self._in_time(reading)
+            case ByAppPassword():
+                verdict = self._from_cache(reading)
+                if verdict is None:
+                    return self._in_time(reading)
+            case Denied():
+                verdict = reading
+            case _:
+                assert_never(reading)
+        self._activity.note(attempt, verdict, self._clock())
         return verdict
 
     async def verify(self, attempt: Attempt) -> Verdict:
-        """Return the verdict, within the deadline. What it spends is committed before this returns."""
-        verdict = self.verify_at_once(attempt)
-        if verdict is None:
-            verdict = await self._in_time(attempt)
-            now = self._clock()
-            self._activity.note(attempt, verdict, now)
-            self._login_notices.note(attempt, verdict, now)
-        return verdict
+        """Return the verdict, for those who wait for it in any case."""
+        decided = self.decide(attempt)
+        return await decided if isinstance(decided, Coroutine) else decided
 
-    def _at_once(self, attempt: Attempt) -> Verdict | None:
-        try:
-            name = names.read(attempt.name, self._default_domain)
-        except InvalidName:
-            return Denied(WhyDenied.NAME_MALFORMED)
-        secret = attempt.secret.reveal()
-        if not splitter.is_presentable(secret):
-            return Denied(WhyDenied.SECRET_MALFORMED, name)
-        if attempt.ask in _OF_THE_PORTAL and attempt.service != PORTAL:
-            return Denied(WhyDenied.REQUEST_MALFORMED, name)
-        token = _app_password(attempt, secret)
-        if token is None:
-            return None
-        cached = self._cache.get(name, token.selector)
+    def _from_cache(self, reading: ByAppPassword) -> Verdict | None:
+        cached = self._cache.get(reading.name, reading.token.selector)
         if cached is None:
             return None
         try:
-            return self._by_app_password(attempt, name, token, cached.value)
+            return self._by_app_password(reading, cached.value)
         except KeyUnusable as error:
-            return _unavailable(name, error)
+            return _unavailable(reading.name, error)
 
-    async def _in_time(self, attempt: Attempt) -> Verdict:
-        name = names.read(attempt.name, self._default_domain)
+    async def _in_time(self, reading: Reading) -> Verdict:
+        attempt, name, verdict = reading.attempt, reading.name, None
         try:
             async with asyncio.timeout(self._deadline_s):
-                return await self._verify(attempt, name)
+                verdict = await self._verify(reading)
         except TimeoutError:
-            return Unavailable(WhyUnavailable.DEADLINE, name)
+            verdict = Unavailable(WhyUnavailable.DEADLINE, name)
         except tuple(_UNAVAILABLE_BECAUSE) as error:
-            return _unavailable(name, error)
+            verdict = _unavailable(name, error)
+        now = self._clock()
+        self._activity.note(attempt, verdict, now)
+        self._login_notices.note(attempt, verdict, now)
+        return verdict
 
     async def give_back(self, attempt: Attempt, token: str) -> AccountName | None:
         """Unspend what was spent under a token whose password proved wrong elsewhere; return whose it was, if any.
@@ -171,21 +172,24 @@ class Verifier:
             self._activity.note(attempt, Denied(WhyDenied.PASSWORD_REFUSED_ELSEWHERE, account), now)
         return account
 
-    async def _verify(self, attempt: Attempt, name: AccountName) -> Verdict:
+    async def _verify(self, reading: Reading) -> Verdict:
         now = self._clock()  # of receipt: a code does not go stale while a hash waits for its turn
-        if attempt.ask is Ask.SECOND_FACTOR:
-            return _of_second_factor(attempt, await self._by_password(attempt, name, now))
-        token = _app_password(attempt, attempt.secret.reveal())
-        if token is None:
-            return await self._by_password(attempt, name, now)
-        found = await self._cache.load(name, token.selector)
-        return self._by_app_password(attempt, name, token, found)
+        match reading:
+            case ByAppPassword():
+                return self._by_app_password(reading, await self._cache.load(reading.name, reading.token.selector))
+            case ByPassword(attempt=attempt) if attempt.ask is Ask.SECOND_FACTOR:
+                return _of_second_factor(reading, await self._by_password(reading, now))
+            case ByPassword():
+                return await self._by_password(reading, now)
+            case _:
+                assert_never(reading)
 
-    async def _by_password(self, attempt: Attempt, name: AccountName, now: datetime) -> Verdict:
+    async def _by_password(self, reading: ByPassword, now: datetime) -> Verdict:
+        attempt = reading.attempt
         is_abandoned = threading.Event()
         is_checked = is_settling = False
         try:
-            admitted = await self._database.run(lambda: self._admit(attempt, name, now, is_abandoned))
+            admitted = await self._database.run(lambda: self._admit(reading, now, is_abandoned))
         except asyncio.CancelledError:
             is_abandoned.set()  # it may be carried out all the same, and gives back then what it drew
             raise
@@ -193,7 +197,7 @@ class Verifier:
             return admitted
         try:
             # Where others check the password, they refuse a wrong one; here it must not be in the way.
-            answer = None if attempt.ask is Ask.SECOND_FACTOR else await self._ask(name, admitted)
+            answer = None if attempt.ask is Ask.SECOND_FACTOR else await self._ask(reading, admitted)
             is_right = answer is None or isinstance(answer, Right)
             is_checked = True
             factor = self._second_factor(admitted, now)
@@ -217,19 +221,19 @@ class Verifier:
             verdict = replace(verdict, source=answer.source)
         return _with_hint(verdict, factor, admitted.presented.password)
 
-    async def _ask(self, name: AccountName, admitted: Admitted) -> Answer:
+    async def _ask(self, reading: ByPassword, admitted: Admitted) -> Answer:
         """Return what the password sources say. Raises what kept them from answering."""
-        readings = splitter.readings(admitted.attempt.secret.reveal())
-        answer = await self._passwords.verify(name, admitted.account, admitted.presented.password, readings)
+        password = admitted.presented.password
+        answer = await self._passwords.verify(reading.name, admitted.account, password, reading.passwords)
         if isinstance(answer, Unanswered):
             raise answer.error
         return answer
 
     def _admit(
-        self, attempt: Attempt, name: AccountName, now: datetime, is_abandoned: threading.Event
+        self, reading: ByPassword, now: datetime, is_abandoned: threading.Event
     ) -> Admitted | Granted | Unavailable:
         """Load and count; on a thread, where it goes on also when nobody waits for it any more."""
-        admitted = self._ledger.admit(attempt, name, now)
+        admitted = self._ledger.admit(reading, now)
         if is_abandoned.is_set() and isinstance(admitted, Admitted):
             self._ledger.undo_charges(admitted, was_begun=False)
         return admitted
@@ -251,10 +255,9 @@ class Verifier:
     def _undo_charges_later(self, admitted: Admitted, *, was_begun: bool) -> None:
         self._database.later(lambda: self._ledger.undo_charges(admitted, was_begun=was_begun))
 
-    def _by_app_password(
-        self, attempt: Attempt, name: AccountName, token: app_password.Token, found: AppPassword | None
-    ) -> Granted | Denied:
+    def _by_app_password(self, reading: ByAppPassword, found: AppPassword | None) -> Granted | Denied:
         """Decide on an app password. Not a word about the account's password: none was presented."""
+        attempt, name, token = reading
         owner = "" if found is None else found.account
         key_id = self._keyring.current_id if found is None else found.key_id
         digest = self._keyring.mac(Purpose.APP_PASSWORD, owner, token.selector, token.secret, key_id=key_id)
@@ -302,9 +305,6 @@ class Verifier:
 
 _SPENT = otp.CodeMatch(step=0, unspent=False)
 
-_OF_THE_PORTAL = frozenset({Ask.PASSWORD, Ask.PROOF})
-"""What nobody but the portal asks."""
-
 _WITHOUT_PASSWORD = {
     Credential.PASSWORD: Credential.NOTHING,
     Credential.PASSWORD_AND_CODE: Credential.CODE_ONLY,
@@ -312,20 +312,12 @@ _WITHOUT_PASSWORD = {
 }
 
 
-def _app_password(attempt: Attempt, secret: bytes) -> app_password.Token | None:
-    """Return the parts of an app password, where one may be presented at all."""
-    if attempt.ask in (Ask.SECOND_FACTOR, Ask.PASSWORD):
-        return None
-    return app_password.read(secret)
-
-
-def _of_second_factor(attempt: Attempt, verdict: Verdict) -> Verdict:
+def _of_second_factor(reading: ByPassword, verdict: Verdict) -> Verdict:
     """Return a grant that says that no password was checked, and where the password ends that others check."""
     if not isinstance(verdict, Granted):
         return verdict
-    secret = attempt.secret.reveal()
-    is_enrolled = verdict.credential is not Credential.PASSWORD
-    tail_bytes = len(secret) - len(splitter.split(secret, enrolled=is_enrolled).password)
+    presented = reading.presented(is_enrolled=verdict.credential is not Credential.PASSWORD)
+    tail_bytes = len(reading.secret) - len(presented.password)
     return replace(verdict, credential=_WITHOUT_PASSWORD[verdict.credential], tail_bytes=tail_bytes)
 
 

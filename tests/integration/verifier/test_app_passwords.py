@@ -1,6 +1,7 @@
 """App passwords: what they open, how they end, and what they leave alone (APP1 to APP3)."""
 
 import time
+from collections.abc import Coroutine
 from datetime import timedelta
 from ipaddress import ip_network
 
@@ -96,11 +97,13 @@ async def test_app_password_that_is_taken_away_is_out_within_a_second(world: Wor
 async def test_hot_path_asks_neither_the_database_nor_a_hash(world: World) -> None:
     alice = world.enrol("alice")
     secret = world.installation.app_passwords.make("alice", "phone").password
-    assert world.installation.verifier.verify_at_once(attempt("alice", secret)) is None
+    waiting = world.installation.verifier.decide(attempt("alice", secret))
+    assert isinstance(waiting, Coroutine)
+    waiting.close()
     await world.login("alice", secret)
     world.installation.database.close()
     world.own_table.pool.close()
-    assert world.installation.verifier.verify_at_once(attempt("alice", secret)) == Granted(
+    assert world.installation.verifier.decide(attempt("alice", secret)) == Granted(
         alice.name, Credential.APP_PASSWORD, WhyGranted.APP_PASSWORD_GIVEN
     )
 
