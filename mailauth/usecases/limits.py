@@ -1,6 +1,6 @@
 """What the limiter has counted against an account, what of it blocks a login, and how to clear it. For administrators.
 
-Counts nothing: that is the login's part (`login/ledger.py`). Works on threads, not on the event loop.
+Counts nothing: that is the login's part (`login/reservation.py`). Works on threads, not on the event loop.
 """
 
 from collections.abc import Sequence

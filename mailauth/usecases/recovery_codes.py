@@ -1,8 +1,8 @@
 """Recovery codes: a set for each account that is enrolled, issued, proved and counted.
 
 A new set voids the one before it and raises the account's epoch; its owner is told by a mail that is queued in the
-same transaction, with the codes in it. Logins by a recovery code are `login/ledger.py`. Works on threads, not on the
-event loop.
+same transaction, with the codes in it. Logins by a recovery code are `login/settlement.py`. Works on threads, not on
+the event loop.
 """
 
 import os

@@ -4,6 +4,7 @@ What only some processes need has a module of its own (`mailing.py`), so that th
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,9 +34,12 @@ from mailauth.usecases.explain import Explainer
 from mailauth.usecases.housekeeping import Housekeeping
 from mailauth.usecases.limits import AccountLimits
 from mailauth.usecases.login.device_networks import DeviceNetworks
-from mailauth.usecases.login.ledger import Ledger
 from mailauth.usecases.login.login_notices import LoginNotices
 from mailauth.usecases.login.password_check import PasswordCheck
+from mailauth.usecases.login.refunds import Refunds
+from mailauth.usecases.login.refused_strings import RefusedStrings
+from mailauth.usecases.login.reservation import Reservation
+from mailauth.usecases.login.settlement import Settlement
 from mailauth.usecases.login.verifier import Verifier
 from mailauth.usecases.lookups import Lookups
 from mailauth.usecases.mailed_links import MailedLinks
@@ -141,6 +145,7 @@ def build(
     languages = Languages(provider.language)
     idle, life = timedelta(seconds=portal.idle_s), timedelta(seconds=portal.life_s)
     sessions = PortalSessions(database, ring, idle, life, clock)
+    refunds, refused, withheld = Refunds(os.urandom), RefusedStrings(), RefusedStrings()
     authenticators = Authenticators(ring, notices, links)
     recovery_codes = RecoveryCodes(database, ring, notices, links, domain, clock)
     return Installation(
@@ -164,14 +169,17 @@ def build(
         presence=Presence(database, __version__, digest.of(configuration), clock),
         verifier=Verifier(
             database=database,
-            ledger=Ledger(
+            reservation=Reservation(
                 database,
                 ring,
                 limits,
                 trusted,
                 configuration.login_memory.profiles(),
-                notices,
+                refunds,
+                refused,
+                withheld,
             ),
+            settlement=Settlement(database, notices, refunds, refused, withheld),
             keyring=ring,
             passwords=passwords,
             policy=policy,

@@ -1,4 +1,4 @@
-"""The limiter under a virtual clock, without a database: what `usecases.login.ledger` does, with a dictionary as rows.
+"""The limiter under a virtual clock, without a database: what `usecases.login` does, with a dictionary as rows.
 
 Holds no rules of its own: meters, their states and what may be told are `core.limiter`'s. A test plays the same logins
 here and on a real installation, and finds the same answers.

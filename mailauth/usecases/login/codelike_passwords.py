@@ -12,9 +12,9 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 
 from mailauth.core.password_chain import Right, Unanswered
-from mailauth.usecases.login.ledger import Admitted
 from mailauth.usecases.login.login_notices import LoginNotices
 from mailauth.usecases.login.password_check import PasswordCheck
+from mailauth.usecases.login.reservation import Admitted
 from mailauth.vocabulary.model import Ask, Denied, Verdict
 from mailauth.vocabulary.reasons import WhyDenied
 

@@ -1,9 +1,9 @@
 """A login from attempt to verdict: load, check both factors, decide, commit, and only then say yes.
 
 Two ways through. An app password is answered from a read cache, without hash, database or thread, so that an
-attack on passwords does not slow it down. Everything else takes one hop to the ledger, which loads, remembers
+attack on passwords does not slow it down. Everything else takes one hop to the reservation, which loads, remembers
 and counts; exactly one password hash; the check of the second factor whatever the hash said; and one hop back
-to the ledger, which commits what the decision spends.
+to the settlement, which commits what the decision spends.
 
 Whatever goes wrong on the way is Unavailable: a grant is never built on state that is not saved.
 """
@@ -32,9 +32,10 @@ from mailauth.usecases.activity import Activity
 from mailauth.usecases.login.app_password_cache import AppPasswordCache
 from mailauth.usecases.login.codelike_passwords import CodelikePasswords
 from mailauth.usecases.login.device_networks import DeviceNetworks
-from mailauth.usecases.login.ledger import Admitted, Ledger
 from mailauth.usecases.login.login_notices import LoginNotices
 from mailauth.usecases.login.password_check import PasswordCheck
+from mailauth.usecases.login.reservation import Admitted, Reservation
+from mailauth.usecases.login.settlement import Settlement
 from mailauth.vocabulary.errors import (
     HashUnreadable,
     InvalidName,
@@ -77,7 +78,8 @@ class Verifier:
         self,
         *,
         database: Database,
-        ledger: Ledger,
+        reservation: Reservation,
+        settlement: Settlement,
         keyring: Keyring,
         passwords: PasswordCheck,
         policy: Policy,
@@ -90,7 +92,8 @@ class Verifier:
         monotonic: Callable[[], float],
     ) -> None:
         self._database = database
-        self._ledger = ledger
+        self._reservation = reservation
+        self._settlement = settlement
         self._keyring = keyring
         self._passwords = passwords
         self._policy = policy
@@ -162,7 +165,7 @@ class Verifier:
         now = self._clock()
         try:
             name = names.read(attempt.name, self._default_domain)
-            account = await self._database.run(lambda: self._ledger.give_back(name, token, now))
+            account = await self._database.run(lambda: self._settlement.give_back(name, token, now))
         except InvalidName:
             return None
         except (StoreUnavailable, Overloaded) as error:
@@ -233,9 +236,9 @@ class Verifier:
         self, reading: ByPassword, now: datetime, is_abandoned: threading.Event
     ) -> Admitted | Granted | Unavailable:
         """Load and count; on a thread, where it goes on also when nobody waits for it any more."""
-        admitted = self._ledger.admit(reading, now)
+        admitted = self._reservation.admit(reading, now)
         if is_abandoned.is_set() and isinstance(admitted, Admitted):
-            self._ledger.undo_charges(admitted, was_begun=False)
+            self._reservation.undo_charges(admitted, was_begun=False)
         return admitted
 
     def _settle(
@@ -247,13 +250,13 @@ class Verifier:
         is_abandoned: threading.Event,
     ) -> Verdict:
         """Commit a decision; on a thread, where it goes on also when nobody waits for it any more."""
-        verdict = self._ledger.settle(admitted, decision, now, only_factor_is_right=only_factor_is_right)
+        verdict = self._settlement.settle(admitted, decision, now, only_factor_is_right=only_factor_is_right)
         if is_abandoned.is_set() and not isinstance(verdict, Granted):
-            self._ledger.undo_charges(admitted, was_begun=True)
+            self._reservation.undo_charges(admitted, was_begun=True)
         return verdict
 
     def _undo_charges_later(self, admitted: Admitted, *, was_begun: bool) -> None:
-        self._database.later(lambda: self._ledger.undo_charges(admitted, was_begun=was_begun))
+        self._database.later(lambda: self._reservation.undo_charges(admitted, was_begun=was_begun))
 
     def _by_app_password(self, reading: ByAppPassword, found: AppPassword | None) -> Granted | Denied:
         """Decide on an app password. Not a word about the account's password: none was presented."""
