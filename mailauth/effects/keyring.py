@@ -70,6 +70,8 @@ class Keyring:
         self._derived = {
             (key_id, purpose): _derive(key, purpose) for key_id, key in keys.items() for purpose in Purpose
         }
+        # To copy one takes two thirds of the time of `hmac.digest`, which looks its hash up by name each time.
+        self._begun = {place: hmac.new(key, digestmod="sha256") for place, key in self._derived.items()}
 
     def seal(self, purpose: Purpose, account: str, plaintext: bytes) -> Sealed:
         """Return a value that only this purpose and account open."""
@@ -89,8 +91,13 @@ class Keyring:
 
     def mac(self, purpose: Purpose, *parts: str | bytes, key_id: str | None = None) -> bytes:
         """Return the HMAC-SHA-256 of length-prefixed parts, by the current key or a named one."""
-        key = self._key(self.current_id if key_id is None else key_id, purpose)
-        return hmac.digest(key, _joined(*parts), "sha256")
+        key_id = self.current_id if key_id is None else key_id
+        try:
+            begun = self._begun[key_id, purpose].copy()
+        except KeyError:
+            raise _not_in_ring(key_id) from None
+        begun.update(_joined(*parts))
+        return begun.digest()
 
     def fingerprint(self, key_id: str) -> bytes:
         """Return what tells a key from every other one, and nothing about it (requirement KEY4)."""

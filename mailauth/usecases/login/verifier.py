@@ -115,17 +115,14 @@ class Verifier:
         """
         reading = read(attempt, self._default_domain)
         verdict: Verdict | None
-        match reading:
-            case ByPassword():
+        if isinstance(reading, ByAppPassword):  # first, for it is the hot path
+            verdict = self._from_cache(reading)
+            if verdict is None:
                 return self._in_time(reading)
-            case ByAppPassword():
-                verdict = self._from_cache(reading)
-                if verdict is None:
-                    return self._in_time(reading)
-            case Denied():
-                verdict = reading
-            case _:
-                assert_never(reading)
+        elif isinstance(reading, ByPassword):
+            return self._in_time(reading)
+        else:
+            verdict = reading
         self._activity.note(attempt, verdict, self._clock())
         return verdict
 
