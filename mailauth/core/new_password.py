@@ -54,8 +54,8 @@ def prepared(password: bytes, min_characters: int) -> bytes:
     text = kept.decode("utf-8", "replace")
     if _SCHEME.match(text.lower()) or _MODULAR_CRYPT.fullmatch(text):
         raise InvalidValue(
-            "this is a password's hash, and would be taken as the password itself. No command takes over hashes yet: "
-            "set a new password, or leave passwords where they are by password.source or deploy/pam.d/mailauth-unix"
+            "this is a password's hash, and would be taken as the password itself: with --hash it is taken over as "
+            "a hash"
         )
     if len(text) < min_characters:
         raise InvalidValue(f"a password has at least {min_characters} characters here (password.min_characters)")

@@ -9,7 +9,7 @@ Must not know how a source is asked.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailauth.vocabulary.errors import MailauthError
 from mailauth.vocabulary.model import AccountName
@@ -20,12 +20,14 @@ class Right:
     """The password is right. `source`: by whose word.
 
     `name`: what the source calls the user, where it has a name of its own for them. `fingerprint`: of what is stored
-    there, which changes with the password; None where the source does not tell.
+    there, which changes with the password; None where the source does not tell. `renewed_hash`: what is to be stored
+    in place of the hash that was compared with, which is another system's.
     """
 
     source: str
     name: AccountName | None = None
     fingerprint: bytes | None = None
+    renewed_hash: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Password hashes: making and checking them, in a bounded pool of threads.
+"""Password hashes: making and checking them, in a bounded pool of threads. Other software's: `password_schemes.py`.
 
 New hashes are argon2id (RFC 9106; t=2, m=19 MiB, p=1 as OWASP recommends), written with Dovecot's scheme
 prefix, so that a table can be shared with Dovecot. A hash takes some 30 ms and 19 MiB, therefore there are as
@@ -10,10 +10,9 @@ import os
 from typing import Final
 
 import argon2
-from argon2.exceptions import InvalidHash, VerificationError, VerifyMismatchError
 
+from mailauth.effects import password_schemes
 from mailauth.effects.pools import BoundedPool
-from mailauth.vocabulary.errors import HashUnreadable
 
 SCHEME: Final = "{ARGON2ID}"
 MAX_WAITING = 512
@@ -33,22 +32,19 @@ class PasswordHasher:
         """Return a new salted hash, with its scheme."""
         return SCHEME + self._argon2.hash(password)
 
-    def verify(self, stored: str | None, password: bytes) -> bool:
+    def verify(self, stored: str | None, password: bytes, name: str = "") -> bool:
         """Tell whether a password is right; exactly one hash is computed, whatever the answer.
 
-        None, for an account that is unknown or has no password, costs the same and is never right.
-        Raises HashUnreadable for what this installation cannot check.
+        None, for an account that is unknown or has no password, costs as much as a hash of ours and is never right.
+        `name`: the account's, which one scheme hashes along. Raises HashUnreadable for what this installation cannot
+        check.
         """
-        encoded = self._dummy if stored is None else stored
-        if not encoded.startswith(SCHEME):
-            raise HashUnreadable("a stored password hash is not of a scheme that is supported here: {ARGON2ID}")
-        try:
-            self._argon2.verify(encoded.removeprefix(SCHEME), password)
-        except VerifyMismatchError:
-            return False
-        except (InvalidHash, VerificationError, UnicodeEncodeError) as error:
-            raise HashUnreadable("a stored password hash is damaged") from error
-        return stored is not None
+        is_right = password_schemes.matches(self._dummy if stored is None else stored, password, name)
+        return is_right and stored is not None
+
+    def is_ours(self, stored: str) -> bool:
+        """Tell whether a stored hash is of the scheme that new ones have."""
+        return stored.startswith(SCHEME)
 
 
 class HashPool(BoundedPool):

@@ -14,7 +14,7 @@ from mailauth.effects.store.database import Database
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.shutting_out import mail_new_link, replace_links
-from mailauth.vocabulary.errors import AccountExists, AccountUnknown, InvalidValue
+from mailauth.vocabulary.errors import AccountExists, AccountUnknown, HashUnreadable, InvalidValue
 from mailauth.vocabulary.model import Account, AccountName, Exemption
 from mailauth.vocabulary.notices import ADMINISTRATOR, NoticeKind
 from mailauth.vocabulary.secret import Secret
@@ -52,13 +52,14 @@ class Accounts:
         self._default_domain = default_domain
         self._clock = clock
 
-    def add(self, name: str, password: Secret | None) -> AccountName:
+    def add(self, name: str, password: Secret | None, *, is_hash: bool = False) -> AccountName:
         """Add an account, without a password where another source knows it.
 
+        `is_hash`: what is given is the hash of the password, as another system has stored it.
         Raises AccountExists, InvalidName, InvalidValue.
         """
         canonical = new_password.require_no_scheme(names.read(name, self._default_domain))
-        password_hash = None if password is None else self._hash(password)
+        password_hash = None if password is None else self._hash(password, canonical, is_hash=is_hash)
 
         def add(connection: Connection) -> None:
             if accounts.exists(connection, canonical):
@@ -83,9 +84,15 @@ class Accounts:
             return ()
         return self._database.read(lambda connection: accounts.of_names(connection, rivals))
 
-    def set_password(self, name: str, password: Secret, *, revoke_app_passwords: bool) -> tuple[AccountName, int]:
-        """Replace a password; app passwords live on unless said otherwise. Return the name and how many went."""
-        password_hash, now = self._hash(password), self._clock()
+    def set_password(
+        self, name: str, password: Secret, *, revoke_app_passwords: bool, is_hash: bool = False
+    ) -> tuple[AccountName, int]:
+        """Replace a password; app passwords live on unless said otherwise. Return the name and how many went.
+
+        `is_hash`: as for `add`.
+        """
+        canonical = names.read(name, self._default_domain)
+        password_hash, now = self._hash(password, canonical, is_hash=is_hash), self._clock()
 
         def replace(connection: Connection) -> tuple[AccountName, int]:
             account = find(connection, name, self._default_domain)
@@ -207,8 +214,21 @@ class Accounts:
         """Return every exemption."""
         return self._database.read(accounts.exemptions)
 
-    def _hash(self, password: Secret) -> str:
+    def _hash(self, password: Secret, name: AccountName, *, is_hash: bool) -> str:
+        if is_hash:
+            return self._checkable(password, name)
         return self._hasher.hash(new_password.prepared(password.reveal(), self._min_characters))
+
+    def _checkable(self, stored: Secret, name: AccountName) -> str:
+        """Return another system's hash, which is known to be one that can be checked."""
+        try:
+            text = stored.reveal().decode("ascii").strip()
+            self._hasher.verify(text, b"whatever it is", name)
+        except UnicodeDecodeError as error:
+            raise InvalidValue("this is no password hash: it has letters beyond ASCII") from error
+        except HashUnreadable as error:
+            raise InvalidValue(str(error).replace("a stored password hash", "this password hash")) from error
+        return text
 
 
 def _exists(name: AccountName) -> AccountExists:

@@ -189,6 +189,7 @@ def build(
             default_domain=domain,
             clock=clock,
             deadline_s=configuration.server.deadline_s,
+            refusal_floor_s=configuration.server.refusal_floor_ms / 1000,
             monotonic=time.monotonic,
         ),
         lookups=Lookups(database, domain, configuration.server.deadline_s, time.monotonic),

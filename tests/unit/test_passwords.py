@@ -105,15 +105,14 @@ def test_unknown_scheme_is_unreadable_and_not_wrong() -> None:
     for stored in (
         "",
         "plain",
-        "{PLAIN}x",
-        "{plain}x",
-        "{argon2id}$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aaaa",
-        "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aaaa",
+        "{NTLM}x",
+        "{argon2id}$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$",
+        "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$",
         "{SHA512-CRYPT}$6$x$y",
         " {ARGON2ID}x",
     ):
         with case(stored):
-            with pytest.raises(HashUnreadable, match="not of a scheme") as refused:
+            with pytest.raises(HashUnreadable) as refused:
                 HASHER.verify(stored, b"x")
             assert not stored.strip() or stored not in str(refused.value)
 

@@ -18,6 +18,16 @@ from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import AccountName
 from mailauth.vocabulary.secret import Secret
 
+_hash_option = click.option(
+    "--hash",
+    "is_hash",
+    is_flag=True,
+    help=(
+        "What is read is the hash of the password, as another system has stored it: {SCHEME}... as Dovecot writes it, "
+        "or $...$ as crypt does. At the next right login one of mailauth's own takes its place."
+    ),
+)
+
 
 @click.group()
 def account() -> None:
@@ -26,19 +36,22 @@ def account() -> None:
 
 @account.command()
 @click.argument("account_name", metavar="ACCOUNT")
+@_hash_option
 @json_option
 @pass_context
 @reports_errors
-def add(context: Context, account_name: str, as_json: bool) -> None:
+def add(context: Context, account_name: str, is_hash: bool, as_json: bool) -> None:
     """Add an account; its password is read from standard input, or asked for on a terminal.
 
     With `password.source = "pam"` there is no password to store, and none is read.
     """
     is_ours = context.configuration().password.source == "own"
-    password = read_secret(f"Password of {account_name}", confirm=True) if is_ours else None
+    what = "Password hash" if is_hash else "Password"
+    password = read_secret(f"{what} of {account_name}", confirm=not is_hash) if is_ours else None
     with context.installation() as installation:
-        name = installation.accounts.add(account_name, password)
-    _warn_of(password, name)
+        name = installation.accounts.add(account_name, password, is_hash=is_hash)
+    if not is_hash:
+        _warn_of(password, name)
     if as_json:
         print_json({"account": name})
     else:
@@ -162,18 +175,21 @@ def rename(context: Context, account_name: str, new_name: str, keep_alias: bool,
 @account.command("password")
 @click.argument("account_name", metavar="ACCOUNT")
 @click.option("--revoke-app-passwords", is_flag=True, help="Revoke the account's app passwords as well.")
+@_hash_option
 @pass_context
 @reports_errors
-def password_(context: Context, account_name: str, revoke_app_passwords: bool) -> None:
+def password_(context: Context, account_name: str, revoke_app_passwords: bool, is_hash: bool) -> None:
     """Set a new password, read from standard input, or asked for on a terminal. App passwords stay unless told."""
     if context.configuration().password.source != "own":
         raise InvalidValue("passwords are not mailauth's here (password.source): change it where it is kept")
-    password = read_secret(f"New password of {account_name}", confirm=True)
+    what = "Hash of the new password" if is_hash else "New password"
+    password = read_secret(f"{what} of {account_name}", confirm=not is_hash)
     with context.installation() as installation:
         name, revoked = installation.accounts.set_password(
-            account_name, password, revoke_app_passwords=revoke_app_passwords
+            account_name, password, revoke_app_passwords=revoke_app_passwords, is_hash=is_hash
         )
-    _warn_of(password, name)
+    if not is_hash:
+        _warn_of(password, name)
     click.echo(f"changed the password of {name}" + (f"; revoked {revoked} app passwords" if revoked else ""))
     say_what_goes_on(name)
 

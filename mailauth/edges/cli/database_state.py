@@ -7,11 +7,11 @@ from typing import NamedTuple
 from mailauth import __version__
 from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
-from mailauth.effects import keyring
+from mailauth.effects import keyring, passwords
 from mailauth.effects.configuration import digest
 from mailauth.effects.configuration.places import key_file
 from mailauth.effects.configuration.schema import Configuration
-from mailauth.effects.store import schema
+from mailauth.effects.store import accounts, schema
 from mailauth.effects.store.database import Database
 from mailauth.usecases import key_fingerprints
 from mailauth.usecases.presence import Presence
@@ -36,7 +36,8 @@ def of(configuration: Configuration, source: Path, clock: Clock) -> State:
         with contextlib.suppress(KeyUnusable):  # what cannot be read was named before
             mistakes = key_mistakes(configuration, database)
         strange, policy = _time(configuration, database, clock)
-        return State(mistakes, (*strange, *_running(configuration, database, source, clock)), policy)
+        running = _running(configuration, database, source, clock)
+        return State(mistakes, (*strange, *running, *_hashes(configuration, database)), policy)
     except (SchemaMismatch, StoreMissing):
         return State((), (), configuration.cutover.policy())
     except StoreUnavailable as error:
@@ -65,6 +66,21 @@ def clock_warnings(configuration: Configuration, database: Database, clock: Cloc
 def _running(configuration: Configuration, database: Database, source: Path, clock: Clock) -> tuple[Mistake, ...]:
     presence = Presence(database, __version__, digest.of(configuration), clock)
     return tuple(Mistake("running", sentence) for sentence in presence.warnings(source))
+
+
+def _hashes(configuration: Configuration, database: Database) -> tuple[Mistake, ...]:
+    """Warn where the time of a refusal tells who has an account."""
+    if configuration.password.source != "own" or configuration.server.refusal_floor_ms > 0:
+        return ()
+    count = database.read(lambda connection: accounts.count_hashes_but(connection, passwords.SCHEME))
+    if count == 0:
+        return ()
+    words = (
+        f"{count} accounts have another system's password hash until their next login. To check it takes another "
+        "time than for who has no account: a guesser can tell them apart, unless this is more than the slowest takes, "
+        "as 300"
+    )
+    return (Mistake("server.refusal_floor_ms", words),)
 
 
 def _time(configuration: Configuration, database: Database, clock: Clock) -> tuple[tuple[Mistake, ...], Policy]:

@@ -111,7 +111,7 @@ class Argon2(Section):
     """The strength of new password hashes."""
 
     time_cost: int = Field(2, ge=1, le=20, description="Passes over the memory.")
-    memory_kib: int = Field(19456, ge=64, le=1048576, description="Memory of one hash in KiB; 19456 is 19 MiB.")
+    memory_kib: int = Field(19456, ge=64, le=262144, description="Memory of one hash in KiB; 19456 is 19 MiB.")
     parallelism: int = Field(1, ge=1, le=16, description="Lanes.")
 
 
@@ -201,6 +201,16 @@ class ServerSection(Section):
         ge=1,
         le=60,
         description="Within how many seconds an attempt is answered, if need be by `unavailable`.",
+    )
+    refusal_floor_ms: int = Field(
+        0,
+        ge=0,
+        le=500,
+        description=(
+            "How many milliseconds after its receipt a login by password is refused, at the earliest. Needed where "
+            "passwords are checked in several ways, so that the time does not tell who has an account; `config check` "
+            "says so."
+        ),
     )
     idle_s: float = Field(
         600.0,

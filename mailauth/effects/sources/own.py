@@ -6,6 +6,7 @@ account, or whether it is enrolled.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from mailauth.core.opaque import forms
 from mailauth.core.password_chain import Answer, Right, Unanswered, UnknownUser, Wrong
@@ -13,6 +14,12 @@ from mailauth.effects.passwords import HashPool, PasswordHasher
 from mailauth.effects.sources import Parts
 from mailauth.vocabulary.errors import HashUnreadable, Overloaded
 from mailauth.vocabulary.model import Account, AccountName
+
+
+class _Matching(NamedTuple):
+    """The password is right. `renewed_hash`: one of ours, where another system's was stored."""
+
+    renewed_hash: str | None
 
 
 class OwnTable:
@@ -31,19 +38,26 @@ class OwnTable:
         """Compare with the stored hash."""
         stored = None if account is None else account.password_hash
         try:
-            is_right = await self.pool.run(lambda: self._matches(stored, password, readings))
+            right = await self.pool.run(lambda: self._matching(stored, password, readings, name))
         except (HashUnreadable, Overloaded) as error:
             return Unanswered(self.name, error)
         if stored is None:
             return UnknownUser(self.name)
-        return Right(self.name) if is_right else Wrong(self.name)
+        if right is None:
+            return Wrong(self.name)
+        return Right(self.name, renewed_hash=right.renewed_hash)
 
-    def _matches(self, stored: str | None, password: bytes, readings: Sequence[bytes]) -> bool:
+    def _matching(
+        self, stored: str | None, password: bytes, readings: Sequence[bytes], name: AccountName
+    ) -> "_Matching | None":
         compared = forms(password)
         due = max((len(forms(reading)) for reading in readings), default=0)
         compared += (password,) * (due - len(compared))
-        found = [self.hasher.verify(stored, form) for form in compared]  # each, whichever is right
-        return any(found)
+        found = [form for form in compared if self.hasher.verify(stored, form, name)]  # each, whichever is right
+        if not found:
+            return None
+        is_ours = stored is None or self.hasher.is_ours(stored)
+        return _Matching(None if is_ours else self.hasher.hash(found[0]))
 
     def close(self) -> None:
         """Let running checks end."""

@@ -106,6 +106,18 @@ def set_password(connection: Connection, account_id: int, password_hash: str) ->
     )
 
 
+def count_hashes_but(connection: Connection, scheme: str) -> int:
+    """Return how many accounts have a password hash that does not begin with a scheme's name."""
+    others = account.c.password_hash.is_not(None) & ~account.c.password_hash.startswith(scheme, autoescape=True)
+    return connection.execute(select(func.count()).select_from(account).where(others)).scalar_one()
+
+
+def renew_hash(connection: Connection, account_id: int, seen_hash: str, password_hash: str) -> None:
+    """Replace a hash by another one of the same password, if it is still the one that was seen. Nothing ends by it."""
+    is_seen = (account.c.id == account_id) & (account.c.password_hash == seen_hash)
+    connection.execute(update(account).where(is_seen).values(password_hash=password_hash))
+
+
 def set_disabled(connection: Connection, account_id: int, disabled_at: datetime | None) -> None:
     """Disable (or, with None, enable) an account and raise the epoch."""
     connection.execute(

@@ -19,6 +19,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, assert_never
 
+from sqlalchemy import Connection
+
 from mailauth.core import app_password, engine, names, otp, splitter
 from mailauth.core.clock import Clock
 from mailauth.core.password_chain import Answer, Right, Unanswered
@@ -27,6 +29,7 @@ from mailauth.core.reading import ByAppPassword, ByPassword, Reading, read
 from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.pools import NOT_BEGUN
+from mailauth.effects.store import accounts
 from mailauth.effects.store.database import Database
 from mailauth.usecases.activity import Activity
 from mailauth.usecases.login.app_password_cache import AppPasswordCache
@@ -46,6 +49,7 @@ from mailauth.vocabulary.errors import (
     StoreUnavailable,
 )
 from mailauth.vocabulary.model import (
+    Account,
     AccountName,
     AppPassword,
     Ask,
@@ -89,6 +93,7 @@ class Verifier:
         default_domain: str,
         clock: Clock,
         deadline_s: float,
+        refusal_floor_s: float,
         monotonic: Callable[[], float],
     ) -> None:
         self._database = database
@@ -104,6 +109,8 @@ class Verifier:
         self._default_domain = default_domain
         self._clock = clock
         self._deadline_s = deadline_s
+        self._refusal_floor_s = refusal_floor_s
+        self._monotonic = monotonic
         self._cache = AppPasswordCache(database, monotonic)
         # What the codes of unknown and not enrolled accounts are compared with, so that they cost the same.
         self._dummy = keyring.seal(Purpose.TOTP_SEED, "", os.urandom(otp.SEED_BYTES))
@@ -141,7 +148,7 @@ class Verifier:
             return _unavailable(reading.name, error)
 
     async def _in_time(self, reading: Reading) -> Verdict:
-        attempt, name, verdict = reading.attempt, reading.name, None
+        attempt, name, began = reading.attempt, reading.name, self._monotonic()
         try:
             async with asyncio.timeout(self._deadline_s):
                 verdict = await self._verify(reading)
@@ -152,6 +159,9 @@ class Verifier:
         now = self._clock()
         self._activity.note(attempt, verdict, now)
         self._login_notices.note(attempt, verdict, now)
+        if not isinstance(verdict, Granted) and isinstance(reading, ByPassword):
+            # Where passwords are checked in several ways, the time of a refusal would tell which it was, if any.
+            await asyncio.sleep(max(0.0, began + self._refusal_floor_s - self._monotonic()))
         return verdict
 
     async def give_back(self, attempt: Attempt, token: str) -> AccountName | None:
@@ -216,10 +226,23 @@ class Verifier:
             else:
                 self._undo_charges_later(admitted, was_begun=was_begun or is_checked)
             raise
+        if isinstance(answer, Right) and answer.renewed_hash is not None and isinstance(verdict, Granted):
+            self._renew_later(admitted.account, answer.renewed_hash)
         self.codelike_passwords.consider(admitted, verdict, now)
         if answer is not None and not isinstance(verdict, Unavailable):
             verdict = replace(verdict, source=answer.source)
         return _with_hint(verdict, factor, admitted.presented.password)
+
+    def _renew_later(self, account: Account | None, password_hash: str) -> None:
+        """Store a hash of ours in place of another system's, of a password that was right just now."""
+        if account is None or account.password_hash is None:
+            return
+        whose, seen = account.id, account.password_hash
+
+        def renew(connection: Connection) -> None:
+            accounts.renew_hash(connection, whose, seen, password_hash)
+
+        self._database.later(lambda: self._database.write(renew))
 
     async def _ask(self, reading: ByPassword, admitted: Admitted) -> Answer:
         """Return what the password sources say. Raises what kept them from answering."""

@@ -316,7 +316,7 @@ def test_new_password_has_a_floor_and_the_commonest_are_warned_of(make_mailauth:
 def test_hash_is_taken_neither_as_a_password_nor_as_a_name(mailauth: CommandLine) -> None:
     """PW6."""
     stored = "{SHA512-CRYPT}$6$usesomesillystri$D4IrlXatmP7rx3P3InaxBeoomnAihCKRVQAr/36"
-    assert "No command takes over hashes yet" in mailauth.run("account", "add", "alice", stdin=stored, code=1).stderr
+    assert "with --hash it is taken over" in mailauth.run("account", "add", "alice", stdin=stored, code=1).stderr
     mailauth.run("account", "add", "alice", stdin="pw")
     mailauth.run("account", "password", "alice", stdin=stored.removeprefix("{SHA512-CRYPT}"), code=1)
     for words in (
@@ -325,6 +325,36 @@ def test_hash_is_taken_neither_as_a_password_nor_as_a_name(mailauth: CommandLine
         ("account", "rename", "alice", "{sha512-crypt}@mailitwize.be"),
     ):
         assert "scheme of password hashes" in mailauth.run(*words, stdin="pw", code=1).stderr
+
+
+def test_hash_of_another_system_is_taken_over_when_told(mailauth: CommandLine) -> None:
+    """PW7."""
+    stored = "{BLF-CRYPT}$2y$05$PuQRNosNUn71FgxhjK2kYuu99pJzyRGWovusL6eZwVB.FrAm8Wz7u"
+    mailauth.run("account", "add", "anna", "--hash", stdin=stored + "\n")
+    mailauth.run("account", "add", "bob", stdin="another one\n")
+    mailauth.run("account", "password", "bob", "--hash", stdin=stored)
+    assert "1 accounts" not in mailauth.run("config", "check").stderr
+    assert "2 accounts have another system's password hash" in mailauth.run("config", "check").stderr
+    mailauth.run("config", "set", "server.refusal_floor_ms=300")
+    assert "another system's" not in mailauth.run("config", "check").stderr
+    for name in ("anna", "bob"):
+        mailauth.run("policy", "exempt", name, "--until", "2099-01-01", "--reason", "a test")
+        assert mailauth.json("check", name, stdin="correct horse\n")["verdict"] == "granted"
+        mailauth.run("check", name, stdin="correct hors\n", code=1)
+
+
+def test_hash_that_cannot_be_checked_is_refused_with_why_and_without_it(mailauth: CommandLine) -> None:
+    for stored, why in (
+        ("{OTP}sha1 1024 6a824e28726c681a c0d1f5ea3eace4eb", "of a scheme that cannot be checked here: {OTP}"),
+        ("{BLF-CRYPT}$2y$05$PuQRNosNUn71", "is damaged"),
+        ("{BLF-CRYPT}$2y$31$PuQRNosNUn71FgxhjK2kYuu99pJzyRGWovusL6eZwVB.FrAm8Wz7u", "cost too much"),
+        ("", "is damaged"),
+        ("{PLAIN}\u00e9", "no password hash"),
+    ):
+        said = mailauth.run("account", "add", "anna", "--hash", stdin=stored, code=1).stderr
+        assert why in said
+        assert not stored or stored.partition("}")[2] not in said
+    assert mailauth.json("account", "list") == []
 
 
 def test_rename_keeps_what_the_owner_has_and_says_what_is_void(mailauth: CommandLine) -> None:

@@ -209,7 +209,7 @@ async def test_damaged_row_makes_logins_unavailable_and_burns_no_code(make_world
         ("UPDATE totp SET sealed_seed = zeroblob(48)", WhyUnavailable.KEY_UNAVAILABLE),
         ("UPDATE account SET password_hash = ''", WhyUnavailable.HASH_UNREADABLE),
         ("UPDATE account SET password_hash = 'plain'", WhyUnavailable.HASH_UNREADABLE),
-        ("UPDATE account SET password_hash = '{PLAIN}correct horse'", WhyUnavailable.HASH_UNREADABLE),
+        ("UPDATE account SET password_hash = '{NTLM}correct horse'", WhyUnavailable.HASH_UNREADABLE),
         ("UPDATE account SET password_hash = '{ARGON2ID}'", WhyUnavailable.HASH_UNREADABLE),
         (
             "UPDATE account SET password_hash = '{ARGON2ID}$argon2id$v=19$m=64,t=1,p=1$x$y'",
@@ -266,7 +266,7 @@ async def test_slow_hash_ends_at_the_deadline(world: World) -> None:
     ends = threading.Event()
     verify = world.own_table.hasher.verify
 
-    def slow(stored: str | None, password: bytes) -> bool:
+    def slow(stored: str | None, password: bytes, name: str = "") -> bool:
         ends.wait(30)
         return verify(stored, password)
 

@@ -1,0 +1,331 @@
+"""Password hashes that other software has stored: of which scheme one is, and whether a password matches it.
+
+The schemes are Dovecot's (its manual's "Password schemes": `{SCHEME}` or `{SCHEME.HEX}` before the hash), what
+crypt(5) knows (`$6$...`, with or without `{CRYPT}`), passlib's and those of the 389 directory server. argon2-cffi,
+libxcrypt and hashlib do the work. One hash is computed, whatever the answer; no error repeats anything of it.
+
+Not here, since nothing that is installed can check them: OTP, CRAM-MD5 and HMAC-MD5 (a state of MD5, not a hash of
+the password), PLAIN-MD4. Makes no hashes; that is `passwords.py`.
+"""
+
+import base64
+import binascii
+import ctypes
+import ctypes.util
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import cache
+
+import argon2
+from argon2.exceptions import InvalidHash, VerificationError, VerifyMismatchError
+
+from mailauth.vocabulary.errors import HashUnreadable
+
+MAX_ARGON2_KIB = 256 * 1024
+MAX_ARGON2_PASSES = 20
+MAX_BCRYPT_COST = 14
+MAX_ROUNDS = 1_000_000
+"""Of sha-crypt, PBKDF2 and SCRAM. Beyond these one login would keep a core, or all memory, for seconds."""
+MAX_YESCRYPT_COST = "D"
+"""As `$y$jDT$` has it: 256 MiB."""
+
+_PREFIX = re.compile(r"\{([A-Za-z0-9_-]+)(?:\.([A-Za-z0-9]+))?\}(.*)", re.DOTALL)
+MAX_CRYPT_BYTES = 511
+"""crypt(3): CRYPT_MAX_PASSPHRASE_SIZE, with its NUL. A longer password is computed as well, and never right."""
+_CRYPT_DATA_BYTES = 32768
+"""crypt_rn(3): the size of `struct crypt_data`, which libxcrypt's ABI has fixed."""
+_BCRYPT = re.compile(r"\$2[abxy]\$(\d\d)\$[./A-Za-z0-9]{53}")
+_SHA_CRYPT = re.compile(r"\$[56]\$(?:rounds=(\d{1,9})\$)?[^$:\n]{0,16}\$[./A-Za-z0-9]{43,86}")
+_YESCRYPT = re.compile(r"\$(?:y|gy)\$j([./0-9A-Za-z])[./0-9A-Za-z]{1,8}\$[./A-Za-z0-9]{0,86}\$[./A-Za-z0-9]{43}")
+_MD5_CRYPT = re.compile(r"\$1\$[^$:\n]{0,8}\$[./A-Za-z0-9]{22}")
+_DES_CRYPT = re.compile(r"[./A-Za-z0-9]{13}")
+_ARGON2 = re.compile(r"\$argon2(?:i|d|id)\$v=\d+\$m=(\d{1,9}),t=(\d{1,9}),p=\d{1,3}\$[^$]+\$[^$]+")
+_DIGITS = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+"""Of crypt(5), in their order."""
+
+
+class Encoding(Enum):
+    """How the bytes of a hash are written where the prefix does not say it."""
+
+    TEXT = auto()  # the scheme has a form of its own
+    HEX = auto()
+    BASE64 = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How a stored hash is written, and how a password is compared with it.
+
+    `matches` gets the password, the hash (decoded unless it is text) and the account's name. `size`: of an unsalted
+    hash in bytes, by which Dovecot tells hexadecimal from base64.
+    """
+
+    matches: Callable[[bytes, bytes, str], bool]
+    form: Encoding = Encoding.TEXT
+    size: int | None = None
+
+
+def matches(stored: str, password: bytes, name: str = "", default: str = "CRYPT") -> bool:
+    """Tell whether a password matches a stored hash.
+
+    `name`: the account's, which DIGEST-MD5 hashes along. `default`: the scheme of what has no prefix and no form that
+    tells it. Raises HashUnreadable, without the hash, for a scheme that is not known here, a damaged hash, or one that
+    would cost too much.
+    """
+    scheme, written = _read(stored, default)
+    try:
+        return scheme.matches(password, written, name)
+    except (ValueError, TypeError, binascii.Error, UnicodeError) as error:
+        raise HashUnreadable("a stored password hash is damaged") from error
+
+
+def _read(stored: str, default: str) -> tuple[Scheme, bytes]:
+    prefix = _PREFIX.fullmatch(stored)
+    kind, encoding, written = prefix.groups() if prefix else (_unprefixed(stored, default), None, stored)
+    scheme = SCHEMES.get(kind.upper().replace("_", "-"))
+    if scheme is None:
+        raise HashUnreadable(f"a stored password hash is of a scheme that cannot be checked here: {{{kind.upper()}}}")
+    if scheme.form is Encoding.TEXT and encoding is None:
+        return scheme, written.encode()
+    try:
+        return scheme, _decoded(written, scheme, encoding)
+    except (ValueError, binascii.Error) as error:
+        raise HashUnreadable("a stored password hash is damaged") from error
+
+
+def _unprefixed(stored: str, default: str) -> str:
+    """Return the scheme of a hash that stands there without one, by its form."""
+    for beginning, kind in (
+        ("$argon2", "ARGON2"),
+        ("$bcrypt-sha256$", "BCRYPT-SHA256"),
+        ("$pbkdf2-sha256$", "PASSLIB-PBKDF2"),
+        ("$pbkdf2-sha512$", "PASSLIB-PBKDF2"),
+        ("$pbkdf2$", "PASSLIB-PBKDF2"),
+        ("$", "CRYPT"),
+    ):
+        if stored.startswith(beginning):
+            return kind
+    return default
+
+
+def _decoded(written: str, scheme: Scheme, encoding: str | None) -> bytes:
+    """Return the bytes of a hash: as the suffix says, else as Dovecot tells it, by the length of an unsalted one."""
+    form = {None: scheme.form, "HEX": Encoding.HEX, "B64": Encoding.BASE64, "BASE64": Encoding.BASE64}.get(
+        None if encoding is None else encoding.upper()
+    )
+    if form is None:
+        raise ValueError("no such encoding")
+    if encoding is None and scheme.size is not None and "=" not in written:
+        form = Encoding.HEX if len(written) == 2 * scheme.size else Encoding.BASE64
+    if form is Encoding.HEX:
+        return bytes.fromhex(written)
+    return base64.b64decode(written + "=" * (-len(written) % 4), validate=True)
+
+
+def _digest(algorithm: str) -> Callable[[bytes, bytes, str], bool]:
+    def matches(password: bytes, stored: bytes, _name: str) -> bool:
+        return _same(hashlib.new(algorithm, password, usedforsecurity=False).digest(), stored)
+
+    return matches
+
+
+def _salted(algorithm: str) -> Callable[[bytes, bytes, str], bool]:
+    """The digest of password and salt, with the salt behind it (draft-stroeder-hashed-userpassword-values)."""
+    size = hashlib.new(algorithm, usedforsecurity=False).digest_size
+
+    def matches(password: bytes, stored: bytes, _name: str) -> bool:
+        if len(stored) <= size:
+            raise ValueError("no salt")
+        found = hashlib.new(algorithm, password + stored[size:], usedforsecurity=False).digest()
+        return _same(found, stored[:size])
+
+    return matches
+
+
+def _plain(password: bytes, stored: bytes, _name: str) -> bool:
+    return _same(password, stored)
+
+
+def _plain_truncated(password: bytes, stored: bytes, _name: str) -> bool:
+    """Dovecot's PLAIN-TRUNC: `8-password`, of which 8 characters count; without a number all do."""
+    count, dash, rest = stored.partition(b"-")
+    if not dash or not count.isdigit():
+        return _same(password, stored)
+    return _same(password[: int(count)], rest)
+
+
+def _digest_md5(password: bytes, stored: bytes, name: str) -> bool:
+    """The A1 of DIGEST-MD5 (RFC 2831 s2.1.2.1): user, realm and password."""
+    user, _, realm = name.rpartition("@") if "@" in name else (name, "", "")
+    found = hashlib.md5(b":".join((user.encode(), realm.encode(), password)), usedforsecurity=False).digest()
+    return _same(found, stored)
+
+
+def _pbkdf2_of_dovecot(password: bytes, stored: bytes, _name: str) -> bool:
+    """`$1$salt$rounds$hash`, PBKDF2-HMAC-SHA-1 with the salt as it is written."""
+    empty, version, salt, rounds, digest = stored.decode("ascii").split("$")
+    if empty or version != "1":
+        raise ValueError("another version")
+    expected = bytes.fromhex(digest)
+    return _same(_pbkdf2("sha1", password, salt.encode(), int(rounds), len(expected)), expected)
+
+
+def _pbkdf2_of_passlib(password: bytes, stored: bytes, _name: str) -> bool:
+    """`$pbkdf2-sha256$rounds$salt$hash`, both in base64 with a dot for the plus and without padding."""
+    _, kind, rounds, salt, digest = stored.decode("ascii").split("$")
+    expected = _ab64(digest)
+    algorithm = {"pbkdf2": "sha1", "pbkdf2-sha256": "sha256", "pbkdf2-sha512": "sha512"}[kind]
+    return _same(_pbkdf2(algorithm, password, _ab64(salt), int(rounds), len(expected)), expected)
+
+
+def _pbkdf2_of_389(algorithm: str) -> Callable[[bytes, bytes, str], bool]:
+    """`rounds$salt$hash` in base64, as FreeIPA and mailcow have it; `{PBKDF2_SHA256}` has all of that in one piece.
+
+    The piece is 4 bytes of rounds, 64 of salt and 256 of hash.
+    """
+
+    def matches(password: bytes, stored: bytes, _name: str) -> bool:
+        if b"$" in stored:
+            rounds, salt, digest = (each.decode("ascii") for each in stored.lstrip(b"$").split(b"$"))
+            count, salted, expected = int(rounds), _ab64(salt), _ab64(digest)
+        else:
+            whole = base64.b64decode(stored, validate=True)
+            count, salted, expected = int.from_bytes(whole[:4]), whole[4:68], whole[68:]
+        return _same(_pbkdf2(algorithm, password, salted, count, len(expected)), expected)
+
+    return matches
+
+
+def _scram(algorithm: str) -> Callable[[bytes, bytes, str], bool]:
+    """`rounds,salt,StoredKey,ServerKey` (RFC 5802 s3)."""
+
+    def matches(password: bytes, stored: bytes, _name: str) -> bool:
+        rounds, salt, stored_key, _server_key = stored.split(b",")
+        salted = _pbkdf2(algorithm, password, base64.b64decode(salt, validate=True), int(rounds), None)
+        client_key = hmac.digest(salted, b"Client Key", algorithm)
+        return _same(hashlib.new(algorithm, client_key).digest(), base64.b64decode(stored_key, validate=True))
+
+    return matches
+
+
+def _pbkdf2(algorithm: str, password: bytes, salt: bytes, rounds: int, size: int | None) -> bytes:
+    if rounds < 1 or size == 0:
+        raise ValueError("no rounds, or no hash")
+    _require_bearable(rounds <= MAX_ROUNDS)
+    return hashlib.pbkdf2_hmac(algorithm, password, salt, rounds, size)
+
+
+def _argon2(password: bytes, stored: bytes, _name: str) -> bool:
+    parameters = _ARGON2.fullmatch(stored.decode("ascii"))
+    if parameters is None:
+        raise ValueError("no argon2 hash")
+    _require_bearable(int(parameters[1]) <= MAX_ARGON2_KIB and int(parameters[2]) <= MAX_ARGON2_PASSES)
+    try:
+        return argon2.PasswordHasher().verify(stored, password)
+    except VerifyMismatchError:
+        return False
+    except (InvalidHash, VerificationError) as error:
+        raise ValueError("no argon2 hash") from error
+
+
+def _bcrypt_sha256(password: bytes, stored: bytes, _name: str) -> bool:
+    """passlib's: bcrypt of the base64 of a digest, so that more than 72 bytes count."""
+    empty, _, parameters, salt, digest = stored.decode("ascii").split("$")
+    fields = dict(each.split("=", 1) for each in parameters.split(","))
+    if empty or fields["v"] != "2":
+        raise ValueError("another version")
+    keyed = base64.b64encode(hmac.digest(salt.encode(), password, "sha256"))
+    kind, cost = fields["t"], int(fields["r"])
+    return _crypt(keyed, f"${kind}${cost:02d}${salt}{digest}".encode(), "")
+
+
+def _crypt(password: bytes, stored: bytes, _name: str) -> bool:
+    """What crypt(5) knows. Of bcrypt 72 bytes count, of DES 8, as for whoever stored it."""
+    setting = stored.decode("ascii")
+    _require_bearable_crypt(setting)
+    found = _crypt_rn(password[:MAX_CRYPT_BYTES], stored)
+    if found is None:
+        raise ValueError("crypt does not take it")
+    return _same(found, stored) and len(password) <= MAX_CRYPT_BYTES
+
+
+def _require_bearable_crypt(setting: str) -> None:
+    """Raise HashUnreadable for what costs too much, ValueError for what is no hash that we know to be bearable."""
+    if bcrypt := _BCRYPT.fullmatch(setting):
+        _require_bearable(int(bcrypt[1]) <= MAX_BCRYPT_COST)
+    elif sha := _SHA_CRYPT.fullmatch(setting):
+        _require_bearable(int(sha[1] or 0) <= MAX_ROUNDS)
+    elif yescrypt := _YESCRYPT.fullmatch(setting):
+        _require_bearable(_DIGITS.index(yescrypt[1]) <= _DIGITS.index(MAX_YESCRYPT_COST))
+    elif not (_MD5_CRYPT.fullmatch(setting) or _DES_CRYPT.fullmatch(setting)):
+        raise ValueError("none of crypt's forms")
+
+
+def _require_bearable(is_bearable: bool) -> None:
+    if not is_bearable:
+        raise HashUnreadable("a stored password hash would cost too much to check; store another one")
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    library = ctypes.CDLL("libcrypt.so.1", use_errno=True)
+    library.crypt_rn.restype = ctypes.c_char_p
+    library.crypt_rn.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int)
+    return library
+
+
+def _crypt_rn(password: bytes, setting: bytes) -> bytes | None:
+    """Return what libxcrypt's crypt_rn(3) makes of a password; None where it refuses. Lets other threads run."""
+    if b"\0" in password or b"\0" in setting:
+        return None
+    room = ctypes.create_string_buffer(_CRYPT_DATA_BYTES)
+    try:
+        found: bytes | None = _library().crypt_rn(password, setting, room, _CRYPT_DATA_BYTES)
+    except (OSError, AttributeError) as error:
+        raise HashUnreadable("libcrypt.so.1 is missing, which checks crypt's hashes; install libcrypt1") from error
+    finally:
+        ctypes.memset(room, 0, _CRYPT_DATA_BYTES)
+    return found
+
+
+def _same(one: bytes, other: bytes) -> bool:
+    return hmac.compare_digest(one, other)
+
+
+def _ab64(text: str) -> bytes:
+    standard = text.replace(".", "+").rstrip("=")
+    return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+
+
+_SHA1, _MD5 = Scheme(_digest("sha1"), Encoding.BASE64, 20), Scheme(_digest("md5"), Encoding.HEX, 16)
+_CRYPT, _PLAIN, _ARGON2_SCHEME = Scheme(_crypt), Scheme(_plain), Scheme(_argon2)
+SCHEMES: Mapping[str, Scheme] = {
+    **dict.fromkeys(("ARGON2", "ARGON2I", "ARGON2ID"), _ARGON2_SCHEME),
+    **dict.fromkeys(
+        ("CRYPT", "BLF-CRYPT", "SHA256-CRYPT", "SHA512-CRYPT", "MD5-CRYPT", "MD5", "DES-CRYPT", "YESCRYPT"), _CRYPT
+    ),
+    **dict.fromkeys(("PLAIN", "CLEAR", "CLEARTEXT"), _PLAIN),
+    "PLAIN-TRUNC": Scheme(_plain_truncated),
+    **dict.fromkeys(("SHA", "SHA1"), _SHA1),
+    "SHA256": Scheme(_digest("sha256"), Encoding.BASE64, 32),
+    "SHA512": Scheme(_digest("sha512"), Encoding.BASE64, 64),
+    "SSHA": Scheme(_salted("sha1"), Encoding.BASE64),
+    "SSHA256": Scheme(_salted("sha256"), Encoding.BASE64),
+    "SSHA512": Scheme(_salted("sha512"), Encoding.BASE64),
+    "SMD5": Scheme(_salted("md5"), Encoding.BASE64),
+    **dict.fromkeys(("PLAIN-MD5", "MD5RAW"), _MD5),
+    "LDAP-MD5": Scheme(_digest("md5"), Encoding.BASE64, 16),
+    "DIGEST-MD5": Scheme(_digest_md5, Encoding.HEX, 16),
+    "PBKDF2": Scheme(_pbkdf2_of_dovecot),
+    "PBKDF2-SHA256": Scheme(_pbkdf2_of_389("sha256")),
+    "PBKDF2-SHA512": Scheme(_pbkdf2_of_389("sha512")),
+    "PASSLIB-PBKDF2": Scheme(_pbkdf2_of_passlib),
+    "BCRYPT-SHA256": Scheme(_bcrypt_sha256),
+    "SCRAM-SHA-1": Scheme(_scram("sha1")),
+    "SCRAM-SHA-256": Scheme(_scram("sha256")),
+}
+"""By Dovecot's names for them, and by our own for what has none there."""

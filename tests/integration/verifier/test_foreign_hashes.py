@@ -1,0 +1,139 @@
+"""PW5: an account whose hash another system has made logs in with its password, and has one of ours from then on."""
+
+import asyncio
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from mailauth.effects.passwords import SCHEME
+from mailauth.effects.store import accounts
+from mailauth.effects.store.database import Database
+from mailauth.effects.store.tables import account
+from mailauth.vocabulary.model import Denied, Granted, Unavailable
+from mailauth.vocabulary.reasons import WhyDenied, WhyUnavailable
+from tests.transactions import reading, writing
+from tests.world import World, WorldMaker
+
+NOT_BY_US = {"OTP", "PLAIN-MD4", "CRAM-MD5", "HMAC-MD5"}
+WHO, PASSWORD = "anna@mailitwize.be", "correct horse battery"
+
+
+def doveadm(*words: str) -> str:
+    program = shutil.which("doveadm", path="/usr/bin:/bin:/usr/sbin")
+    assert program is not None, "deploy/bootstrap installs Dovecot"
+    return subprocess.run([program, "pw", *words], capture_output=True, text=True, check=True).stdout
+
+
+def hash_of(world: World) -> str:
+    with reading(world.installation.database) as connection:
+        return str(connection.execute(select(account.c.password_hash)).scalar_one())
+
+
+def store(world: World, value: str) -> None:
+    with writing(world.installation.database) as connection:
+        connection.execute(update(account).values(password_hash=value))
+
+
+@pytest.fixture
+def renewed(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Give what is set once a hash has been replaced, or has not had to be, and that is in force."""
+    done, is_renewing = threading.Event(), threading.Event()
+    renew, later = accounts.renew_hash, Database.later
+
+    def renewing(*arguments: Any) -> None:
+        renew(*arguments)
+        is_renewing.set()
+
+    def telling(self: Database, job: Callable[[], object]) -> None:
+        def told() -> None:
+            job()
+            if is_renewing.is_set():
+                is_renewing.clear()
+                done.set()
+
+        later(self, told)
+
+    monkeypatch.setattr(accounts, "renew_hash", renewing)
+    monkeypatch.setattr(Database, "later", telling)
+    return done
+
+
+async def ends(done: threading.Event) -> None:
+    assert await asyncio.to_thread(done.wait, 30)
+    done.clear()
+
+
+async def test_every_scheme_that_dovecot_makes_lets_in_and_is_replaced(
+    make_world: WorldMaker, renewed: threading.Event
+) -> None:
+    world = make_world("cutover.date=2099-01-01T00:00Z")
+    world.add(WHO)
+    schemes = doveadm("-l").split()
+    assert len(schemes) > 25
+    for scheme in schemes:
+        made = doveadm("-s", scheme, "-p", PASSWORD, "-u", WHO).strip()
+        store(world, made)
+        epoch = world.installation.accounts.get(WHO).epoch
+        if scheme in NOT_BY_US:
+            verdict = await world.login(WHO, PASSWORD)
+            assert isinstance(verdict, Unavailable), scheme
+            assert verdict.reason is WhyUnavailable.HASH_UNREADABLE
+            continue
+        wrong = await world.login(WHO, "Wrong horse battery")
+        assert isinstance(wrong, Denied), scheme
+        assert wrong.reason is WhyDenied.PASSWORD_WRONG
+        assert hash_of(world) == made, "a wrong password replaces nothing"
+        assert isinstance(await world.login(WHO, PASSWORD), Granted), scheme
+        if made.startswith(SCHEME):
+            assert hash_of(world) == made, "it is as good as ours"
+            continue
+        await ends(renewed)
+        assert hash_of(world).startswith(SCHEME), scheme
+        assert world.installation.accounts.get(WHO).epoch == epoch, "nothing ends by it"
+        assert isinstance(await world.login(WHO, PASSWORD), Granted), scheme
+
+
+async def test_hash_that_was_changed_meanwhile_is_not_replaced(
+    make_world: WorldMaker, renewed: threading.Event
+) -> None:
+    world = make_world("cutover.date=2099-01-01T00:00Z")
+    world.add(WHO)
+    store(world, "{PLAIN}" + PASSWORD)
+    verify = world.own_table.hasher.verify
+
+    def verify_and_change(stored: str | None, password: bytes, name: str = "") -> bool:
+        is_right = verify(stored, password, name)
+        store(world, "{PLAIN}changed")
+        return is_right
+
+    world.own_table.hasher.verify = verify_and_change  # type: ignore[method-assign]
+    await world.login(WHO, PASSWORD)
+    await ends(renewed)
+    assert hash_of(world) == "{PLAIN}changed"
+
+
+@pytest.mark.parametrize("floor_ms", [0, 150])
+async def test_refusal_is_no_sooner_than_its_floor_and_nothing_else_waits(
+    make_world: WorldMaker, monkeypatch: pytest.MonkeyPatch, floor_ms: int
+) -> None:
+    """ENU2, where passwords are checked in several ways."""
+    world = make_world(f"server.refusal_floor_ms={floor_ms}")
+    anna = world.enrol(WHO)
+    for name in (WHO, "nobody@mailitwize.be"):
+        began = time.monotonic()
+        assert isinstance(await world.login(name, "wrong"), Denied)
+        assert time.monotonic() - began >= floor_ms / 1000
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    assert isinstance(await world.login(WHO, anna.password + anna.code(world.clock())), Granted)
+    assert waited == []

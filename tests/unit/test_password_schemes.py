@@ -1,0 +1,162 @@
+"""PW7: hashes that other software has stored, each by one that it has made of `correct horse`, or of `password`."""
+
+import base64
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailauth.effects import password_schemes
+from mailauth.effects.password_schemes import SCHEMES, matches
+from mailauth.vocabulary.errors import HashUnreadable
+from tests.cases import case
+
+WHO = "anna@example.org"
+BY_DOVECOT = """
+{SHA1}L55TUjtiq8FBorTWAZ0jy6g129A=
+{SSHA512}Uhc3Q9HHiNHGwo8AzxcUfHHzpqcK/VoaGr2C8Rglx42hfJ6aBUwgAbq4dORmJZTqVjicbngQXOVLtCPjXZiJjL1tgu0=
+{SCRAM-SHA-256}4096,oP+VH+bjpjulW3HPLbEZhg==,yvpsuG+qz2xnkSrNxsGQsdp+Mhj8gcm75dHuH+J8pmU=,dF/TVJewdInL/PzTU3icAPBIPeB2H4PQXZIPSnsANXQ=
+{BLF-CRYPT}$2y$05$PuQRNosNUn71FgxhjK2kYuu99pJzyRGWovusL6eZwVB.FrAm8Wz7u
+{PLAIN}correct horse
+{SHA512}VraY3v7bWkNbY0r+MyC7rz/c2SC2xQOkRvx7endrKY1HnRumqLYXgI6wv1ec6aldZoNHvKtxSQhayTyyeZUZew==
+{SHA}L55TUjtiq8FBorTWAZ0jy6g129A=
+{DES-CRYPT}i2QVfcYfjAVZg
+{CRYPT}$2y$05$.BIS/wDAS0pMCFSPmov.TO0JmGzVPqsktkAi0db3BgOF/I6zrKAxm
+{SSHA}OF1/N2bnx8E53pxN1VOQJAqXuztQW5oW
+{MD5-CRYPT}$1$lnmOJrF2$C0E6BCrDm252Zn7UHg/Ks1
+{PLAIN-MD5}3cb4e732631f47e6eb961f34554b7cde
+{SCRAM-SHA-1}4096,PVpHbw4pBs7N/w+qbhnMrw==,Gi3NrFiSD2dgqj22tyWCBydYkqk=,SZ45EPkkQbMtvNCuNY44SzODhsE=
+{SHA512-CRYPT}$6$XW929JWlvEEuhNxo$.6u/mUAcjQetwbV2wmZp2TQ2xyQ.HangWjbFYkS1tBaKy1IUZLoPrTGI224mLxRj7TywydfLcRXwZlx/aTpCV0
+{CLEAR}correct horse
+{CLEARTEXT}correct horse
+{ARGON2I}$argon2i$v=19$m=32768,t=4,p=1$FoG/jt+UcYLHXwmKaQ84BA$oI2JMZSIE/FVczpAwOnyux+GcUiAQUfFJZ2GiuV3hcQ
+{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$h8eUgQM1I5YlT/ZS62zW+g$mUoMKIca1K2s05IYK6jNQYGKklJo1oLycp6v30qtiuM
+{SSHA256}4zzuZKFKcLxd1WbMFbW+kddznqVHUo5uaQ6cXSqTGUZammW3
+{MD5}$1$dNAhSc86$arbX7mDkP41Q4v8oZZucM1
+{PBKDF2}$1$KrAj20BwZUs2ssAz$5000$52cdbac22b6df992a6152658faeab4d1d2272aa6
+{SHA256}QQTTb42iwlQ0n4WDZ5Pr4CngyVcGOjTJHC6SAxh7VjE=
+{PLAIN-TRUNC}correct horse
+{SHA256-CRYPT}$5$yKKprEj43HZZ2QwP$UOkMfXQVNa.tTP0/yCcgvBlaGcKoELqjgkofE8IiWcB
+{SMD5}P48vVDbuNjWTcuLn/yNMF2jcu04=
+{DIGEST-MD5}806c82b74e99ba9dcf353310c59469d7
+{LDAP-MD5}PLTnMmMfR+brlh80VUt83g==
+""".strip().splitlines()
+"""`doveadm pw -s SCHEME -p 'correct horse' -u anna@example.org`, Dovecot 2.3.19."""
+NOT_BY_US = ("{OTP}sha1 1024 6a824e28726c681a c0d1f5ea3eace4eb", "{PLAIN-MD4}b4fe5d2ad49f136f957a7a6b1c029cd2")
+
+
+@pytest.mark.parametrize("stored", BY_DOVECOT, ids=lambda stored: stored[1 : stored.index("}")])
+def test_hash_of_dovecots_is_checked(stored: str) -> None:
+    assert matches(stored, b"correct horse", WHO)
+    for wrong in (b"correct hors", b"Correct horse", b"", b"x" * 512):
+        if stored.startswith(("{DES-CRYPT}", "{PLAIN-TRUNC}")) and wrong == b"correct hors":
+            continue  # eight characters count
+        assert not matches(stored, wrong, WHO), wrong
+
+
+def test_each_scheme_is_checked_in_the_encodings_that_its_suffix_names() -> None:
+    digest = hashlib.sha256(b"correct horse").digest()
+    for stored in (
+        "{SHA256.HEX}" + digest.hex(),
+        "{sha256.hex}" + digest.hex().upper(),
+        "{SHA256}" + digest.hex(),
+        "{SHA256.B64}" + base64.b64encode(digest).decode(),
+        "{SHA256.BASE64}" + base64.b64encode(digest).decode(),
+        "{PLAIN.B64}" + base64.b64encode(b"correct horse").decode(),
+        "{PLAIN.HEX}" + b"correct horse".hex(),
+        "{PLAIN-MD5.B64}" + base64.b64encode(hashlib.md5(b"correct horse").digest()).decode(),
+    ):
+        with case(stored):
+            assert matches(stored, b"correct horse")
+            assert not matches(stored, b"correct horsf")
+
+
+def test_hash_without_a_prefix_is_known_by_its_form_or_by_the_default() -> None:
+    bare = [stored.partition("}")[2] for stored in BY_DOVECOT if stored.partition("}")[2].startswith("$")]
+    for stored in bare:
+        with case(stored):
+            if not stored.startswith("$1$KrAj20BwZUs2ssAz"):  # Dovecot's PBKDF2 looks like crypt's MD5 there
+                assert matches(stored, b"correct horse")
+    assert matches(hashlib.md5(b"correct horse").hexdigest(), b"correct horse", default="PLAIN-MD5")
+    assert matches("correct horse", b"correct horse", default="PLAIN")
+    assert matches("{MD5RAW}" + hashlib.md5(b"correct horse").hexdigest(), b"correct horse")
+    with pytest.raises(HashUnreadable):
+        matches("correct horse", b"correct horse")
+
+
+def test_hashes_of_passlib_are_checked() -> None:
+    """Made by passlib 1.7.4."""
+    for stored in (
+        "$bcrypt-sha256$v=2,t=2b,r=5$DzTvPceJftWEZ2p4MbQr5O$bdbCaVh.oBQjwaL8nfnMRG5N9orxfhW",
+        "$pbkdf2-sha256$1000$2FuLsfb.f6/1npMyhhCC8A$7wbt9e4Q7lHf/gmlrDzP9DzsJhzsrx6iN8ZqdgUdjZ4",
+        "$pbkdf2-sha512$1000$854TYgyhtLb2/r8XglAqZQ$"
+        "36Ps6jAggAbz2.pArm/81nfvja2CRmABs3OY9MRlylXBnHNauheUJf1uJsvSv5HxBW/1PaKdEKCtW0zr6.D41A",
+    ):
+        with case(stored):
+            assert matches(stored, b"password")
+            assert not matches(stored, b"passwore")
+
+
+def test_hashes_of_389_and_freeipa_are_checked() -> None:
+    salt = bytes(range(64))
+    sha256 = hashlib.pbkdf2_hmac("sha256", b"correct horse", salt, 2048, 256)
+    sha512 = hashlib.pbkdf2_hmac("sha512", b"correct horse", salt[:16], 1000, 64)
+    written = [base64.b64encode(each).decode().rstrip("=") for each in (salt[:16], sha512)]
+    for stored in (
+        "{PBKDF2_SHA256}" + base64.b64encode((2048).to_bytes(4) + salt + sha256).decode(),
+        "{PBKDF2-SHA512}" + "$".join(["1000", *written]),
+        "{PBKDF2-SHA512}$" + "$".join(["1000", *written]),
+    ):
+        with case(stored):
+            assert matches(stored, b"correct horse")
+            assert not matches(stored, b"correct horsf")
+
+
+def test_bcrypt_counts_72_bytes_and_fails_for_no_length() -> None:
+    """As PHP and Dovecot have it: who could log in there can here."""
+    long = b"x" * 72
+    stored = "{BLF-CRYPT}$2y$04$abcdefghijklmnopqrstuu5Lo0g67CiD3M4RpN1BmBb4Crp5w7dbK"
+    made = password_schemes._crypt_rn(long, stored.partition("}")[2][:29].encode())
+    assert made is not None
+    for tail in (b"", b"y", b"z" * 400):
+        assert matches("{BLF-CRYPT}" + made.decode(), long + tail)
+    assert not matches("{BLF-CRYPT}" + made.decode(), long[:71])
+
+
+def test_what_would_cost_too_much_is_not_computed() -> None:
+    for stored in (
+        "{ARGON2ID}$argon2id$v=19$m=262145,t=1,p=1$c2FsdHNhbHQ$iOjo6OjoiOjo6OjoiOjo6Ojo",
+        "{ARGON2ID}$argon2id$v=19$m=64,t=21,p=1$c2FsdHNhbHQ$iOjo6OjoiOjo6OjoiOjo6Ojo",
+        "$2y$15$abcdefghijklmnopqrstuu5Lo0g67CiD3M4RpN1BmBb4Crp5w7dbK",
+        "$6$rounds=1000001$saltsalt$" + "x" * 86,
+        "$y$jET$saltsaltsaltsaltsalts.$" + "x" * 43,
+        "{PBKDF2}$1$salt$1000001$" + "ab" * 20,
+        "$pbkdf2-sha256$1000001$0ZrzXitFSGltTQnBWOsdeg$Y11AchqV4b0sUisdZd0Xr97KWoymNE0LNNrnEgY4H9M",
+        "{SCRAM-SHA-1}1000001,PVpHbw4pBs7N/w+qbhnMrw==,Gi3NrFiSD2dgqj22tyWCBydYkqk=,x",
+    ):
+        with case(stored), pytest.raises(HashUnreadable, match="too much"):
+            matches(stored, b"x")
+
+
+def test_what_cannot_be_checked_is_named_by_its_scheme_alone() -> None:
+    for stored in NOT_BY_US:
+        with case(stored), pytest.raises(HashUnreadable, match="cannot be checked here") as refused:
+            matches(stored, b"correct horse")
+        assert stored.partition("}")[2] not in str(refused.value)
+
+
+@given(
+    st.sampled_from([*SCHEMES, "NOSUCH"]),
+    st.sampled_from(["", ".HEX", ".B64", ".X"]),
+    st.text(st.characters(codec="utf-8"), max_size=80) | st.from_regex(r"[$][0-9a-z]{1,3}[$][ -~]{0,60}"),
+)
+def test_nothing_but_right_wrong_or_unreadable_comes_of_any_hash(kind: str, suffix: str, written: str) -> None:
+    try:
+        found = matches(f"{{{kind}{suffix}}}{written}", b"correct horse", WHO)
+    except HashUnreadable as error:
+        said = str(error)
+    else:
+        said = ""
+        assert found in (True, False)
+    assert len(written) < 8 or written not in said
