@@ -11,7 +11,6 @@ the password), PLAIN-MD4. Makes no hashes; that is `passwords.py`.
 import base64
 import binascii
 import ctypes
-import ctypes.util
 import hashlib
 import hmac
 import re
@@ -272,7 +271,10 @@ def _require_bearable(is_bearable: bool) -> None:
 
 @cache
 def _library() -> ctypes.CDLL:
-    library = ctypes.CDLL("libcrypt.so.1", use_errno=True)
+    try:
+        library = ctypes.CDLL("libcrypt.so.1")
+    except OSError:
+        library = ctypes.CDLL("libcrypt.so.2")  # libxcrypt without what glibc had before it, as some have it
     library.crypt_rn.restype = ctypes.c_char_p
     library.crypt_rn.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int)
     return library
@@ -286,7 +288,7 @@ def _crypt_rn(password: bytes, setting: bytes) -> bytes | None:
     try:
         found: bytes | None = _library().crypt_rn(password, setting, room, _CRYPT_DATA_BYTES)
     except (OSError, AttributeError) as error:
-        raise HashUnreadable("libcrypt.so.1 is missing, which checks crypt's hashes; install libcrypt1") from error
+        raise HashUnreadable("libcrypt is missing, which checks the hashes of crypt: install libcrypt1") from error
     finally:
         ctypes.memset(room, 0, _CRYPT_DATA_BYTES)
     return found
