@@ -7,6 +7,8 @@ character. Case, spaces and dashes don't matter in what people type.
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 LETTERS = "abcdefghijkmnpqrstuvwxyz"
 BITS_PER_CHARACTER = 5
+GROUP = 4
+"""Characters between two dashes, as people are shown them."""
 
 _ALLOWED = ALPHABET.encode()
 _SEPARATORS = b" -"
@@ -37,5 +39,5 @@ def is_spelled(folded: bytes, characters: int) -> bool:
 
 
 def grouped(text: str) -> str:
-    """Return text in groups of four with dashes between, as it is shown to people."""
-    return "-".join(text[start : start + 4] for start in range(0, len(text), 4))
+    """Return text in groups with dashes between, as it is shown to people."""
+    return "-".join(text[start : start + GROUP] for start in range(0, len(text), GROUP))

@@ -11,6 +11,7 @@ from mailauth.core import alphabet
 
 CHARACTERS = 16
 CODES_PER_SET = 10
+_GROUPS = CHARACTERS // alphabet.GROUP
 _ENTROPY_BYTES = CHARACTERS * alphabet.BITS_PER_CHARACTER // 8
 
 SEPARATOR = (
@@ -23,9 +24,10 @@ BLANK = rb"(?:[ ]|\xc2[\xa0\xad]|\xe2\x80[\x80-\x8f\xaa-\xaf]|\xe2\x81[\x9f-\xa4
 """The same without dashes."""
 
 _CHARACTER = rb"[a-km-np-zA-KM-NP-Z2-9]"
-_TAIL = re.compile(rb"(?:%b{4}%b?){3}%b{4}\Z" % (_CHARACTER, SEPARATOR, _CHARACTER))
+_GROUP = rb"%b{%d}" % (_CHARACTER, alphabet.GROUP)
+_TAIL = re.compile(rb"(?:%b%b?){%d}%b\Z" % (_GROUP, SEPARATOR, _GROUPS - 1, _GROUP))
 _SEPARATORS = re.compile(SEPARATOR)
-_TAIL_BYTES = CHARACTERS + 3 * 3
+_TAIL_BYTES = CHARACTERS + 3 * (_GROUPS - 1)
 """At most, with separators of three bytes each."""
 
 

@@ -13,7 +13,7 @@ from starlette.datastructures import FormData
 from wtforms import DateField, Form, PasswordField, SelectMultipleField, StringField
 from wtforms.validators import Optional, StopValidation
 
-from mailauth.core import mail_address, moments, otp, typed
+from mailauth.core import mail_address, moments, otp, recovery, typed
 from mailauth.core.addresses import parse_network
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Network
@@ -220,7 +220,7 @@ def _refuse_impossible_code(field: Any) -> None:
         _refuse_characters(field, _("No code of ours has this in it: %(found)s"), strange)
     _refuse_length(
         field,
-        _("A verification code has 6 digits, a recovery code 16 characters. You typed %(typed)d."),
+        _("A verification code has 6 digits, a recovery code %(recovery)d characters. You typed %(typed)d."),
         len(code),
     )
 
@@ -231,4 +231,4 @@ def _refuse_characters(field: Any, message: str, strange: str) -> NoReturn:
 
 
 def _refuse_length(field: Any, message: str, length: int) -> NoReturn:
-    raise StopValidation(field.gettext(message) % {"typed": length})
+    raise StopValidation(field.gettext(message) % {"typed": length, "recovery": recovery.CHARACTERS})
