@@ -12,7 +12,7 @@ from mailauth.core import alphabet
 CHARACTERS = 16
 CODES_PER_SET = 10
 _GROUPS = CHARACTERS // alphabet.GROUP
-_ENTROPY_BYTES = CHARACTERS * alphabet.BITS_PER_CHARACTER // 8
+_ENTROPY_BYTES = (CHARACTERS * alphabet.BITS_PER_CHARACTER + 7) // 8
 
 SEPARATOR = (
     rb"(?:[- ]|\xc2[\xa0\xad]|\xe2\x80[\x80-\x95\xaa-\xaf]|\xe2\x81[\x9f-\xa4\xa6-\xaf]|\xe2\x88\x92|"
