@@ -1,7 +1,9 @@
 """`mailauth`, the command that administrators use: the top of its tree; commands live in the modules beside it."""
 
+import errno
 import importlib
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -91,9 +93,19 @@ def cli(ctx: click.Context, config_path: Path) -> None:
     ctx.obj = Context(config_path)
 
 
+_CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
 def main() -> None:
     """Run the command line. A character that the terminal's encoding lacks is escaped, and no traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    cli(prog_name="mailauth")
+    try:
+        cli(prog_name="mailauth")
+    except OSError as error:
+        if error.filename is not None or error.errno not in _CANNOT_BE_WRITTEN:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it has no place to go
+        click.echo(f"mailauth: standard output cannot be written: {error.strerror}", err=True)
+        sys.exit(1)

@@ -94,3 +94,20 @@ def test_nothing_secret_is_said_or_handed_on(config: str) -> None:
     refused = run("account", "add", "bob", stdin=CANARY + "\ttab", MAILAUTH_CONFIG=config)
     for ran in (added, checked, refused):
         assert CANARY not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("words", [("config", "describe"), ("account", "list")])
+def test_output_that_has_no_room_ends_in_a_sentence(config: str, words: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "mailauth", "--config", config, *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "mailauth: standard output cannot be written: No space left on device\n",
+    )

@@ -63,3 +63,22 @@ def test_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="not a database"):
         schema.current(database)
     database.close()
+
+
+def test_database_behind_symbolic_links_is_used_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "folder").symlink_to("real")
+    (tmp_path / "link.db").symlink_to(tmp_path / "folder" / "mailauth.db")
+    url = f"sqlite:///{tmp_path}/link.db"
+    upkeep.create(url)
+    for _ in range(2):
+        database = Database(url)
+        schema.upgrade(database)
+        database.write(lambda connection: connection.exec_driver_sql("DELETE FROM account"))
+        upkeep.back_up(url, tmp_path / "copy.db", replace=True)
+        database.close()
+    with upkeep.in_place_of(url, tmp_path / "copy.db"):
+        pass
+    assert (tmp_path / "link.db").is_symlink()
+    assert (tmp_path / "real" / "mailauth.db").is_file()
+    assert [path.parent.name for path in upkeep.aside(url)] == ["real"]

@@ -62,7 +62,8 @@ class SQLite(Dialect):
         super().__init__(url)
         if not url.database or url.database == ":memory:":
             raise MailauthError("a database in memory cannot be shared; name a file: sqlite:////var/lib/mailauth/x.db")
-        self.file = Path(url.database)
+        # SQLite keeps its log beside the file itself, wherever a symbolic link to it lies.
+        self.file = Path(url.database).resolve()
         self.engine = _engine(url)
         self._marks = Marks(self.file)
         self._damaged: tuple[_FileId, str] | None = None
