@@ -95,6 +95,57 @@ account = Table(
     Column("recovery_address", String(NAME_BYTES)),
     # The names before this one, oldest first, with spaces between: what is bound to a name was made under one of them.
     Column("former_names", Text, nullable=False, server_default=""),
+    # Which password source it belongs to, by the source's name; empty until one has let somebody in by this name.
+    Column("source", String(32), nullable=False, server_default="", index=True),
+    # Who it is there: another uid under the same name is another person.
+    Column("uid", String(128)),
+    # Since when the source says that it may not log in, or (`absent_since`) does not list it. `disabled_at` is the
+    # administrator's word. Whose word it was, that one lifts it.
+    Column("source_disabled_at", Moment),
+    Column("absent_since", Moment),
+    # The source's own spelling of the name, for mail servers.
+    Column("reply_name", String(NAME_BYTES)),
+    # Keyed digests: of the hash that the source keeps, and of all that the source listed of it.
+    Column("hash_fingerprint", LargeBinary(32)),
+    Column("directory_digest", LargeBinary(32)),
+)
+
+service_copy = Table(
+    "service_copy",
+    metadata,
+    # What a source said of an account for a service (empty: whatever the service), so that app passwords need not
+    # wait for the source.
+    Column("account_id", _Id, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True),
+    Column("service", String(32), primary_key=True),
+    Column("is_allowed", BigInteger, nullable=False, server_default="1"),
+    # Networks with spaces between; empty: any.
+    Column("allow_nets", Text, nullable=False),
+    # Names and values for mail servers, as JSON.
+    Column("fields", Text, nullable=False),
+    Column("taken_at", Moment, nullable=False),
+)
+
+directory_run = Table(
+    "directory_run",
+    metadata,
+    # How the last listing of a source went.
+    Column("source", String(32), primary_key=True),
+    Column("tried_at", Moment, nullable=False),
+    Column("succeeded_at", Moment),
+    Column("error", String(300), nullable=False, server_default=""),
+    Column("listed", BigInteger, nullable=False, server_default="0"),
+)
+
+directory_held = Table(
+    "directory_held",
+    metadata,
+    # Accounts of a source and domain that the brake keeps from being disabled: `absent` or `inactive` ones.
+    Column("source", String(32), primary_key=True),
+    Column("domain", String(NAME_BYTES), primary_key=True),
+    Column("kind", String(10), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("of", BigInteger, nullable=False),
+    Column("since", Moment, nullable=False),
 )
 
 alias = Table(
@@ -117,6 +168,10 @@ totp = Table(
     Column("last_step", BigInteger, nullable=False, server_default="0"),
     Column("created_at", Moment, nullable=False),
     Column("confirmed_at", Moment),
+    # Of those that people bring along; mailauth's own have the defaults (Key URI format).
+    Column("digits", BigInteger, nullable=False, server_default="6"),
+    Column("period_s", BigInteger, nullable=False, server_default="30"),
+    Column("algorithm", String(8), nullable=False, server_default="SHA1"),
     UniqueConstraint("account_id", "state"),
 )
 
@@ -148,6 +203,21 @@ app_password = Table(
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment),
     Column("revoked_at", Moment),
+)
+
+foreign_app_password = Table(
+    "foreign_app_password",
+    metadata,
+    # As another system has stored it, until it is used once or its time is over.
+    Column("id", _Id, primary_key=True),
+    _account_id(),
+    Column("password_hash", String(512), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("services", Text, nullable=False),
+    Column("networks", Text, nullable=False),
+    Column("imported_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    UniqueConstraint("account_id", "password_hash"),
 )
 
 exemption = Table(
