@@ -113,7 +113,7 @@ def _add_foreign_app_passwords() -> None:
             ["account_id"], ["account.id"], name="fk_foreign_app_password_account_id_account", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name="pk_foreign_app_password"),
-        sa.UniqueConstraint("account_id", "password_hash", name="uq_foreign_app_password_account_id"),
+        sa.UniqueConstraint("account_id", "password_hash", name="uq_foreign_app_password_account_id_password_hash"),
     )
 
 
