@@ -50,6 +50,9 @@ class Purpose(StrEnum):
     OUTBOX = "outbox"
     RENAMED = "renamed"
     FINGERPRINT = "fingerprint"
+    SOURCE_HASH = "source-hash"
+    DIRECTORY_ROW = "directory-row"
+    GRANTED_STRING = "granted-string"
 
 
 class Sealed(NamedTuple):

@@ -43,6 +43,8 @@ _YESCRYPT = re.compile(r"\$(?:y|gy)\$j([./0-9A-Za-z])[./0-9A-Za-z]{1,8}\$[./A-Za
 _MD5_CRYPT = re.compile(r"\$1\$[^$:\n]{0,8}\$[./A-Za-z0-9]{22}")
 _DES_CRYPT = re.compile(r"[./A-Za-z0-9]{13}")
 _ARGON2 = re.compile(r"\$argon2(?:i|d|id)\$v=\d+\$m=(\d{1,9}),t=(\d{1,9}),p=\d{1,3}\$[^$]+\$[^$]+")
+_COST = re.compile(r"\$2[abxy]\$\d\d|\$argon2\w+\$v=\d+\$[^$]+|\$\w+\$rounds=\d+|\$y\$\w+|\$\w*(?=\$)")
+"""What of a hash tells how long it takes."""
 _DIGITS = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """Of crypt(5), in their order."""
 
@@ -80,6 +82,15 @@ def matches(stored: str, password: bytes, name: str = "", default: str = "CRYPT"
         return scheme.matches(password, written, name)
     except (ValueError, TypeError, binascii.Error, UnicodeError) as error:
         raise HashUnreadable("a stored password hash is damaged") from error
+
+
+def kind(stored: str, default: str = "CRYPT") -> str:
+    """Return what tells how long a hash takes: its scheme, and of crypt's forms which, with its cost."""
+    prefix = _PREFIX.fullmatch(stored)
+    written = prefix[3] if prefix else stored
+    cost = _COST.match(written)
+    scheme = (prefix[1] if prefix else _unprefixed(stored, default)).upper()
+    return f"{scheme} {cost[0] if cost else ''}"
 
 
 def _read(stored: str, default: str) -> tuple[Scheme, bytes]:

@@ -32,14 +32,14 @@ class PasswordHasher:
         """Return a new salted hash, with its scheme."""
         return SCHEME + self._argon2.hash(password)
 
-    def verify(self, stored: str | None, password: bytes, name: str = "") -> bool:
+    def verify(self, stored: str | None, password: bytes, name: str = "", default_scheme: str = "CRYPT") -> bool:
         """Tell whether a password is right; exactly one hash is computed, whatever the answer.
 
         None, for an account that is unknown or has no password, costs as much as a hash of ours and is never right.
-        `name`: the account's, which one scheme hashes along. Raises HashUnreadable for what this installation cannot
-        check.
+        `name`: the account's, which one scheme hashes along. `default_scheme`: of what does not say its own. Raises
+        HashUnreadable for what this installation cannot check.
         """
-        is_right = password_schemes.matches(self._dummy if stored is None else stored, password, name)
+        is_right = password_schemes.matches(self._dummy if stored is None else stored, password, name, default_scheme)
         return is_right and stored is not None
 
     def is_ours(self, stored: str) -> bool:

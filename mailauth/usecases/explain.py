@@ -106,7 +106,7 @@ class Explainer:
                 f"`mailauth totp reset {account.name}` the password alone would be enough until then."
             )
         if not account.disabled:
-            sentences.append(f"Its password is checked by {self._passwords.described}.")
+            sentences.append(f"Its password is checked by {self._passwords.described(account)}.")
             sentences.append(_devices_sentence(live))
         return Explanation(
             account=account.name,

@@ -8,7 +8,7 @@ from mailauth.vocabulary.errors import Mistake, StoreUnavailable
 
 def mistakes(configuration: Configuration) -> tuple[Mistake, ...]:
     """Return a mistake for each PAM user that several accounts are; none where the database can't be read."""
-    users = configuration.password.pam_users()
+    users = configuration.pam_users()
     if len(users.local_part_domains) < 2:
         return ()
     database = Database(configuration.database.url)

@@ -141,7 +141,9 @@ class ActiveTotp:
 class Account:
     """One mail user, as the verifier loads it. `epoch` rises with every change of password, factor or state.
 
-    `former_names`: what it was called before, oldest first.
+    `former_names`: what it was called before, oldest first. `source`: the password source that it belongs to, empty
+    while none has let it in; `uid`: who it is there; `hash_fingerprint`: of what is stored there, which changes with
+    the password; `reply_name`: its spelling there, for mail servers.
     """
 
     id: int
@@ -152,6 +154,10 @@ class Account:
     totp: ActiveTotp | None
     exempt_until: datetime | None
     former_names: tuple[AccountName, ...] = ()
+    source: str = ""
+    uid: str | None = None
+    hash_fingerprint: bytes | None = None
+    reply_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

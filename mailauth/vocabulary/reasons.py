@@ -28,6 +28,8 @@ class WhyDenied(StrEnum):
     ACCOUNT_DISABLED = "account-disabled"
     ACCOUNT_CHANGED = "account-changed"
     PASSWORD_WRONG = "password-wrong"
+    PASSWORD_EXPIRED = "password-expired"
+    DISABLED_AT_SOURCE = "disabled-at-source"
     PASSWORD_REFUSED_ELSEWHERE = "password-refused-elsewhere"
     CODE_WRONG = "code-wrong"
     CODE_WRONG_AGAIN = "code-wrong-again"

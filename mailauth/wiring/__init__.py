@@ -14,13 +14,17 @@ from ipaddress import ip_network
 from mailauth import __version__
 from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
+from mailauth.core.source_entry import DomainPatterns
 from mailauth.core.texts import RefusalTexts
 from mailauth.effects import keyring, sources
 from mailauth.effects.configuration import digest
 from mailauth.effects.configuration.places import key_file
 from mailauth.effects.configuration.schema import Configuration
+from mailauth.effects.configuration.source_sections import OwnSection, SourceSection
 from mailauth.effects.languages import Languages
-from mailauth.effects.passwords import PasswordHasher
+from mailauth.effects.passwords import HashPool, PasswordHasher
+from mailauth.effects.sources.own import OwnTable
+from mailauth.effects.sources.stored_hashes import StoredHashes
 from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
 from mailauth.usecases import key_fingerprints
@@ -35,9 +39,10 @@ from mailauth.usecases.housekeeping import Housekeeping
 from mailauth.usecases.limits import AccountLimits
 from mailauth.usecases.login.device_networks import DeviceNetworks
 from mailauth.usecases.login.login_notices import LoginNotices
-from mailauth.usecases.login.password_check import PasswordCheck
+from mailauth.usecases.login.password_check import Link, PasswordCheck
 from mailauth.usecases.login.refunds import Refunds
 from mailauth.usecases.login.refused_strings import RefusedStrings
+from mailauth.usecases.login.renewals import Renewals
 from mailauth.usecases.login.reservation import Reservation
 from mailauth.usecases.login.settlement import Settlement
 from mailauth.usecases.login.verifier import Verifier
@@ -50,6 +55,7 @@ from mailauth.usecases.presence import Presence
 from mailauth.usecases.recovery_codes import RecoveryCodes
 from mailauth.usecases.renaming import Renaming
 from mailauth.usecases.set_up import SetUp
+from mailauth.usecases.source_accounts import SourceAccounts
 from mailauth.usecases.time_watch import TimeWatch
 from mailauth.vocabulary.errors import StoreUnavailable
 
@@ -104,6 +110,15 @@ def _steady() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def _link(section: SourceSection, parts: sources.Parts) -> Link:
+    return Link(
+        sources.make(section, parts),
+        DomainPatterns(section.domains),
+        goes_on=section.on_unknown == "next",
+        makes_accounts=not isinstance(section, OwnSection) and section.accounts == "login",
+    )
+
+
 def build(
     configuration: Configuration, clock: Clock = lambda: datetime.now(UTC), steady: Callable[[], float] = _steady
 ) -> Installation:
@@ -131,13 +146,18 @@ def build(
     trusted = tuple(ip_network(text) for text in configuration.limits.trusted_networks)
     account_limits = AccountLimits(database, limits, trusted, domain, clock)
     notices = Notices(ring, configuration.mail.sender, provider.language)
-    pam_users = configuration.password.pam_users()
+    pam_users = configuration.pam_users()
     links = MailedLinks(ring)
     accounts = Accounts(
         database, hasher, notices, links, pam_users, configuration.password.min_characters, domain, clock
     )
-    parts = sources.Parts(hasher, configuration.password.pam_service, pam_users, accounts.sharing_pam_user)
-    passwords = PasswordCheck([sources.make(configuration.password.source, parts)])
+    hash_pool = HashPool()
+    parts = sources.Parts(hasher, hash_pool, domain, pam_users, accounts.sharing_pam_user)
+    passwords = PasswordCheck(
+        [_link(section, parts) for section in configuration.password_sources()],
+        OwnTable(StoredHashes(hasher, hash_pool)),
+    )
+    source_accounts = SourceAccounts(database, ring)
     portal = configuration.portal
     activity = Activity(database, Crowds(trusted))
     login_notices = LoginNotices(database, notices)
@@ -182,6 +202,8 @@ def build(
             settlement=Settlement(database, notices, refunds, refused, withheld),
             keyring=ring,
             passwords=passwords,
+            source_accounts=source_accounts,
+            renewals=Renewals(database, passwords, source_accounts),
             policy=policy,
             activity=activity,
             login_notices=login_notices,

@@ -243,9 +243,9 @@ def alias(context: Context, account_name: str, aliases: tuple[str, ...], is_remo
 
 
 def _name_pam_user(context: Context, name: AccountName) -> None:
-    password = context.configuration().password
-    if password.source == "pam":
-        click.echo(f"Its password is that of PAM's user {password.pam_users().user_of(name)}.")
+    configuration = context.configuration()
+    if configuration.pam_sources():
+        click.echo(f"Its password is that of PAM's user {configuration.pam_users().user_of(name)}.")
 
 
 def _warn_of(password: Secret | None, name: str) -> None:

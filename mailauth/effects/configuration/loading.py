@@ -14,6 +14,7 @@ from tomlkit.items import AoT, Item, Table
 
 from mailauth.effects.configuration import reference
 from mailauth.effects.configuration.schema import Configuration
+from mailauth.effects.configuration.source_sections import KINDS
 from mailauth.vocabulary.errors import InvalidConfiguration, InvalidValue, MailauthError, Mistake
 
 DEFAULT_PATH = Path("/etc/mailauth/mailauth.toml")
@@ -149,12 +150,22 @@ def _value(text: str) -> Any:
 
 
 def _mistake(detail: ErrorDetails) -> Mistake:
-    place = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in detail["loc"])
+    place = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in _keys(detail["loc"]))
     return Mistake(place.removeprefix("."), _words(detail))
+
+
+def _keys(place: Sequence[int | str]) -> list[int | str]:
+    """Return a place as the file has it: of a table of one of several kinds, pydantic names the kind as well."""
+    steps = zip((None, *place), place, strict=False)
+    return [part for before, part in steps if not (isinstance(before, int) and part in KINDS)]
 
 
 def _words(detail: ErrorDetails) -> str:
     match detail["type"]:
+        case "union_tag_not_found":
+            return f"is missing `kind`: one of {', '.join(KINDS)}"
+        case "union_tag_invalid":
+            return f"there is no such kind of source; there are: {', '.join(KINDS)}"
         case "missing":
             return _missing(".".join(map(str, detail["loc"])))
         case "extra_forbidden":
@@ -190,7 +201,7 @@ def _missing(place: str) -> str:
 
 def _example(detail: ErrorDetails, otherwise: str) -> str:
     """Return the default of the key at fault as TOML, which shows the right form; another where it shows nothing."""
-    place = "".join("[]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).removeprefix(".")
+    place = "".join("[]" if isinstance(part, int) else f".{part}" for part in _keys(detail["loc"])).removeprefix(".")
     key = next((key for key in reference.describe() if key.place == place), None)
     if key is None or key.default in (None, '""', "[]"):
         return otherwise

@@ -1,4 +1,4 @@
-"""The PAM service that checks passwords with `password.source = "pam"`: what of it can't work, as far as files tell.
+"""The PAM services that check passwords: what of it can't work, as far as files tell.
 
 pam_unix reads /etc/shadow itself, or has unix_chkpwd do it, which reads it for root, for the group shadow, and for
 each user's own entry (Linux-PAM 1.5 and 1.7 on Debian). To the user that mailauth's units run as, it therefore says
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mailauth.effects.configuration.schema import Configuration
+from mailauth.effects.configuration.source_sections import PamSection
 from mailauth.vocabulary.errors import Mistake
 
 ETC = Path("/etc")
@@ -31,15 +32,15 @@ _MAX_DEPTH = 8
 
 
 def mistakes(configuration: Configuration, etc: Path = ETC) -> Iterator[Mistake]:
-    """Return what makes the service of no use."""
-    if configuration.password.source != "pam":
-        return
-    service = configuration.password.pam_service
-    if _file(etc, service) is None:
-        yield Mistake("password.pam_service", f"there is no {etc}/pam.d/{service}: PAM would ask its service `other`")
-    if "pam_mailauth" in _modules(etc, service):
-        problem = f"PAM's {service} has pam_mailauth in it, which would ask the very server that asks it"
-        yield Mistake("password.pam_service", problem)
+    """Return what makes a service of no use."""
+    for section in configuration.pam_sources():
+        service, place = section.service, _place(configuration, section, "service")
+        if _file(etc, service) is None:
+            yield Mistake(place, f"there is no {etc}/pam.d/{service}: PAM would ask its service `other`")
+        if "pam_mailauth" in _modules(etc, service):
+            yield Mistake(
+                place, f"PAM's {service} has pam_mailauth in it, which would ask the very server that asks it"
+            )
 
 
 def warnings(configuration: Configuration, etc: Path = ETC) -> Iterator[Mistake]:
@@ -54,22 +55,30 @@ def warnings_at_start(configuration: Configuration, etc: Path = ETC) -> Iterator
 
 
 def _warnings(configuration: Configuration, etc: Path, *, can_read: bool) -> Iterator[Mistake]:
-    password = configuration.password
-    if password.source != "pam" or "pam_unix" not in _modules(etc, password.pam_service):
-        return
-    if not can_read:
-        problem = (
-            f"PAM's {password.pam_service} uses pam_unix, and mailauth can't read {etc}/shadow: right passwords would "
-            f"be refused, and logged as password-wrong or source-unavailable. deploy/systemd/{DROP_IN} gives the "
-            "units the group shadow; or let Dovecot check passwords, by deploy/pam.d/mailauth-unix"
-        )
-        yield Mistake("password.source", problem)
-    if not password.pam_local_part_domains:
-        problem = (
-            f"is empty, and PAM's {password.pam_service} uses pam_unix, whose users have no domain: name the domains "
-            "whose accounts are Unix users"
-        )
-        yield Mistake("password.pam_local_part_domains", problem)
+    for section in configuration.pam_sources():
+        if "pam_unix" not in _modules(etc, section.service):
+            continue
+        if not can_read:
+            problem = (
+                f"PAM's {section.service} uses pam_unix, and mailauth can't read {etc}/shadow: right passwords would "
+                f"be refused, and logged as password-wrong or source-unavailable. deploy/systemd/{DROP_IN} gives the "
+                "units the group shadow; or let Dovecot check passwords, by deploy/pam.d/mailauth-unix"
+            )
+            yield Mistake(_place(configuration, section, "kind"), problem)
+        if not section.local_part_domains:
+            problem = (
+                f"is empty, and PAM's {section.service} uses pam_unix, whose users have no domain: name the domains "
+                "whose accounts are Unix users"
+            )
+            yield Mistake(_place(configuration, section, "local_part_domains"), problem)
+
+
+def _place(configuration: Configuration, section: PamSection, key: str) -> str:
+    """Return where the file says it: in the source's own table, or in the older form."""
+    if configuration.sources:
+        return f"sources[{list(configuration.sources).index(section) + 1}].{key}"
+    older = {"kind": "source", "service": "pam_service", "local_part_domains": "pam_local_part_domains"}
+    return f"password.{older[key]}"
 
 
 def _file(etc: Path, service: str) -> Path | None:

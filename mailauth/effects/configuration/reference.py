@@ -1,7 +1,7 @@
 """The configuration explained: the first file of an installation, and `config describe`. Made from the schema."""
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, get_args, get_origin
 
 import tomlkit
@@ -32,7 +32,7 @@ def required() -> dict[str, str]:
     found = {}
     for name, table in Configuration.model_fields.items():
         section = _section_of(table)
-        if section is not None:
+        if section is not None and not _is_list(table):
             for key, field in section.model_fields.items():
                 if field.is_required():
                     found[f"{name}.{key}"] = str((field.examples or [""])[0])
@@ -45,6 +45,9 @@ def first_file(own: Mapping[str, str]) -> str:
     for name, field in Configuration.model_fields.items():
         section = _section_of(field)
         if section is None:
+            continue
+        if _is_list(field):
+            parts.append("\n" + _comment(field.description or "") + f"# [[{name}]]\n")
             continue
         parts.append("\n" + _comment(section.__doc__ or "") + f"[{name}]\n" + _body(section, name, own))
     return "".join(parts)
@@ -75,7 +78,7 @@ def _keys(section: type[Section], place: str) -> Iterator[KeyDescription]:
         here = f"{place}{name}"
         if inner is not None and _is_list(field):
             yield KeyDescription(here, "list of tables", f"{len(_default(field)) or 'none'}", field.description or "")
-            yield from _keys(inner, f"{here}[].")
+            yield from _keys_of_items(_sections_of(field), f"{here}[].")
         elif inner is not None:
             yield from _keys(inner, f"{here}.")
         else:
@@ -83,11 +86,41 @@ def _keys(section: type[Section], place: str) -> Iterator[KeyDescription]:
             yield KeyDescription(here, _type(field), default, field.description or "")
 
 
+def _keys_of_items(sections: Sequence[type[Section]], place: str) -> Iterator[KeyDescription]:
+    """Return the keys of a list's tables. Of several kinds: what all have once, then what each has of its own."""
+    kinds: dict[KeyDescription, list[str]] = {}
+    for section in sections:
+        for key in _keys(section, place):
+            kinds.setdefault(key, []).append(_kind_of(section))
+    if len(sections) > 1:
+        names = " | ".join(_toml(_kind_of(section)) for section in sections)
+        yield KeyDescription(f"{place}kind", names, None, "Which kind this is; what else it may have depends on it.")
+    for key, those in kinds.items():
+        if key.place == f"{place}kind" and len(sections) > 1:
+            continue
+        only = f"With kind {', '.join(those)}: " if len(those) < len(sections) else ""
+        yield key._replace(description=only + key.description)
+
+
+def _kind_of(section: type[Section]) -> str:
+    kind = section.model_fields.get("kind")
+    return "" if kind is None else str(get_args(kind.annotation)[0])
+
+
 def _section_of(field: FieldInfo) -> type[Section] | None:
-    for candidate in (field.annotation, *get_args(field.annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, Section):
-            return candidate
-    return None
+    return next(iter(_sections_of(field)), None)
+
+
+def _sections_of(field: FieldInfo) -> tuple[type[Section], ...]:
+    """Return the tables that a key is, or has a list of; several where they are of one of several kinds."""
+    return tuple(dict.fromkeys(_sections_in(field.annotation)))
+
+
+def _sections_in(annotation: Any) -> Iterator[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for each in get_args(annotation):
+        yield from _sections_in(each)
 
 
 def _is_list(field: FieldInfo) -> bool:
@@ -99,7 +132,7 @@ def _type(field: FieldInfo) -> str:
     if choices and all(isinstance(choice, str) for choice in choices):
         return " | ".join(_toml(choice) for choice in choices)
     if choices:
-        return "list of strings"
+        return "table of strings" if get_origin(field.annotation) is dict else "list of strings"
     if field.annotation is int:
         return "whole number"
     return "number" if field.annotation is float else "string"
@@ -110,6 +143,8 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _toml(value: Any) -> str:
+    if value == {}:
+        return "{}"
     return str(tomlkit.item(value).as_string())
 
 

@@ -14,22 +14,20 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from mailauth.core import names
 from mailauth.core.new_password import MIN_CHARACTERS
 from mailauth.core.pam_users import PamUsers
 from mailauth.core.policy import Policy, parse_cutover
 from mailauth.effects.configuration.fields import FilledLine, Line, Section, checked_socket_path
 from mailauth.effects.configuration.limit_sections import LimitsSection, LoginMemorySection
+from mailauth.effects.configuration.source_sections import (
+    AnySource,
+    OwnSection,
+    PamSection,
+    SourceSection,
+    checked_domain,
+)
 from mailauth.effects.configuration.user_sections import MailSection, PortalSection, ProviderSection, RefusalSection
-from mailauth.effects.sources import SourceKind
-from mailauth.vocabulary.errors import InvalidName, InvalidValue
-
-
-def _domain(text: str) -> str:
-    try:
-        return names.canonicalise(f"x@{text}", text).removeprefix("x@")
-    except InvalidName as error:
-        raise ValueError(str(error)) from error
+from mailauth.vocabulary.errors import InvalidValue
 
 
 class AccountsSection(Section):
@@ -43,7 +41,7 @@ class AccountsSection(Section):
     @field_validator("default_domain")
     @classmethod
     def _is_domain(cls, value: str) -> str:
-        return _domain(value)
+        return checked_domain(value)
 
 
 class CutOverSection(Section):
@@ -116,22 +114,18 @@ class Argon2(Section):
 
 
 class PasswordSection(Section):
-    """Who checks the first factor, the password."""
+    """Passwords that mailauth keeps itself. Who else checks passwords: `[[sources]]`."""
 
-    source: SourceKind = Field(
-        "own", description="own: mailauth's own table of argon2id hashes. pam: system accounts, through PAM."
-    )
-    pam_service: FilledLine = Field(
-        "mailauth-password",
-        description="With source pam: the file of /etc/pam.d that checks passwords; without pam_mailauth in it.",
-    )
-    pam_local_part_domains: list[Line] = Field(
-        default_factory=list,
+    source: Literal["own", "pam"] = Field(
+        "own",
         description=(
-            "With source pam: the domains whose accounts are PAM users by the local part alone, as Unix accounts are "
-            "(anna@hoster.example is anna). PAM is asked about every other account by its full name. No two accounts "
-            "may be the same PAM user."
+            "Older form of `[[sources]]`, where there are none. own: mailauth's own table of argon2id hashes. pam: "
+            "system accounts, through PAM."
         ),
+    )
+    pam_service: FilledLine = Field("mailauth-password", description="With source pam: `service` of its section.")
+    pam_local_part_domains: list[Line] = Field(
+        default_factory=list, description="With source pam: `local_part_domains` of its section."
     )
     min_characters: int = Field(
         MIN_CHARACTERS,
@@ -147,11 +141,7 @@ class PasswordSection(Section):
     @field_validator("pam_local_part_domains")
     @classmethod
     def _are_domains(cls, value: list[str]) -> list[str]:
-        return list(dict.fromkeys(_domain(each) for each in value))
-
-    def pam_users(self) -> PamUsers:
-        """Return which PAM user an account is: nobody's the same as another's where PAM checks no passwords."""
-        return PamUsers(tuple(self.pam_local_part_domains) if self.source == "pam" else ())
+        return list(dict.fromkeys(checked_domain(each) for each in value))
 
 
 class SocketSection(Section):
@@ -246,6 +236,13 @@ class Configuration(Section):
     database: DatabaseSection = Field(default_factory=DatabaseSection)
     keys: KeysSection = Field(default_factory=KeysSection)
     password: PasswordSection = Field(default_factory=PasswordSection)
+    sources: list[AnySource] = Field(
+        default_factory=list,
+        description=(
+            "Who checks passwords, in order: a table for each source, `kind` first. Without any, mailauth's own table "
+            "alone."
+        ),
+    )
     limits: LimitsSection = Field(default_factory=LimitsSection)
     login_memory: LoginMemorySection = Field(default_factory=LoginMemorySection)
     refusal: RefusalSection = Field(default_factory=RefusalSection)
@@ -253,6 +250,45 @@ class Configuration(Section):
     portal: PortalSection = Field(default_factory=PortalSection)
     mail: MailSection
     log: LogSection = Field(default_factory=LogSection)
+
+    def password_sources(self) -> tuple[SourceSection, ...]:
+        """Return who checks passwords, in order; also where the older form says it."""
+        if self.sources:
+            return tuple(self.sources)
+        if self.password.source == "own":
+            return (OwnSection(kind="own"),)
+        return (
+            PamSection(
+                kind="pam",
+                service=self.password.pam_service,
+                local_part_domains=self.password.pam_local_part_domains,
+                accounts="sync",
+                timeout_s=max(self.server.deadline_s, 3.0) if self.server.deadline_s < 30 else 30.0,
+            ),
+        )
+
+    def pam_sources(self) -> tuple[PamSection, ...]:
+        """Return those of them that ask PAM."""
+        return tuple(each for each in self.password_sources() if isinstance(each, PamSection))
+
+    def pam_users(self) -> PamUsers:
+        """Return which PAM user an account is: nobody's the same as another's where PAM checks no passwords."""
+        domains = [domain for each in self.pam_sources() for domain in each.local_part_domains]
+        return PamUsers(tuple(dict.fromkeys(domains)))
+
+    @field_validator("sources")
+    @classmethod
+    def _have_names(cls, value: list[SourceSection]) -> list[SourceSection]:
+        twice = {each.name for each in value if [other.name for other in value].count(each.name) > 1}
+        if twice:
+            raise ValueError(f"two sources are called {min(twice)}; give each its own `name`")
+        for place, each in enumerate(value):
+            before = next((one for one in value[:place] if one.on_unknown == "stop" and "*" in one.domains), None)
+            if before is not None:
+                raise ValueError(
+                    f'{each.name} is never asked, since {before.name} has all domains; give that on_unknown = "next"'
+                )
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -266,7 +302,7 @@ class Configuration(Section):
             return tables
         provider, accounts, portal = sections
         try:
-            domain = _domain(
+            domain = checked_domain(
                 str(accounts.get("default_domain") or str(provider.get("support", "")).rpartition("@")[2])
             )
         except ValueError:

@@ -1,26 +1,28 @@
-"""Password sources: who checks the first factor. The port, what a source is made from, and the registry.
+"""Password sources: who checks the first factor. The port, what a source is made from, and where each is.
 
-A source answers with a value (`core.password_chain`), and raises nothing that its own trouble explains. Each has a
+A source answers with values (`core.password_chain`), and raises nothing that its own trouble explains. Each has a
 bounded pool of threads of its own, so that a slow one delays neither the other logins' database nor an app password.
 An unknown account is asked about like a known one.
 
-Another source is a module here, of its name, with a function `make`; its name goes into `SourceKind`, which the
-configuration reads: nothing heavy is imported here.
+Another source is a module here, of its kind's name, with a function `make`, and its settings in
+`effects/configuration/source_sections.py`, which is the registry. Nothing heavy is imported here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from mailauth.core.pam_users import PamUsers
-from mailauth.core.password_chain import Answer
+from mailauth.core.password_chain import Answer, NotLookedUp, Unanswered, UnknownUser
+from mailauth.core.source_entry import Asked, SourceEntry
 from mailauth.vocabulary.model import Account, AccountName
 
 if TYPE_CHECKING:
-    from mailauth.effects.passwords import PasswordHasher
+    from mailauth.effects.configuration.source_sections import SourceSection
+    from mailauth.effects.passwords import HashPool, PasswordHasher
 
-SourceKind = Literal["own", "pam"]
-"""The kinds of sources, by the names that the configuration, the log and `explain` have for them: the registry."""
+Found = SourceEntry | UnknownUser | Unanswered | NotLookedUp
+"""What a look-up comes to."""
 
 
 class PasswordSource(Protocol):
@@ -34,10 +36,18 @@ class PasswordSource(Protocol):
     def described(self) -> str:
         """What `explain` calls it, behind "is checked by"."""
 
-    async def verify(
-        self, name: AccountName, account: Account | None, password: bytes, readings: Sequence[bytes] = ()
+    async def find(self, asked: Asked, account: Account | None) -> Found:
+        """Look a user up, without a password. `account` is None where mailauth has none of that name."""
+
+    async def check(
+        self,
+        asked: Asked,
+        account: Account | None,
+        entry: SourceEntry | None,
+        password: bytes,
+        readings: Sequence[bytes] = (),
     ) -> Answer:
-        """Return the answer on a password. `account` is None where there is none of that name.
+        """Return the answer on a password. `entry` is what the look-up found; None where it found nobody, or is none.
 
         `readings`: what other accounts' state would have made of the same presented string. A source whose own work
         depends on the password's bytes does as much as for the costliest of them.
@@ -47,16 +57,39 @@ class PasswordSource(Protocol):
         """Let running checks end."""
 
 
+@runtime_checkable
+class ListedSource(Protocol):
+    """A source that can say whom it has."""
+
+    def entries(self) -> Iterator[SourceEntry]:
+        """Return each of its users once, for the directory; blocks. Raises SourceUnavailable, at any point of it."""
+
+
+@runtime_checkable
+class RenewingSource(Protocol):
+    """A source whose stored hashes may be replaced."""
+
+    async def renew(self, entry: SourceEntry, password_hash: str) -> bool:
+        """Store a new hash of the same password if the one that was seen still stands there; tell whether it did."""
+
+
 class Parts(NamedTuple):
-    """What a source may be made from. `sharing`: the other accounts that are the same PAM user as an account."""
+    """What a source may be made from.
+
+    `default_domain`: of names without one. `sharing`: the other accounts that are the same PAM user as an account.
+    """
 
     hasher: "PasswordHasher"
-    pam_service: str
+    hash_pool: "HashPool"
+    default_domain: str
     pam_users: PamUsers
     sharing: Callable[[AccountName], tuple[AccountName, ...]]
 
 
-def make(kind: SourceKind, parts: Parts) -> PasswordSource:
-    """Return a source of a kind."""
-    made: PasswordSource = import_module(f"{__name__}.{kind}").make(parts)
+def make(section: "SourceSection", parts: Parts) -> PasswordSource:
+    """Return the source that a section of the configuration describes.
+
+    Raises InvalidValue for what is not installed, or cannot be.
+    """
+    made: PasswordSource = import_module(f"{__name__}.{section.kind.replace('-', '_')}").make(section, parts)
     return made

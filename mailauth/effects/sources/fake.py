@@ -1,28 +1,52 @@
-"""A source that answers what it is told, for tests of what asks one. Not in the registry: no configuration has it."""
+"""A source that answers what it is told, for tests of what asks one. No configuration has it."""
 
 from collections.abc import Callable, Sequence
 
-from mailauth.core.password_chain import Answer
+from mailauth.core.password_chain import Answer, NotLookedUp, UnknownUser
+from mailauth.core.source_entry import Asked, SourceEntry
+from mailauth.effects.sources import Found
 from mailauth.vocabulary.model import Account, AccountName
 
 
 class FakeSource:
-    """Answers by a function of name and password, and remembers what it was asked."""
+    """Answers by a function of name and password, and remembers what it was asked.
+
+    `entries`: whom a look-up finds, by the name that it is asked for; None where there is no look-up.
+    """
 
     described = "a test"
 
-    def __init__(self, answer: Callable[[AccountName, bytes], Answer], name: str = "fake") -> None:
+    def __init__(
+        self,
+        answer: Callable[[AccountName, bytes], Answer],
+        name: str = "fake",
+        entries: Callable[[AccountName], Found] | None = None,
+    ) -> None:
         self.name = name
         self.asked: list[tuple[AccountName, bytes]] = []
+        self.looked_up: list[AccountName] = []
         self.is_closed = False
         self._answer = answer
+        self._entries = entries
 
-    async def verify(
-        self, name: AccountName, account: Account | None, password: bytes, readings: Sequence[bytes] = ()
-    ) -> Answer:
+    async def find(self, asked: Asked, account: Account | None) -> Found:
         """Answer as told."""
-        self.asked.append((name, password))
-        return self._answer(name, password)
+        self.looked_up.append(asked.name)
+        return NotLookedUp(self.name) if self._entries is None else self._entries(asked.name)
+
+    async def check(
+        self,
+        asked: Asked,
+        account: Account | None,
+        entry: SourceEntry | None,
+        password: bytes,
+        readings: Sequence[bytes] = (),
+    ) -> Answer:
+        """Answer as told; that somebody is unknown who was not found."""
+        self.asked.append((asked.name, password))
+        if self._entries is not None and entry is None:
+            return UnknownUser(self.name)
+        return self._answer(asked.name, password)
 
     def close(self) -> None:
         """Note that it was closed."""

@@ -5,15 +5,20 @@ the account's own PAM user: the alias may be the name of another one.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import pam
 
 from mailauth.core.pam_users import PamUsers
-from mailauth.core.password_chain import Answer, Disabled, Expired, Right, Unanswered, UnknownUser, Wrong
-from mailauth.effects.passwords import HashPool
+from mailauth.core.password_chain import Answer, Disabled, Expired, NotLookedUp, Right, UnknownUser, Wrong
+from mailauth.core.source_entry import Asked, SourceEntry
 from mailauth.effects.sources import Parts
-from mailauth.vocabulary.errors import Overloaded, SourceUnavailable, StoreUnavailable
+from mailauth.effects.sources.guarding import SourceGuard
+from mailauth.vocabulary.errors import SourceUnavailable
 from mailauth.vocabulary.model import Account, AccountName
+
+if TYPE_CHECKING:
+    from mailauth.effects.configuration.source_sections import PamSection
 
 THREADS = 8
 """PAM modules wait (for unix_chkpwd, for a directory) more than they compute."""
@@ -36,38 +41,39 @@ class Pam:
     `sharing` tells which other accounts are the same PAM user; while there are any, none of them is decided on.
     """
 
-    name = "pam"
-
     def __init__(
-        self,
-        service: str,
-        users: PamUsers,
-        sharing: Callable[[AccountName], tuple[AccountName, ...]],
-        threads: int = THREADS,
+        self, section: "PamSection", users: PamUsers, sharing: Callable[[AccountName], tuple[AccountName, ...]]
     ) -> None:
-        self._service = service
+        self.name = section.name
+        self._service = section.service
         self._users = users
         self._sharing = sharing
-        self.pool = HashPool(threads)
+        self._guard = SourceGuard(section.name, THREADS, section.timeout_s)
 
     @property
     def described(self) -> str:
         """Name the service, which is what an administrator looks for."""
         return f"PAM, by the service {self._service}"
 
-    async def verify(
-        self, name: AccountName, account: Account | None, password: bytes, readings: Sequence[bytes] = ()
+    async def find(self, asked: Asked, account: Account | None) -> NotLookedUp:
+        """PAM has no look-up."""
+        return NotLookedUp(self.name)
+
+    async def check(
+        self,
+        asked: Asked,
+        account: Account | None,
+        entry: SourceEntry | None,
+        password: bytes,
+        readings: Sequence[bytes] = (),
     ) -> Answer:
         """Ask PAM."""
-        whom = name if account is None else account.name
-        try:
-            return await self.pool.run(lambda: self._ask_about(whom, password))
-        except (SourceUnavailable, StoreUnavailable, Overloaded) as error:
-            return Unanswered(self.name, error)
+        whom = asked.name if account is None else account.name
+        return await self._guard.ask(lambda: self._ask_about(whom, password))
 
     def close(self) -> None:
         """Let running checks end."""
-        self.pool.close()
+        self._guard.close()
 
     def _ask_about(self, name: AccountName, password: bytes) -> Answer:
         user = self._users.user_of(name)
@@ -87,6 +93,6 @@ class Pam:
         raise SourceUnavailable(f"PAM service {self._service}: {conversation.reason} ({conversation.code})")
 
 
-def make(parts: Parts) -> Pam:
-    """Return PAM as the configuration names its service."""
-    return Pam(parts.pam_service, parts.pam_users, parts.sharing)
+def make(section: "PamSection", parts: Parts) -> Pam:
+    """Return PAM, by the section's service."""
+    return Pam(section, PamUsers(tuple(section.local_part_domains)), parts.sharing)

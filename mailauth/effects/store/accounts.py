@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from mailauth.effects.store import dialects
+from mailauth.effects.store.account_state import IS_ENABLED, STATE_COLUMNS, is_disabled
 from mailauth.effects.store.tables import account, alias, app_password, exemption, recovery_code, totp
 from mailauth.vocabulary.model import Account, AccountName, ActiveTotp, Exemption
 
@@ -24,8 +25,12 @@ _LOAD = (
         account.c.name,
         account.c.password_hash,
         account.c.epoch,
-        account.c.disabled_at,
+        *STATE_COLUMNS,
         account.c.former_names,
+        account.c.source,
+        account.c.uid,
+        account.c.hash_fingerprint,
+        account.c.reply_name,
         totp.c.id.label("totp_id"),
         totp.c.sealed_seed,
         totp.c.key_id,
@@ -132,7 +137,7 @@ def raise_epoch(connection: Connection, account_id: int) -> None:
 
 def raise_epoch_from(connection: Connection, account_id: int, seen_epoch: int) -> bool:
     """Do the same for an account that has not changed since it was seen; False where it has."""
-    unchanged = (account.c.id == account_id) & (account.c.epoch == seen_epoch) & account.c.disabled_at.is_(None)
+    unchanged = (account.c.id == account_id) & (account.c.epoch == seen_epoch) & IS_ENABLED
     return connection.execute(update(account).where(unchanged).values(epoch=seen_epoch + 1)).rowcount == 1
 
 
@@ -224,7 +229,7 @@ def summaries(connection: Connection) -> tuple[AccountSummary, ...]:
             account.c.id,
             account.c.name,
             account.c.created_at,
-            account.c.disabled_at,
+            *STATE_COLUMNS,
             totp.c.id.label("totp_id"),
             codes.c.n.label("codes"),
             devices.c.n.label("devices"),
@@ -241,7 +246,7 @@ def summaries(connection: Connection) -> tuple[AccountSummary, ...]:
             recovery_codes_left=row.codes or 0,
             app_passwords=row.devices or 0,
             aliases=tuple(other_names.get(row.id, ())),
-            disabled=row.disabled_at is not None,
+            disabled=is_disabled(row),
             created_at=row.created_at,
         )
         for row in connection.execute(statement)
@@ -257,8 +262,12 @@ def _account(row: Any) -> Account:
         name=AccountName(row.name),
         password_hash=row.password_hash,
         epoch=row.epoch,
-        disabled=row.disabled_at is not None,
+        disabled=is_disabled(row),
         totp=active,
         exempt_until=row.until,
         former_names=tuple(AccountName(name) for name in row.former_names.split()),
+        source=row.source,
+        uid=row.uid,
+        hash_fingerprint=row.hash_fingerprint,
+        reply_name=row.reply_name,
     )

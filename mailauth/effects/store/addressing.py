@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from mailauth.effects.store.account_state import IS_ENABLED
 from mailauth.effects.store.tables import account, totp
 from mailauth.vocabulary.model import AccountName
 
@@ -40,5 +41,5 @@ def unenrolled(
 
 
 def _concerned(only: Collection[int] | None) -> list[ColumnElement[bool]]:
-    conditions = [account.c.disabled_at.is_(None), ~_IS_ENROLLED]
+    conditions = [IS_ENABLED, ~_IS_ENROLLED]
     return conditions if only is None else [*conditions, account.c.id.in_(sorted(only))]

@@ -8,12 +8,13 @@ from sqlalchemy import Connection, bindparam, exists, func, insert, literal, or_
 
 from mailauth.core.addresses import parse_network
 from mailauth.effects.store import familiar_networks
+from mailauth.effects.store.account_state import STATE_COLUMNS, is_disabled
 from mailauth.effects.store.tables import account, alias, app_password
 from mailauth.vocabulary.model import AccountName, AppPassword, Network
 
 _NAME = bindparam("name", type_=account.c.name.type)
 
-_COLUMNS = (*app_password.c, account.c.name.label("account_name"), account.c.disabled_at, account.c.former_names)
+_COLUMNS = (*app_password.c, account.c.name.label("account_name"), *STATE_COLUMNS, account.c.former_names)
 _JOINED = select(*_COLUMNS).join(account, account.c.id == app_password.c.account_id)
 
 # The account is part of the look-up: a selector says nothing without the name that it was presented with.
@@ -118,7 +119,7 @@ def _app_password(row: Any) -> AppPassword:
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
-        account_disabled=row.disabled_at is not None,
+        account_disabled=is_disabled(row),
         former_names=tuple(AccountName(name) for name in row.former_names.split()),
     )
 

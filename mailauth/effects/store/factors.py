@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
 
 from mailauth.effects.keyring import Sealed
+from mailauth.effects.store.account_state import IS_ENABLED
 from mailauth.effects.store.tables import account, recovery_code, totp
 
 
@@ -29,7 +30,7 @@ def _unchanged(owner: ColumnElement[int]) -> ColumnElement[bool]:
             account.c.id == owner,
             account.c.id == bindparam("owner"),
             account.c.epoch == bindparam("seen_epoch"),
-            account.c.disabled_at.is_(None),
+            IS_ENABLED,
         )
     )
 

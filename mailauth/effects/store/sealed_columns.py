@@ -111,6 +111,8 @@ SEALED_COLUMNS: tuple[SealedColumn, ...] = (
     SealedColumn(mail_link.c.digest, Form.DIGEST, Purpose.MAIL_LINK, BoundTo.ITSELF),
     SealedColumn(login_memory.c.digest, Form.DIGEST, Purpose.LOGIN_MEMORY, BoundTo.EPOCH),
     SealedColumn(login_memory.c.string_digest, Form.DIGEST, Purpose.ACCEPTED_STRING, BoundTo.EPOCH),
+    SealedColumn(account.c.hash_fingerprint, Form.DIGEST, Purpose.SOURCE_HASH, BoundTo.ITSELF),
+    SealedColumn(account.c.directory_digest, Form.DIGEST, Purpose.DIRECTORY_ROW, BoundTo.ITSELF),
     # Says which key there was; needs none.
     SealedColumn(
         key_fingerprint.c.fingerprint,

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, insert, or_,
 from mailauth.core import session_places
 from mailauth.core.session_places import Held
 from mailauth.effects.keyring import Sealed
+from mailauth.effects.store.account_state import IS_ENABLED
 from mailauth.effects.store.tables import account, exemption, portal_session, recovery_code, totp
 from mailauth.vocabulary.model import AccountName, Credential
 
@@ -91,7 +92,7 @@ _GOOD = (
     .join(account, account.c.id == portal_session.c.account_id)
     .outerjoin(totp, (totp.c.account_id == account.c.id) & (totp.c.state == "active"))
     .outerjoin(exemption, exemption.c.account_id == account.c.id)
-    .where(account.c.epoch == portal_session.c.epoch, account.c.disabled_at.is_(None))
+    .where(account.c.epoch == portal_session.c.epoch, IS_ENABLED)
 )
 _FIND = _GOOD.where(portal_session.c.digest.in_(bindparam("digests", expanding=True)))
 _OF_ACCOUNT = _GOOD.where(portal_session.c.account_id == bindparam("whose")).order_by(
@@ -144,7 +145,7 @@ def renew(connection: Connection, seen_digest: bytes, seen_epoch: int, **values:
                 select(account.c.id).where(
                     account.c.id == portal_session.c.account_id,
                     account.c.epoch == seen_epoch,
-                    account.c.disabled_at.is_(None),
+                    IS_ENABLED,
                 )
             ),
         )

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 
 from mailauth.core.password_chain import Right, Unanswered
+from mailauth.core.source_entry import Asked
 from mailauth.usecases.login.login_notices import LoginNotices
 from mailauth.usecases.login.password_check import PasswordCheck
 from mailauth.usecases.login.reservation import Admitted
@@ -62,7 +63,8 @@ class CodelikePasswords:
 
     async def _look(self, admitted: Admitted, now: datetime) -> None:
         attempt, account = admitted.attempt, admitted.account
-        answer = await self._passwords.verify(admitted.subject, account, attempt.secret.reveal())
+        asked = Asked(admitted.subject, attempt.service, bool(attempt.secured), attempt.client)
+        answer = await self._passwords.answer(asked, account, attempt.secret.reveal())
         if isinstance(answer, Unanswered):
             log.debug("a repeated string was not looked at: %s", answer.error)
             return

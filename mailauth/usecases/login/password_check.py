@@ -1,35 +1,158 @@
-"""Asking the password sources, in their order, as `core.password_chain` says. On the event loop."""
+"""Asking the password sources about one login, in their order, as `core.password_chain` says. On the event loop.
 
+First the user is looked up, without the password; then the one source that has them checks it. An account belongs to
+one source: no other one is asked about it, or whoever can make a user there would open it.
+"""
+
+import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from mailauth.core.password_chain import Answer, AskNext, next_step
-from mailauth.effects.sources import PasswordSource
-from mailauth.vocabulary.model import Account, AccountName
+from mailauth.core import app_password
+from mailauth.core.password_chain import Answer, AskNext, NotLookedUp, Right, Unanswered, UnknownUser, Wrong, next_step
+from mailauth.core.source_entry import Asked, DomainPatterns, SourceEntry
+from mailauth.effects.sources import PasswordSource, RenewingSource
+from mailauth.effects.sources.own import OwnTable
+from mailauth.vocabulary.errors import SourceUnavailable
+from mailauth.vocabulary.model import Account
+
+log = logging.getLogger(__name__)
+
+
+class Link(NamedTuple):
+    """A source in its place. `goes_on`: whether the next one is asked where this one does not know the user.
+
+    `makes_accounts`: whoever it lets in gets an account.
+    """
+
+    source: PasswordSource
+    covers: DomainPatterns
+    goes_on: bool = True
+    makes_accounts: bool = False
+
+
+class Located(NamedTuple):
+    """Where a user is to be checked. `answers`: of the sources before, in `chain`; `entry`: what the last one found.
+
+    `ends_with`: the look-up's own end, where nobody knows the user or somebody could not say.
+    """
+
+    chain: tuple[Link, ...]
+    answers: tuple[Answer, ...] = ()
+    entry: SourceEntry | None = None
+    ends_with: Answer | None = None
 
 
 class PasswordCheck:
-    """Checks first factors. `sources`: who is asked, the first in front; at least one."""
+    """Checks first factors. `links`: who is asked, in order, at least one.
 
-    def __init__(self, sources: Sequence[PasswordSource]) -> None:
-        if not sources:
+    `fallback`: does the work for who is unknown to all.
+    """
+
+    def __init__(self, links: Sequence[Link], fallback: OwnTable) -> None:
+        if not links:
             raise ValueError("a password is checked by one source at least")
-        self.sources = tuple(sources)
+        self.links = tuple(links)
+        self._fallback = fallback
 
     @property
-    def described(self) -> str:
-        """Who checks passwords, for people: each source, in order."""
-        return ", then ".join(source.described for source in self.sources)
+    def sources(self) -> tuple[PasswordSource, ...]:
+        """The sources, in order."""
+        return tuple(link.source for link in self.links)
+
+    def described(self, account: Account | None = None) -> str:
+        """Who checks passwords, or the one of an account, for people: each source, in order."""
+        links = self.links if account is None else self.chain(Asked(account.name), account)
+        return ", then ".join(link.source.described for link in links) or "no password source"
+
+    def chain(self, asked: Asked, account: Account | None) -> tuple[Link, ...]:
+        """Return the sources that are asked about a user, in order."""
+        if account is not None and account.source:
+            return tuple(link for link in self.links if link.source.name == account.source)
+        own = tuple(link for link in self.links if isinstance(link.source, OwnTable))
+        if account is not None and account.password_hash is not None and own:
+            return own
+        return tuple(link for link in self.links if link.covers.include(asked.name))
+
+    def is_own(self, source: str) -> bool:
+        """Tell whether a source is mailauth's own table."""
+        return any(isinstance(each, OwnTable) and each.name == source for each in (*self.sources, self._fallback))
+
+    def makes_accounts(self, source: str) -> bool:
+        """Tell whether whoever a source lets in gets an account."""
+        return any(link.makes_accounts for link in self.links if link.source.name == source)
+
+    async def locate(self, asked: Asked, account: Account | None) -> Located:
+        """Look the user up in one source after the other, until one has them or may have them."""
+        chain = self.chain(asked, account)
+        if not chain and account is not None and account.source:
+            lost = SourceUnavailable(f"{account.name} belongs to the source {account.source}, which is not configured")
+            return Located(chain, ends_with=Unanswered(account.source, lost))
+        return await self._locate(asked, account, Located(chain))
+
+    async def _locate(self, asked: Asked, account: Account | None, so_far: Located) -> Located:
+        chain, answers = so_far.chain, list(so_far.answers)
+        if not chain:
+            return so_far._replace(ends_with=UnknownUser(self._fallback.name))
+        while isinstance(step := next_step([link.goes_on for link in chain], answers), AskNext):
+            found = await chain[step.place].source.find(asked, account)
+            match found:
+                case UnknownUser() | Unanswered():
+                    answers.append(found)
+                case NotLookedUp():
+                    return Located(chain, tuple(answers))
+                case SourceEntry():
+                    return Located(chain, tuple(answers), found)
+        return Located(chain, tuple(answers), ends_with=step)
 
     async def verify(
-        self, name: AccountName, account: Account | None, password: bytes, readings: Sequence[bytes] = ()
+        self, located: Located, asked: Asked, account: Account | None, password: bytes, readings: Sequence[bytes] = ()
     ) -> Answer:
         """Return what the sources answer. `readings` of the presented string: see the port."""
-        answers: list[Answer] = []
-        while isinstance(step := next_step(len(self.sources), answers), AskNext):
-            answers.append(await self.sources[step.place].verify(name, account, password, readings))
-        return step
+        is_work_done = False
+        while located.ends_with is None:
+            source = located.chain[len(located.answers)].source
+            if not isinstance(source, OwnTable) and app_password.read(password) is not None:
+                return Wrong(source.name)  # never handed to another system
+            answer = await source.check(asked, account, located.entry, password, readings)
+            if not isinstance(answer, UnknownUser):
+                return answer
+            is_work_done = True
+            located = await self._locate(asked, account, Located(located.chain, (*located.answers, answer)))
+            if located.entry is not None and located.entry.name != asked.name:
+                # The limits of that account were not asked: it has to be known by this name before.
+                log.error("%s is another name of %s at %s: sync its directory", asked.name, *_of(located.entry))
+                return UnknownUser(located.entry.source)
+        if isinstance(located.ends_with, UnknownUser) and not is_work_done:
+            return await self._as_unknown(located, asked, password, readings)
+        return located.ends_with
+
+    async def answer(self, asked: Asked, account: Account | None, password: bytes) -> Answer | None:
+        """Look a user up and check a password, where that asks nobody who counts wrong ones; otherwise None."""
+        located = await self.locate(asked, account)
+        has_hash = located.entry is not None and located.entry.stored_hash is not None
+        if located.ends_with is None and not has_hash and (account is None or account.password_hash is None):
+            return None
+        return await self.verify(located, asked, account, password)
+
+    async def _as_unknown(self, located: Located, asked: Asked, password: bytes, readings: Sequence[bytes]) -> Answer:
+        """Do the work that a known user's password would have cost."""
+        last = located.chain[-1].source if located.chain else self._fallback
+        answer = await last.check(asked, None, None, password, readings)
+        return answer if isinstance(answer, Unanswered) else UnknownUser(last.name)
+
+    async def renew(self, right: Right) -> bool:
+        """Store a new hash at the source that answered; tell whether it did."""
+        source: object = next((each for each in self.sources if each.name == right.source), None)
+        if right.entry is None or right.renewed_hash is None or not isinstance(source, RenewingSource):
+            return False
+        return await source.renew(right.entry, right.renewed_hash)
 
     def close(self) -> None:
         """Let running checks end."""
-        for source in self.sources:
+        for source in (*self.sources, self._fallback):
             source.close()
+
+
+def _of(entry: SourceEntry) -> tuple[str, str]:
+    return entry.name, entry.source

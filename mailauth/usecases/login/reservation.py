@@ -6,7 +6,7 @@ reserved here is settled in `settlement.py`. Decides nothing. Works on the datab
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple, assert_never
 
@@ -233,6 +233,24 @@ class Reservation:
             None,
             is_used_up=used_up is not None,
         )
+
+    def again(self, admitted: Admitted, reading: ByPassword) -> Admitted:
+        """Return the same login for its account as it is by now; what it was charged to stays."""
+
+        def load(connection: Connection) -> Admitted:
+            attempt, subject = admitted.attempt, admitted.subject
+            account = accounts.load(connection, subject)
+            if_enrolled = reading.presented(is_enrolled=True)
+            return replace(
+                admitted,
+                account=account,
+                presented=reading.presented(is_enrolled=account is not None and account.totp is not None),
+                recovery_row=self._recovery_row(connection, subject, account, if_enrolled),
+                memory=self._memory(attempt, subject, account),
+                refused_digest=self._refused_digest(attempt, subject, account, admitted.source),
+            )
+
+        return self._database.read(load)
 
     def undo_charges(self, admitted: Admitted, *, was_begun: bool) -> None:
         """Undo the charges of an attempt that could not be decided. If it was begun, its work stays charged."""

@@ -19,26 +19,26 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, assert_never
 
-from sqlalchemy import Connection
-
 from mailauth.core import app_password, engine, names, otp, splitter
 from mailauth.core.clock import Clock
-from mailauth.core.password_chain import Answer, Right, Unanswered
+from mailauth.core.password_chain import Answer, Disabled, Expired, Right, Unanswered, Wrong
 from mailauth.core.policy import Policy
 from mailauth.core.reading import ByAppPassword, ByPassword, Reading, read
+from mailauth.core.source_entry import Asked
 from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.pools import NOT_BEGUN
-from mailauth.effects.store import accounts
 from mailauth.effects.store.database import Database
 from mailauth.usecases.activity import Activity
 from mailauth.usecases.login.app_password_cache import AppPasswordCache
 from mailauth.usecases.login.codelike_passwords import CodelikePasswords
 from mailauth.usecases.login.device_networks import DeviceNetworks
 from mailauth.usecases.login.login_notices import LoginNotices
-from mailauth.usecases.login.password_check import PasswordCheck
+from mailauth.usecases.login.password_check import Located, PasswordCheck
+from mailauth.usecases.login.renewals import Renewals
 from mailauth.usecases.login.reservation import Admitted, Reservation
 from mailauth.usecases.login.settlement import Settlement
+from mailauth.usecases.source_accounts import SourceAccounts
 from mailauth.vocabulary.errors import (
     HashUnreadable,
     InvalidName,
@@ -49,7 +49,6 @@ from mailauth.vocabulary.errors import (
     StoreUnavailable,
 )
 from mailauth.vocabulary.model import (
-    Account,
     AccountName,
     AppPassword,
     Ask,
@@ -86,6 +85,8 @@ class Verifier:
         settlement: Settlement,
         keyring: Keyring,
         passwords: PasswordCheck,
+        source_accounts: SourceAccounts,
+        renewals: Renewals,
         policy: Policy,
         activity: Activity,
         login_notices: LoginNotices,
@@ -101,6 +102,8 @@ class Verifier:
         self._settlement = settlement
         self._keyring = keyring
         self._passwords = passwords
+        self._source_accounts = source_accounts
+        self._renewals = renewals
         self._policy = policy
         self._activity = activity
         self._login_notices = login_notices
@@ -205,9 +208,17 @@ class Verifier:
             raise
         if not isinstance(admitted, Admitted):
             return admitted
+        answer: Answer | None = None  # where others check the password, they refuse a wrong one
         try:
-            # Where others check the password, they refuse a wrong one; here it must not be in the way.
-            answer = None if attempt.ask is Ask.SECOND_FACTOR else await self._ask(reading, admitted)
+            if attempt.ask is not Ask.SECOND_FACTOR:
+                located = await self._passwords.locate(_asked(admitted), admitted.account)
+                again = await self._readmitted(reading, admitted, located, now, is_abandoned)
+                if not isinstance(again, Admitted):
+                    self._undo_charges_later(admitted, was_begun=True)
+                    return again
+                admitted = again
+                answer = await self._ask(reading, admitted, located)
+                admitted = await self._taken_in(reading, admitted, answer, now)
             is_right = answer is None or isinstance(answer, Right)
             is_checked = True
             factor = self._second_factor(admitted, now)
@@ -226,31 +237,66 @@ class Verifier:
             else:
                 self._undo_charges_later(admitted, was_begun=was_begun or is_checked)
             raise
-        if isinstance(answer, Right) and answer.renewed_hash is not None and isinstance(verdict, Granted):
-            self._renew_later(admitted.account, answer.renewed_hash)
+        if isinstance(answer, Right) and isinstance(verdict, Granted):
+            self._renewals.consider(admitted.account, answer)
         self.codelike_passwords.consider(admitted, verdict, now)
         if answer is not None and not isinstance(verdict, Unavailable):
-            verdict = replace(verdict, source=answer.source)
+            makes_accounts = self._passwords.makes_accounts(answer.source)
+            verdict = _by_whose_word(verdict, answer, makes_accounts=makes_accounts)
         return _with_hint(verdict, factor, admitted.presented.password)
 
-    def _renew_later(self, account: Account | None, password_hash: str) -> None:
-        """Store a hash of ours in place of another system's, of a password that was right just now."""
-        if account is None or account.password_hash is None:
-            return
-        whose, seen = account.id, account.password_hash
+    async def _readmitted(
+        self,
+        reading: ByPassword,
+        admitted: Admitted,
+        located: Located,
+        now: datetime,
+        is_abandoned: threading.Event,
+    ) -> Admitted | Granted | Unavailable:
+        """Return the login as one to the account that a source has looked up, in the state that the source says."""
+        entry, account = located.entry, admitted.account
+        if entry is None:
+            return admitted
+        if entry.name != admitted.subject:
+            # Another name of an account: its own limits count, beside those of what was presented.
+            renamed = reading._replace(name=entry.name)
+            other = await self._database.run(lambda: self._admit(renamed, now, is_abandoned))
+            if isinstance(other, Admitted):
+                admitted = replace(other, charged=(*admitted.charged, *other.charged))
+                account = admitted.account
+            else:
+                return other
+        if account is not None and await self._database.run(
+            lambda: self._source_accounts.refreshed(account, entry, now)
+        ):
+            return await self._database.run(lambda: self._reservation.again(admitted, reading))
+        return admitted
 
-        def renew(connection: Connection) -> None:
-            accounts.renew_hash(connection, whose, seen, password_hash)
-
-        self._database.later(lambda: self._database.write(renew))
-
-    async def _ask(self, reading: ByPassword, admitted: Admitted) -> Answer:
+    async def _ask(self, reading: ByPassword, admitted: Admitted, located: Located) -> Answer:
         """Return what the password sources say. Raises what kept them from answering."""
         password = admitted.presented.password
-        answer = await self._passwords.verify(reading.name, admitted.account, password, reading.passwords)
+        answer = await self._passwords.verify(located, _asked(admitted), admitted.account, password, reading.passwords)
         if isinstance(answer, Unanswered):
             raise answer.error
         return answer
+
+    async def _taken_in(self, reading: ByPassword, admitted: Admitted, answer: Answer, now: datetime) -> Admitted:
+        """Return the login of somebody whom a source lets in with the account that they have from now on."""
+        account = admitted.account
+        if not isinstance(answer, Right) or (account is not None and (account.source or account.password_hash)):
+            return admitted
+        makes_accounts = self._passwords.makes_accounts(answer.source)
+        if (account is None and not makes_accounts) or self._passwords.is_own(answer.source):
+            return admitted
+        name = admitted.subject
+        taken = await self._database.run(
+            lambda: self._source_accounts.taken_in(name, answer.source, answer.entry, now)
+        )
+        if taken is None:
+            raise SourceUnavailable(
+                f"{name} is known to {answer.source}, and here it is another account; see: mailauth account move"
+            )
+        return await self._database.run(lambda: self._reservation.again(admitted, reading))
 
     def _admit(
         self, reading: ByPassword, now: datetime, is_abandoned: threading.Event
@@ -324,6 +370,28 @@ class Verifier:
                 return engine.RecoveryEvidence(admitted.recovery_row)
             case presented:
                 assert_never(presented)
+
+
+def _asked(admitted: Admitted) -> Asked:
+    attempt = admitted.attempt
+    return Asked(admitted.subject, attempt.service, bool(attempt.secured), attempt.client)
+
+
+def _by_whose_word(verdict: Granted | Denied, answer: Answer, *, makes_accounts: bool) -> Granted | Denied:
+    """Return a verdict that says which source checked the password, and what it found beside right or wrong."""
+    if not isinstance(verdict, Denied):
+        return replace(verdict, source=answer.source)
+    reason = verdict.reason
+    match answer:
+        case Disabled() if not verdict.password_was_right:
+            reason = WhyDenied.DISABLED_AT_SOURCE
+        case Expired() if not verdict.password_was_right:
+            reason = WhyDenied.PASSWORD_EXPIRED
+        case Wrong() if makes_accounts and reason is WhyDenied.ACCOUNT_UNKNOWN:
+            reason = WhyDenied.PASSWORD_WRONG
+        case _:
+            pass
+    return replace(verdict, reason=reason, source=answer.source)
 
 
 _SPENT = otp.CodeMatch(step=0, unspent=False)

@@ -24,7 +24,7 @@ async def test_login_that_could_not_be_decided_is_charged_nothing(
         return Unanswered("own", error("for a test"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(limited.own_table, "verify", fails)
+        patch.setattr(limited.own_table, "check", fails)
         for n in range(100):
             verdict = await limited.login("alice", f"{alice.password}{n:06}", client=HOME)
             assert not throttled(verdict), n

@@ -1,0 +1,202 @@
+"""What the configuration says of password sources: a section for each kind, which is their registry.
+
+A kind's module in `effects/sources/` has the kind's name. Touches nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, field_validator, model_validator
+
+from mailauth.core import names
+from mailauth.effects.configuration.fields import FilledLine, Line, Section
+from mailauth.effects.password_schemes import SCHEMES
+from mailauth.vocabulary.errors import InvalidName
+
+
+def checked_domain(text: str) -> str:
+    """Return a domain in its canonical form. Raises ValueError, which is what validators raise."""
+    try:
+        return names.canonicalise(f"x@{text}", text).removeprefix("x@")
+    except InvalidName as error:
+        raise ValueError(str(error)) from error
+
+
+def _checked_pattern(text: str) -> str:
+    if text == "*":
+        return text
+    below = text.startswith("*.")
+    return ("*." if below else "") + checked_domain(text[2:] if below else text)
+
+
+class _Source(Section):
+    """What all kinds have."""
+
+    name: Line = Field(
+        "",
+        pattern=r"^([a-z0-9][a-z0-9-]{0,31})?$",
+        description="What log, `explain` and the accounts call it. Empty: as its kind.",
+    )
+    domains: list[Line] = Field(
+        default_factory=lambda: ["*"],
+        min_length=1,
+        description="The domains whose users it has: `example.org`, `*.example.net` for those below it, `*` for all.",
+    )
+    on_unknown: Literal["stop", "next"] = Field(
+        "stop",
+        description=(
+            'What follows where it does not know a user. "next": the next source with that domain is asked. "stop": '
+            "the login is refused."
+        ),
+    )
+    timeout_s: float = Field(
+        3.0, ge=0.1, le=30, description="After how many seconds without an answer a login is told to try again later."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, raw: Any) -> Any:
+        return {**raw, "name": raw.get("name") or raw.get("kind", "")} if isinstance(raw, Mapping) else raw
+
+    @field_validator("domains")
+    @classmethod
+    def _are_patterns(cls, value: list[str]) -> list[str]:
+        return list(dict.fromkeys(_checked_pattern(each) for each in value))
+
+
+class _ElsewhereSource(_Source):
+    """What those have whose accounts are not typed in by hand."""
+
+    accounts: Literal["login", "sync"] = Field(
+        "login",
+        description=(
+            'How accounts are made. "login": also at the first login with a right password. "sync": by '
+            "`mailauth directory sync` and the worker alone."
+        ),
+    )
+
+
+class _LockingSource(_ElsewhereSource):
+    """What those have that count wrong passwords themselves."""
+
+    hard_limit: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description=(
+            "How many wrong passwords of one account are passed on within 30 minutes at most; further logins are told "
+            "to try again later. One less than the number at which it locks an account. 0: no limit."
+        ),
+    )
+
+
+_DEFAULT_SCHEME = "The scheme of hashes that do not name theirs, by Dovecot's name for it."
+
+
+class _HashingSource(_ElsewhereSource):
+    """What those have that show their hashes."""
+
+    default_scheme: Line = Field("CRYPT", description=_DEFAULT_SCHEME)
+    fields: list[Line] = Field(
+        default_factory=list,
+        description=(
+            "Which columns, or extra fields, are handed to Dovecot with a login: userdb_quota_rule, proxy, host and "
+            "the like."
+        ),
+    )
+
+    @field_validator("default_scheme")
+    @classmethod
+    def _is_scheme(cls, value: str) -> str:
+        if value.upper().replace("_", "-") not in SCHEMES:
+            raise ValueError(f"no scheme that can be checked here; these can: {', '.join(sorted(SCHEMES))}")
+        return value
+
+
+class OwnSection(_Source):
+    """Mailauth's own table: accounts that were typed in or imported with a password."""
+
+    kind: Literal["own"]
+
+
+class PamSection(_LockingSource):
+    """System accounts, through PAM."""
+
+    kind: Literal["pam"]
+    timeout_s: float = Field(  # PAM modules let who was wrong wait
+        10.0, ge=0.1, le=30, description="After how many seconds without an answer a login is told to try again later."
+    )
+    service: FilledLine = Field(
+        "mailauth-password",
+        description="The file of /etc/pam.d that checks passwords; without pam_mailauth in it.",
+    )
+    local_part_domains: list[Line] = Field(
+        default_factory=list,
+        description=(
+            "The domains whose accounts are PAM users by the local part alone, as Unix accounts are "
+            "(anna@hoster.example is anna). PAM is asked about every other account by its full name. No two accounts "
+            "may be the same PAM user."
+        ),
+    )
+
+    @field_validator("local_part_domains")
+    @classmethod
+    def _are_domains(cls, value: list[str]) -> list[str]:
+        return list(dict.fromkeys(checked_domain(each) for each in value))
+
+
+class SqlSection(_HashingSource):
+    """Accounts in a database of another system."""
+
+    kind: Literal["sql"]
+    url: Line = Field("", description="The database, as an SQLAlchemy URL: mysql+pymysql://user:password@host/name.")
+    url_file: Line = Field("", description="A file with the URL in its place, mode 0400, since it has a password.")
+    preset: Line = Field(
+        "", description="The queries below for a known system: postfixadmin, iredmail, mailcow or mail-in-a-box."
+    )
+    lookup: str = Field(
+        "",
+        description=(
+            "The SELECT for one user, with the bound parameters :user, :local, :domain, :service, :secured, :client. "
+            "Columns: name, hash; optional uid, active, must_change, allow_nets, language, recovery_address, aliases, "
+            "alias_domains; and those in `fields`."
+        ),
+    )
+    lookup_by_service: dict[str, str] = Field(
+        default_factory=dict, description="Another `lookup` for a service: imap, pop3, smtp, sieve."
+    )
+    list: str = Field(
+        "", description="The SELECT for all users, with the same columns, for the directory. Empty: it is not listed."
+    )
+    alias_domains: str = Field(
+        "", description="With `list`: a SELECT of pairs: a domain, and the one whose users may log in by it as well."
+    )
+    upgrade: str = Field(
+        "",
+        description=(
+            "The UPDATE that stores :hash in place of :seen for :user. With it a hash of another scheme than argon2id "
+            "is replaced at the next right login. Empty: it stays."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "SqlSection":
+        if bool(self.url) == bool(self.url_file):
+            raise ValueError("needs either url or url_file")
+        if bool(self.preset) == bool(self.lookup or self.lookup_by_service):
+            raise ValueError("needs either a preset or a lookup")
+        return self
+
+
+class PasswdFileSection(_HashingSource):
+    """Accounts in a file of Dovecot's passwd-file format, or one like /etc/shadow's first two fields."""
+
+    kind: Literal["passwd-file"]
+    file: FilledLine = Field(description="Its path. It is read again whenever it has changed.")
+
+
+SourceSection = OwnSection | PamSection | SqlSection | PasswdFileSection
+"""A source of any kind."""
+KINDS = tuple(get_args(each.model_fields["kind"].annotation)[0] for each in get_args(SourceSection))
+"""The kinds, by the names that the configuration has for them."""
+AnySource = Annotated[SourceSection, Field(discriminator="kind")]

@@ -1,0 +1,128 @@
+"""Statements on what password sources say of accounts. Each takes a connection, inside the caller's transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from mailauth.effects.store import dialects
+from mailauth.effects.store.tables import account, alias
+from mailauth.vocabulary.model import AccountName
+
+
+class SourceFacts(NamedTuple):
+    """What a source says of one of its accounts, as far as it is stored with it."""
+
+    source: str
+    uid: str | None
+    reply_name: str | None
+    hash_fingerprint: bytes | None
+
+
+class Known(NamedTuple):
+    """An account as the directory compares it with what a source lists."""
+
+    id: int
+    name: AccountName
+    source: str
+    uid: str | None
+    hash_fingerprint: bytes | None
+    directory_digest: bytes | None
+    source_disabled_at: datetime | None
+    absent_since: datetime | None
+
+
+_KNOWN = (
+    account.c.id,
+    account.c.name,
+    account.c.source,
+    account.c.uid,
+    account.c.hash_fingerprint,
+    account.c.directory_digest,
+    account.c.source_disabled_at,
+    account.c.absent_since,
+)
+
+
+def add(connection: Connection, name: AccountName, facts: SourceFacts, now: datetime) -> int | None:
+    """Add an account of a source's, and return its id; None, and nothing added, where there is one of that name.
+
+    Its epoch begins as that of every new account (`accounts.add`).
+    """
+    row = {"name": name, "epoch": int(now.timestamp() * 1000), "created_at": now, **facts._asdict()}
+    if connection.execute(dialects.statements(connection).insert_if_absent(account), row).rowcount != 1:
+        return None
+    return int(connection.execute(select(account.c.id).where(account.c.name == name)).scalar_one())
+
+
+def bind(connection: Connection, account_id: int, facts: SourceFacts) -> bool:
+    """Give an account that belongs to no source yet to one; False where it belongs to one by now."""
+    is_free = (account.c.id == account_id) & (account.c.source == "")
+    return connection.execute(update(account).where(is_free).values(facts._asdict())).rowcount == 1
+
+
+def note(connection: Connection, account_id: int, facts: SourceFacts, *, voids: bool) -> None:
+    """Store what a source says of an account of its own. `voids`: and end all that was built on what it said."""
+    changed: dict[str, Any] = facts._asdict()
+    if voids:
+        changed["epoch"] = account.c.epoch + 1
+    is_theirs = (account.c.id == account_id) & (account.c.source == facts.source)
+    connection.execute(update(account).where(is_theirs).values(changed))
+
+
+def move(connection: Connection, account_id: int, source: str) -> None:
+    """Give an account to another source (empty: to whichever knows it), and forget what the one before said of it."""
+    connection.execute(
+        update(account)
+        .where(account.c.id == account_id)
+        .values(
+            source=source,
+            uid=None,
+            reply_name=None,
+            hash_fingerprint=None,
+            directory_digest=None,
+            source_disabled_at=None,
+            absent_since=None,
+            epoch=account.c.epoch + 1,
+        )
+    )
+
+
+def of_source(connection: Connection, source: str, after: int, limit: int) -> tuple[Known, ...]:
+    """Return the first accounts of a source behind the id `after`, in order of id."""
+    statement = select(*_KNOWN).where(account.c.source == source, account.c.id > after).order_by(account.c.id)
+    return tuple(Known(*row) for row in connection.execute(statement.limit(limit)))
+
+
+def named(connection: Connection, names: Sequence[AccountName]) -> dict[AccountName, Known]:
+    """Return those of some names that are accounts, of whatever source; aliases are not."""
+    found = connection.execute(select(*_KNOWN).where(account.c.name.in_(names)))
+    return {AccountName(row.name): Known(*row) for row in found}
+
+
+def owners_of_aliases(connection: Connection, names: Sequence[AccountName]) -> dict[AccountName, int]:
+    """Return whose alias each of some names is, by the account's id."""
+    found = connection.execute(select(alias.c.name, alias.c.account_id).where(alias.c.name.in_(names)))
+    return {AccountName(name): owner for name, owner in found}
+
+
+_SET = update(account).where(account.c.id == bindparam("whose"))
+
+
+def set_directory_digest(connection: Connection, account_id: int, digest: bytes | None) -> None:
+    """Note what was listed of an account last."""
+    connection.execute(_SET.values(directory_digest=digest), {"whose": account_id})
+
+
+def set_source_disabled(
+    connection: Connection, account_id: int, disabled_at: datetime | None, absent_since: datetime | None
+) -> None:
+    """Disable an account by its source's word, or (None) lift that, and raise the epoch."""
+    values = {"source_disabled_at": disabled_at, "absent_since": absent_since, "epoch": account.c.epoch + 1}
+    connection.execute(_SET.values(values), {"whose": account_id})
+
+
+def set_absent_since(connection: Connection, account_ids: Sequence[int], since: datetime | None) -> None:
+    """Note since when accounts are not listed; nothing else changes by it."""
+    connection.execute(update(account).where(account.c.id.in_(account_ids)).values(absent_since=since))
