@@ -33,6 +33,7 @@ from mailauth.usecases.activity import Activity
 from mailauth.usecases.login.app_password_cache import AppPasswordCache
 from mailauth.usecases.login.codelike_passwords import CodelikePasswords
 from mailauth.usecases.login.device_networks import DeviceNetworks
+from mailauth.usecases.login.granted_passwords import GrantedPasswords
 from mailauth.usecases.login.login_notices import LoginNotices
 from mailauth.usecases.login.password_check import Located, PasswordCheck
 from mailauth.usecases.login.renewals import Renewals
@@ -115,6 +116,7 @@ class Verifier:
         self._refusal_floor_s = refusal_floor_s
         self._monotonic = monotonic
         self._cache = AppPasswordCache(database, monotonic)
+        self._granted_passwords = GrantedPasswords(keyring, monotonic)
         # What the codes of unknown and not enrolled accounts are compared with, so that they cost the same.
         self._dummy = keyring.seal(Purpose.TOTP_SEED, "", os.urandom(otp.SEED_BYTES))
 
@@ -210,7 +212,10 @@ class Verifier:
             return admitted
         answer: Answer | None = None  # where others check the password, they refuse a wrong one
         try:
-            if attempt.ask is not Ask.SECOND_FACTOR:
+            known_from = self._granted_passwords.source_of(admitted)
+            if known_from is not None:
+                answer = Right(known_from)
+            elif attempt.ask is not Ask.SECOND_FACTOR:
                 located = await self._passwords.locate(_asked(admitted), admitted.account)
                 again = await self._readmitted(reading, admitted, located, now, is_abandoned)
                 if not isinstance(again, Admitted):
@@ -239,6 +244,8 @@ class Verifier:
             raise
         if isinstance(answer, Right) and isinstance(verdict, Granted):
             self._renewals.consider(admitted.account, answer)
+            if known_from is None:
+                self._granted_passwords.note(admitted, verdict, answer.source)
         self.codelike_passwords.consider(admitted, verdict, now)
         if answer is not None and not isinstance(verdict, Unavailable):
             makes_accounts = self._passwords.makes_accounts(answer.source)

@@ -15,7 +15,7 @@ def count_hashes(world: World) -> list[bytes]:
     source = world.own_table
     verify = source.hasher.verify
 
-    def counted(stored: str | None, password: bytes, name: str = "", *_: str) -> bool:
+    def counted(stored: str | None, password: bytes, name: str = "", default_scheme: str = "") -> bool:
         hashed.append(password)
         return verify(stored, password)
 

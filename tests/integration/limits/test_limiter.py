@@ -19,7 +19,7 @@ async def test_exactly_the_burst_of_parallel_guesses_reaches_the_hash(limited: W
     hasher = limited.own_table.hasher
     verify = hasher.verify
 
-    def counting(stored: str | None, password: bytes, name: str = "", *_: str) -> bool:
+    def counting(stored: str | None, password: bytes, name: str = "", default_scheme: str = "") -> bool:
         nonlocal hashed
         hashed += 1
         return verify(stored, password)

@@ -266,7 +266,7 @@ async def test_slow_hash_ends_at_the_deadline(world: World) -> None:
     ends = threading.Event()
     verify = world.own_table.hasher.verify
 
-    def slow(stored: str | None, password: bytes, name: str = "", *_: str) -> bool:
+    def slow(stored: str | None, password: bytes, name: str = "", default_scheme: str = "") -> bool:
         ends.wait(30)
         return verify(stored, password)
 

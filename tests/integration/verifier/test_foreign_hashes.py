@@ -107,7 +107,7 @@ async def test_hash_that_was_changed_meanwhile_is_not_replaced(
     store(world, "{PLAIN}" + PASSWORD)
     verify = world.own_table.hasher.verify
 
-    def verify_and_change(stored: str | None, password: bytes, name: str = "", *_: str) -> bool:
+    def verify_and_change(stored: str | None, password: bytes, name: str = "", default_scheme: str = "") -> bool:
         is_right = verify(stored, password, name)
         store(world, "{PLAIN}changed")
         return is_right

@@ -167,7 +167,7 @@ async def test_secret_that_cannot_be_one_is_refused_before_any_hash(world: World
     # PW2
     world.add("alice")
     hashed: list[bytes] = []
-    world.own_table.hasher.verify = lambda stored, password, name="", *_: hashed.append(password)  # type: ignore[assignment,method-assign,return-value]
+    world.own_table.hasher.verify = lambda stored, password, name="", default_scheme="": hashed.append(password)  # type: ignore[assignment,method-assign,return-value]
     verdict = await world.login("alice", secret)
     assert verdict == Denied(WhyDenied.SECRET_MALFORMED, AccountName("alice@mailitwize.be"))
     assert hashed == []

@@ -127,7 +127,7 @@ def count_hashes(world: World) -> list[bytes]:
     hasher = world.own_table.hasher
     verify = hasher.verify
 
-    def counted(stored: str | None, password: bytes, name: str = "", *_: str) -> bool:
+    def counted(stored: str | None, password: bytes, name: str = "", default_scheme: str = "") -> bool:
         hashed.append(password)
         return bool(verify(stored, password))
 
