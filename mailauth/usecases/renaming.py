@@ -50,18 +50,24 @@ class Renaming:
 
         def rename(connection: Connection) -> Renamed:
             account = find(connection, name, self._default_domain)
-            self._check(connection, account, canonical)
-            accounts.remove_alias(connection, canonical, account.id)
-            self._bind(connection, account, canonical)
-            if not name_bound_rows.rename(connection, account.id, canonical, (*account.former_names, account.name)):
-                raise _exists(canonical)
-            name_bound_rows.move_meters(connection, account.name, canonical)
-            outbox.readdress(connection, account.id, account.name, canonical)
-            if keep_alias and not accounts.add_alias(connection, account.name, account.id):
-                raise _exists(account.name)
-            return Renamed(account.name, canonical)
+            return self.rename_within(connection, account, canonical, keep_alias=keep_alias)
 
         return self._database.write(rename)
+
+    def rename_within(
+        self, connection: Connection, account: Account, canonical: AccountName, *, keep_alias: bool
+    ) -> Renamed:
+        """Do the same inside somebody's transaction. Where it raises, that has to be given up."""
+        self._check(connection, account, canonical)
+        accounts.remove_alias(connection, canonical, account.id)
+        self._bind(connection, account, canonical)
+        if not name_bound_rows.rename(connection, account.id, canonical, (*account.former_names, account.name)):
+            raise _exists(canonical)
+        name_bound_rows.move_meters(connection, account.name, canonical)
+        outbox.readdress(connection, account.id, account.name, canonical)
+        if keep_alias and not accounts.add_alias(connection, account.name, account.id):
+            raise _exists(account.name)
+        return Renamed(account.name, canonical)
 
     def _check(self, connection: Connection, account: Account, new_name: AccountName) -> None:
         if new_name == account.name:

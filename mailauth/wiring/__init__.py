@@ -23,6 +23,7 @@ from mailauth.effects.configuration.schema import Configuration
 from mailauth.effects.configuration.source_sections import OwnSection, SourceSection
 from mailauth.effects.languages import Languages
 from mailauth.effects.passwords import HashPool, PasswordHasher
+from mailauth.effects.sources import ListedSource
 from mailauth.effects.sources.own import OwnTable
 from mailauth.effects.sources.stored_hashes import StoredHashes
 from mailauth.effects.store import schema
@@ -33,6 +34,8 @@ from mailauth.usecases.activity import Activity
 from mailauth.usecases.app_passwords import AppPasswords
 from mailauth.usecases.authenticators import Authenticators
 from mailauth.usecases.crowds import Crowds
+from mailauth.usecases.directory import Directory
+from mailauth.usecases.directory_comparison import Tools
 from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.explain import Explainer
 from mailauth.usecases.housekeeping import Housekeeping
@@ -77,6 +80,7 @@ class Installation:
     app_passwords: AppPasswords
     recovery_codes: RecoveryCodes
     renaming: Renaming
+    directory: Directory
     explainer: Explainer
     limits: AccountLimits
     housekeeping: Housekeeping
@@ -158,6 +162,13 @@ def build(
         OwnTable(StoredHashes(hasher, hash_pool)),
     )
     source_accounts = SourceAccounts(database, ring)
+    renaming = Renaming(database, ring, pam_users, domain)
+    directory = Directory(
+        Tools(database, renaming, links, timedelta(days=configuration.directory.keep_days)),
+        ring,
+        {each.name: each for each in passwords.sources if isinstance(each, ListedSource) and each.is_listed},
+        clock,
+    )
     portal = configuration.portal
     activity = Activity(database, Crowds(trusted))
     login_notices = LoginNotices(database, notices)
@@ -181,7 +192,8 @@ def build(
         enrolment=Enrolment(database, ring, notices, links, authenticators, provider.name, domain, clock, policy.zone),
         app_passwords=AppPasswords(database, ring, notices, links, domain, clock),
         recovery_codes=recovery_codes,
-        renaming=Renaming(database, ring, pam_users, domain),
+        renaming=renaming,
+        directory=directory,
         explainer=Explainer(database, policy, account_limits, time_watch, passwords, domain, clock),
         limits=account_limits,
         housekeeping=Housekeeping(database, clock, steady),

@@ -22,6 +22,7 @@ _COMMANDS = {
     "check": ("check", "check"),
     "explain": ("check", "explain"),
     "policy": ("policy", "policy"),
+    "directory": ("directory", "directory"),
     "limits": ("limits", "limits"),
     "campaign": ("campaign", "campaign"),
     "outbox": ("outbox", "outbox"),

@@ -57,9 +57,9 @@ def _load(name: str) -> "Part":
 
         return serve_pages
     if name == "worker":
-        from mailauth.edges.outbox.service import deliver_mails
+        from mailauth.edges.outbox.service import work
 
-        return deliver_mails
+        return work
     from mailauth.edges.server.service import answer_logins
 
     return answer_logins

@@ -1,4 +1,4 @@
-"""The worker as a part of the process: deliver what is queued until it is to stop.
+"""The worker as a part of the process: deliver mails, and follow the sources' directories, until it is to stop.
 
 Privileges: none beyond the key file, the database, and the way to the SMTP server. What is under way when it is to
 stop is finished; what is left is delivered by the next one.
@@ -9,6 +9,7 @@ import contextlib
 import logging
 
 from mailauth.edges import process
+from mailauth.edges.outbox.directories import follow_directories
 from mailauth.vocabulary.errors import Overloaded, StoreUnavailable
 from mailauth.wiring import Installation, mailing
 
@@ -19,6 +20,11 @@ POLL_S = 1.0
 AFTER_A_SURPRISE_S = 30.0
 """How long nothing is done after what nobody foresaw, for it is likely to be there still."""
 PURGE_EVERY_S = 3600.0
+
+
+async def work(installation: Installation, stop: asyncio.Event) -> None:
+    """Do all that the worker does until `stop` is set."""
+    await asyncio.gather(deliver_mails(installation, stop), follow_directories(installation, stop))
 
 
 async def deliver_mails(installation: Installation, stop: asyncio.Event) -> None:

@@ -144,6 +144,23 @@ class PasswordSection(Section):
         return list(dict.fromkeys(checked_domain(each) for each in value))
 
 
+class DirectorySection(Section):
+    """Following what the password sources list, without waiting for logins."""
+
+    every_s: int = Field(
+        300,
+        ge=30,
+        le=86400,
+        description="How often the worker lists each source that can be listed: so late is somebody disabled at most.",
+    )
+    keep_days: int = Field(
+        90,
+        ge=1,
+        le=3650,
+        description="For how many days an account is kept, disabled, that its source does not list any more.",
+    )
+
+
 class SocketSection(Section):
     """A Unix socket on which the authentication protocol is spoken."""
 
@@ -243,6 +260,7 @@ class Configuration(Section):
             "alone."
         ),
     )
+    directory: DirectorySection = Field(default_factory=DirectorySection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
     login_memory: LoginMemorySection = Field(default_factory=LoginMemorySection)
     refusal: RefusalSection = Field(default_factory=RefusalSection)

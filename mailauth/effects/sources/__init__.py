@@ -61,6 +61,14 @@ class PasswordSource(Protocol):
 class ListedSource(Protocol):
     """A source that can say whom it has."""
 
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it is set up to be listed."""
+
     def entries(self) -> Iterator[SourceEntry]:
         """Return each of its users once, for the directory; blocks. Raises SourceUnavailable, at any point of it."""
 

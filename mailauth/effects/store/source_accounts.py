@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from mailauth.effects.store import dialects
 from mailauth.effects.store.tables import account, alias
@@ -26,17 +26,24 @@ class Known(NamedTuple):
     id: int
     name: AccountName
     source: str
+    has_password: bool
     uid: str | None
     hash_fingerprint: bytes | None
     directory_digest: bytes | None
     source_disabled_at: datetime | None
     absent_since: datetime | None
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is disabled because it was not listed any more."""
+        return self.source_disabled_at is not None and self.absent_since is not None
+
 
 _KNOWN = (
     account.c.id,
     account.c.name,
     account.c.source,
+    account.c.password_hash.is_not(None),
     account.c.uid,
     account.c.hash_fingerprint,
     account.c.directory_digest,
@@ -126,3 +133,43 @@ def set_source_disabled(
 def set_absent_since(connection: Connection, account_ids: Sequence[int], since: datetime | None) -> None:
     """Note since when accounts are not listed; nothing else changes by it."""
     connection.execute(update(account).where(account.c.id.in_(account_ids)).values(absent_since=since))
+
+
+def aliases_of_source(connection: Connection, account_id: int, source: str) -> frozenset[AccountName]:
+    """Return the other names that an account has by a source's word."""
+    statement = select(alias.c.name).where(alias.c.account_id == account_id, alias.c.source == source)
+    return frozenset(AccountName(name) for name in connection.execute(statement).scalars())
+
+
+def add_alias(connection: Connection, name: AccountName, account_id: int, source: str) -> bool:
+    """Add another name by a source's word; False, and nothing added, where it is one already."""
+    row = {"name": name, "account_id": account_id, "source": source}
+    return connection.execute(dialects.statements(connection).insert_if_absent(alias), row).rowcount == 1
+
+
+def remove_alias(connection: Connection, name: AccountName, source: str) -> bool:
+    """Remove another name that stands there by a source's word; False where none does."""
+    gone = connection.execute(delete(alias).where(alias.c.name == name, alias.c.source == source))
+    return gone.rowcount == 1
+
+
+def recently_disabled(connection: Connection, source: str, since: datetime, *, absent: bool) -> dict[str, int]:
+    """Return how many accounts a source's word has disabled since then, by domain: absent ones, or inactive ones."""
+    is_absent = account.c.absent_since.is_not(None) if absent else account.c.absent_since.is_(None)
+    statement = select(account.c.name).where(
+        account.c.source == source, account.c.source_disabled_at > since, is_absent
+    )
+    found: dict[str, int] = {}
+    for name in connection.execute(statement).scalars():
+        domain = name.rpartition("@")[2]
+        found[domain] = found.get(domain, 0) + 1
+    return found
+
+
+def long_absent(
+    connection: Connection, source: str, before: datetime, limit: int
+) -> tuple[tuple[int, AccountName], ...]:
+    """Return the first accounts of a source that have been disabled as absent since before a moment."""
+    is_long = (account.c.absent_since < before) & account.c.source_disabled_at.is_not(None)
+    statement = select(account.c.id, account.c.name).where(account.c.source == source, is_long).limit(limit)
+    return tuple((row.id, AccountName(row.name)) for row in connection.execute(statement))

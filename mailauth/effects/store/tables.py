@@ -143,7 +143,7 @@ directory_held = Table(
     Column("source", String(32), primary_key=True),
     Column("domain", String(NAME_BYTES), primary_key=True),
     Column("kind", String(10), primary_key=True),
-    Column("count", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
     Column("of", BigInteger, nullable=False),
     Column("since", Moment, nullable=False),
 )
@@ -153,6 +153,8 @@ alias = Table(
     metadata,
     Column("name", String(NAME_BYTES), primary_key=True),
     _account_id(index=True),
+    # By whose word: a password source's name, or empty for an administrator's.
+    Column("source", String(32), nullable=False, server_default=""),
 )
 
 totp = Table(

@@ -1,17 +1,14 @@
 """Logins of people whom mailauth does not know, until their own system has let them in. On a file and a database."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from sqlalchemy import create_engine
 
 from mailauth.effects.store import accounts
 from mailauth.vocabulary.model import AccountName, Credential, Denied, Granted, Unavailable, Verdict
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
-from tests.estates.panels import Estate, Postfixadmin
+from tests.estates.places import Place, passwd_file, sqlite
 from tests.transactions import reading
 from tests.world import CUTOVER, World, WorldMaker, enrol_account
 
@@ -20,49 +17,6 @@ PASSWORD = "correct horse battery"
 ELSEWHERE = "198.51.100.4"
 """Another network than the one from which the password was right a moment ago."""
 BEFORE = CUTOVER - timedelta(days=30)
-
-
-class Place(NamedTuple):
-    """Where people are kept. `section`: of the configuration; `put(name, password, active)` replaces a person."""
-
-    section: str
-    put: Callable[..., None]
-    drop: Callable[[str], None]
-
-
-def passwd_file(directory: Path) -> Place:
-    path = directory / "users"
-    people: dict[str, str] = {}
-
-    def write() -> None:
-        draft = path.with_suffix(".new")
-        draft.write_text("# people\n" + "".join(people.values()))
-        draft.rename(path)
-
-    def put(name: str, password: str, *, active: bool = True) -> None:
-        people[name] = f"{name}:{{PLAIN}}{password}:::::: {'' if active else 'nologin'}\n"
-        write()
-
-    def drop(name: str) -> None:
-        people.pop(name, None)
-        write()
-
-    write()
-    return Place(f'kind="passwd-file",file="{path}"', put, drop)
-
-
-def sqlite(directory: Path) -> Place:
-    path = directory / "panel.sqlite"
-    estate = Estate(create_engine(f"sqlite:///{path}"), Postfixadmin())
-
-    def put(name: str, password: str, *, active: bool = True) -> None:
-        if not estate.set(name, f"{{PLAIN}}{password}", active=active):
-            estate.add(name, f"{{PLAIN}}{password}", active=active)
-
-    def drop(name: str) -> None:
-        estate.run("DELETE FROM mailbox WHERE username = :name", name=name)
-
-    return Place(f'kind="sql",preset="postfixadmin",url="sqlite:///{path}"', put, drop)
 
 
 @pytest.fixture(params=[passwd_file, sqlite])

@@ -29,6 +29,7 @@ def downgrade() -> None:
     op.drop_table("directory_held")
     op.drop_table("directory_run")
     op.drop_table("service_copy")
+    op.drop_column("alias", "source")
     op.drop_index("ix_account_source", "account")
     _drop(
         "account",
@@ -48,6 +49,7 @@ def _accounts_belong_to_sources() -> None:
     ):
         op.add_column("account", column)
     op.create_index("ix_account_source", "account", ["source"])
+    op.add_column("alias", sa.Column("source", sa.String(32), server_default="", nullable=False))
 
 
 def _add_service_copies() -> None:
@@ -83,7 +85,7 @@ def _add_directory_runs() -> None:
         sa.Column("source", sa.String(32), nullable=False),
         sa.Column("domain", sa.String(254), nullable=False),
         sa.Column("kind", sa.String(10), nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("of", sa.BigInteger(), nullable=False),
         sa.Column("since", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("source", "domain", "kind", name="pk_directory_held"),
