@@ -144,9 +144,8 @@ def _tell(report: "Report") -> None:
 def _held_sentence(each: Any) -> str:
     where = each.domain or "all domains together"
     words = "not listed any more" if each.kind == "absent" else "marked inactive"
-    sentence = (
-        f"HELD BACK: {each.number} of {each.of} accounts of {where} are {words} at {each.source}, too many at once."
-    )
+    many = f"{each.number} of {each.of} accounts of {where}"
+    sentence = f"HELD BACK: {many} are {words} at {each.source}, too many at once."
     if each.kind == "absent" and each.domain:
         return (
             f"{sentence} If that is meant: mailauth directory sync --source {each.source} "
@@ -162,13 +161,12 @@ def _as_data(report: "Report") -> dict[str, Any]:
 @contextmanager
 def _progress(name: str, *, is_shown: bool) -> "Iterator[Callable[[int], None]]":
     """Say on a terminal how many lines were read."""
-    stream = click.get_text_stream("stderr")
-    if not is_shown or not stream.isatty():
-        yield lambda _count: None
-        return
+    is_shown = is_shown and click.get_text_stream("stderr").isatty()
 
     def say(count: int) -> None:
-        click.echo(f"\r{name}: {count} listed ...", err=True, nl=False)
+        if is_shown:
+            click.echo(f"\r{name}: {count} listed ...", err=True, nl=False)
 
     yield say
-    click.echo("\r\033[K", err=True, nl=False)
+    if is_shown:
+        click.echo("\r\033[K", err=True, nl=False)

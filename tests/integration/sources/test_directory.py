@@ -1,4 +1,4 @@
-"""The directory: what a source lists is put into force without a login, and a fault of the source takes nobody away."""
+"""The directory: what a source lists is put into force without a login; a fault of it takes nobody away."""
 
 import sqlite3
 from collections.abc import Iterator
