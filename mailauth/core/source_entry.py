@@ -38,13 +38,15 @@ class Asked(NamedTuple):
 class SourceEntry:
     """One user, as a source has it. Both names and aliases are canonical; `reply_name` is the source's own spelling.
 
-    `stored_hash`: of the password, where the source shows it. `uid`: who it is, whatever the name; None where the
-    source does not tell. `is_active`: it may log in. `must_change`: its password is over. `allow_nets`: the only
-    networks that it may log in from, if there are any. `fields`: for mail servers, by their names.
+    `handle`: by which the source itself finds it again: a DN. `stored_hash`: of the password, where the source shows
+    it. `uid`: who it is, whatever the name; None where the source does not tell. `is_active`: it may log in.
+    `must_change`: its password is over. `allow_nets`: the only networks that it may log in from, if there are any.
+    `fields`: for mail servers, by their names.
     """
 
     source: str
     name: AccountName
+    handle: str = ""
     reply_name: str = ""
     aliases: frozenset[AccountName] = frozenset()
     stored_hash: str | None = field(default=None, repr=False)

@@ -1,6 +1,7 @@
 """`directory`: following what the password sources list."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,6 @@ from mailauth.edges.cli.context import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mailauth.usecases.directory_comparison import Report
 
 _KINDS = (
@@ -159,9 +158,9 @@ def _as_data(report: "Report") -> dict[str, Any]:
 
 
 @contextmanager
-def _progress(name: str, *, is_shown: bool) -> "Iterator[Callable[[int], None]]":
+def _progress(name: str, *, is_shown: bool) -> Iterator[Callable[[int], None]]:
     """Say on a terminal how many lines were read."""
-    is_shown = is_shown and click.get_text_stream("stderr").isatty()
+    is_shown = is_shown and sys.stderr.isatty()
 
     def say(count: int) -> None:
         if is_shown:

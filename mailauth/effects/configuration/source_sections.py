@@ -5,11 +5,12 @@ A kind's module in `effects/sources/` has the kind's name. Touches nothing.
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from mailauth.core import names
-from mailauth.effects.configuration.fields import FilledLine, Line, Section
+from mailauth.effects.configuration.fields import FilledLine, Line, Section, is_loopback
 from mailauth.effects.password_schemes import SCHEMES
 from mailauth.vocabulary.errors import InvalidName
 
@@ -195,7 +196,67 @@ class PasswdFileSection(_HashingSource):
     file: FilledLine = Field(description="Its path. It is read again whenever it has changed.")
 
 
-SourceSection = OwnSection | PamSection | SqlSection | PasswdFileSection
+class LdapAttributes(Section):
+    """In which attribute each fact of a user is; empty: in none."""
+
+    name: Line = Field("mail", min_length=1, description="The address that is the account's name; one value.")
+    uid: Line = Field("entryUUID", description="What stays when the name changes; objectGUID in Active Directory.")
+    aliases: Line = Field("", description="Other addresses to log in by; many values.")
+    active: Line = Field("", description="Whether the user may log in: TRUE, active, 1 and the like.")
+    language: Line = Field("", description="The language for pages and mails: preferredLanguage.")
+    recovery_address: Line = Field("", description="Another address of the user.")
+    allow_nets: Line = Field("", description="The only networks to log in from.")
+
+    def named(self) -> dict[str, str]:
+        """Return the attributes by what they are for, those that there are."""
+        return {fact: attribute for fact, attribute in self.model_dump().items() if attribute}
+
+
+class LdapSection(_LockingSource):
+    """Accounts in an LDAP directory, Active Directory among them."""
+
+    kind: Literal["ldap"]
+    url: FilledLine = Field(description="The server: ldaps://ldap.example.org, ldap:// with start_tls, or ldapi://.")
+    start_tls: bool = Field(False, description="Encrypt an ldap:// connection before anything is sent.")
+    ca_file: Line = Field("", description="Who signs the server's certificate. Empty: those that the system trusts.")
+    bind_dn: Line = Field("", description="As whom users are searched for. Empty: as nobody.")
+    bind_password_file: Line = Field("", description="A file with its password, mode 0400.")
+    base: Line = Field("", description="Below which DN users are searched for.")
+    filter: Line = Field(
+        "(mail={user})",
+        description="The search for one user. {user}, {local} and {domain} are the name's parts, escaped.",
+    )
+    list_filter: Line = Field("", description="The search for all users, for the directory. Empty: it is not listed.")
+    dn: Line = Field(
+        "",
+        description=(
+            "The DN of a user, in place of a search: uid={local},ou=people,dc=example,dc=org. Nothing else is known "
+            "of the user then."
+        ),
+    )
+    attributes: LdapAttributes = Field(default_factory=LdapAttributes, description="Where each fact of a user is.")
+    fields: list[Line] = Field(
+        default_factory=list, description="Which attributes are handed to Dovecot with a login."
+    )
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> "LdapSection":
+        scheme, _, rest = self.url.partition("://")
+        if scheme not in ("ldap", "ldaps", "ldapi") or not rest:
+            raise ValueError("url: write it as ldaps://ldap.example.org, or ldapi://%2Frun%2Fslapd%2Fldapi")
+        if scheme == "ldap" and not self.start_tls and not is_loopback(urlsplit(self.url).hostname or ""):
+            raise ValueError("url: passwords would cross the network in the clear; use ldaps:// or start_tls = true")
+        if scheme != "ldap" and self.start_tls:
+            raise ValueError("start_tls is for ldap:// alone")
+        if not self.base and not self.dn:
+            raise ValueError("needs either base, with filter, or dn")
+        placed = ("{user}", "{local}")
+        if not any(place in (self.dn or self.filter) for place in placed):
+            raise ValueError("neither {user} nor {local} stands in it: everybody would be the same user")
+        return self
+
+
+SourceSection = OwnSection | PamSection | SqlSection | PasswdFileSection | LdapSection
 """A source of any kind."""
 KINDS = tuple(get_args(each.model_fields["kind"].annotation)[0] for each in get_args(SourceSection))
 """The kinds, by the names that the configuration has for them."""

@@ -15,8 +15,8 @@ from mailauth.vocabulary.errors import InvalidName, InvalidValue
 from mailauth.vocabulary.languages import LANGUAGES
 from mailauth.vocabulary.model import AccountName, Network
 
-_YES: Final = frozenset({"1", "y", "yes", "t", "true", "on"})
-_NO: Final = frozenset({"", "0", "n", "no", "f", "false", "off"})
+_YES: Final = frozenset({"1", "y", "yes", "t", "true", "on", "active", "enabled"})
+_NO: Final = frozenset({"", "0", "n", "no", "f", "false", "off", "inactive", "disabled"})
 MAX_UID_BYTES: Final = 128
 MAX_HASH_BYTES: Final = 2048
 
@@ -46,6 +46,7 @@ def entry_of(row: Mapping[str, Any], columns: Columns, by_target: Mapping[str, l
         return SourceEntry(
             source=columns.source,
             name=name,
+            handle=_text(row.get("handle")),
             reply_name=spelling,
             aliases=frozenset(aliases - {name}),
             stored_hash=_hash(row.get("hash")),

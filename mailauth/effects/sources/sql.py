@@ -5,13 +5,14 @@ connection of a small pool; a connection that failed is thrown away.
 """
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import RowMapping, TextClause, text
-from sqlalchemy.exc import ResourceClosedError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 
 from mailauth.core.password_chain import Answer, Disabled, Expired, Right, Unanswered, UnknownUser, Wrong
 from mailauth.core.source_entry import Asked, DomainPatterns, Misfit, SourceEntry, chosen
@@ -33,6 +34,8 @@ PARAMETERS: Final = frozenset({"user", "local", "domain", "service", "secured", 
 UPGRADE_PARAMETERS: Final = frozenset({"user", "hash", "seen"})
 CHUNK: Final = 1000
 """How many rows of a list are fetched at once."""
+LIST_TIMEOUT_S: Final = 60.0
+"""Without a word from the server, while all users are listed: the first of them may take a while to be found."""
 MAX_ROWS: Final = 16
 """Of one look-up: what answers with more is a query that forgot its condition."""
 
@@ -54,6 +57,8 @@ class Sql:
         self._covers = DomainPatterns(section.domains)
         self._hashes = StoredHashes(parts.hasher, parts.hash_pool, section.default_scheme)
         self._guard = SourceGuard(section.name, THREADS, section.timeout_s)
+        self._timeout_s = section.timeout_s
+        self._url = url
         self._engine = sql_databases.engine(url, THREADS, section.timeout_s)
 
     @property
@@ -103,18 +108,25 @@ class Sql:
         """Run the list; blocks. Raises SourceUnavailable."""
         if self._list is None:
             return
+        engine = sql_databases.engine(self._url, 1, LIST_TIMEOUT_S)
         try:
-            with self._engine.connect() as connection:
+            with engine.connect() as connection:
                 by_target: dict[str, list[str]] = defaultdict(list)
                 if self._alias_domains is not None:
                     for other, target in connection.execute(self._alias_domains):
                         by_target[str(target).lower()].append(str(other))
-                rows = connection.execution_options(stream_results=True).execute(self._list).mappings()
+                # Rows that come as they are fetched need a transaction, where there is none otherwise.
+                level = connection.default_isolation_level
+                connection.rollback()
+                streaming = connection.execution_options(isolation_level=level, stream_results=True)
+                rows = streaming.execute(self._list).mappings()
                 for chunk in rows.partitions(CHUNK):
                     for row in chunk:
                         yield from self._listed(row, by_target)
         except SQLAlchemyError as error:
             raise self._away(error) from error
+        finally:
+            engine.dispose()
 
     @property
     def is_listed(self) -> bool:
@@ -147,12 +159,25 @@ class Sql:
             "secured": int(asked.is_secured),
             "client": "" if asked.client is None else str(asked.client),
         }
-        try:
-            with self._engine.connect() as connection:
-                rows = connection.execute(query, _wanted(query, values)).mappings().fetchmany(MAX_ROWS)
-        except SQLAlchemyError as error:
-            raise self._away(error) from error
+        rows = self._once_more(lambda: self._rows(query, _wanted(query, values)))
         return self._chosen([self._read(row) for row in rows], asked.name)
+
+    def _rows(self, query: TextClause, values: Mapping[str, Any]) -> Sequence[RowMapping]:
+        with self._engine.connect() as connection:
+            return connection.execute(query, values).mappings().fetchmany(MAX_ROWS)
+
+    def _once_more(self, ask: Callable[[], Sequence[RowMapping]]) -> Sequence[RowMapping]:
+        """Return what is asked for; where a kept connection proves to be at an end, by a new one."""
+        began = time.monotonic()
+        for is_last in (False, True):
+            try:
+                return ask()
+            except SQLAlchemyError as error:
+                was_ended = isinstance(error, DBAPIError) and error.connection_invalidated
+                is_late = time.monotonic() - began > self._timeout_s / 2  # it hangs, and would again
+                if is_last or is_late or not was_ended:
+                    raise self._away(error) from error
+        raise AssertionError("unreachable")
 
     def _read(self, row: RowMapping) -> SourceEntry:
         try:
