@@ -23,7 +23,7 @@ from mailauth.effects.scratch import Listed, Scratch
 from mailauth.effects.sources import ListedSource
 from mailauth.effects.store import directory_runs
 from mailauth.effects.store.directory_runs import DirectoryRun, HeldBack
-from mailauth.usecases.directory_comparison import Accepted, Comparison, Report, Tools
+from mailauth.usecases.directory_comparison import AcceptedRemovals, Comparison, Report, Tools
 from mailauth.vocabulary.errors import InvalidValue, SourceUnavailable
 
 _SAID_EVERY: Final = 1000
@@ -64,7 +64,7 @@ class Directory:
         source: str,
         *,
         dry_run: bool = False,
-        accepted: Accepted | None = None,
+        accepted: AcceptedRemovals | None = None,
         progress: Callable[[int], None] = lambda _listed: None,
     ) -> Report:
         """List a source and put into force what it says; return what that was.

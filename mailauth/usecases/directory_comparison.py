@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from mailauth.core import directory_brake, listing
 from mailauth.core.directory_brake import WHOLE_SOURCE, Tally
 from mailauth.core.listing import ListedUser
+from mailauth.core.service_copy import ANY_SERVICE
 from mailauth.effects.scratch import Listed, Scratch
 from mailauth.effects.store import accounts, directory_runs, outbox, source_accounts
 from mailauth.effects.store.database import Database
@@ -24,7 +25,7 @@ from mailauth.effects.store.directory_runs import HeldBack
 from mailauth.effects.store.source_accounts import Known, SourceFacts
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.renaming import Renaming
-from mailauth.usecases.source_accounts import replace_person
+from mailauth.usecases.source_accounts import copy_of, keep_copy, replace_person
 from mailauth.vocabulary.errors import InvalidValue, MailauthError, StoreUnavailable
 from mailauth.vocabulary.model import AccountName
 
@@ -43,7 +44,7 @@ SAME_PERSON_FOR: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedRemovals:
     """That so many accounts of a domain are meant to be taken away. Another number is not what somebody has seen."""
 
     domain: str
@@ -114,7 +115,7 @@ class Comparison:
         self._inactive: Counter[str] = Counter()
         self._refusals: list[str] = []
 
-    def put_in_force(self, accepted: Accepted | None) -> None:
+    def put_in_force(self, accepted: AcceptedRemovals | None) -> None:
         """Do all of it. Raises InvalidValue where what is accepted is not what is held back, and StoreUnavailable."""
         for name in self._scratch.several_times():
             self._report.note("refused", f"{name}: several lines are this one account")
@@ -220,6 +221,7 @@ class Comparison:
             accounts.suggest_language(connection, account_id, entry.language)
         if entry.recovery_address and accounts.recovery_address(connection, account_id) is None:
             accounts.set_recovery_address(connection, account_id, entry.recovery_address)
+        keep_copy(connection, account_id, copy_of(entry, ANY_SERVICE, self._now))
         source_accounts.set_directory_digest(connection, account_id, line.digest)
 
     def _add(self, connection: Connection, line: Listed) -> str:
@@ -259,7 +261,7 @@ class Comparison:
         self._tools.renaming.rename_within(connection, account, name, keep_alias=False)
         return account.id
 
-    def _disable_absent(self, accepted: Accepted | None) -> frozenset[str]:
+    def _disable_absent(self, accepted: AcceptedRemovals | None) -> frozenset[str]:
         """Disable who is not listed any more, as far as the brake lets it; return the domains that it holds."""
         for chunk in self._scratch.absent():
             self._absent.update(_domain(name) for name, _ in chunk)
@@ -275,7 +277,7 @@ class Comparison:
             self._write([one for one in chunk if not _is_held(one[0], held)], take_away, lambda one: one[0])
         return held
 
-    def _released(self, held: frozenset[str], accepted: Accepted) -> frozenset[str]:
+    def _released(self, held: frozenset[str], accepted: AcceptedRemovals) -> frozenset[str]:
         count, is_held = self._absent[accepted.domain], _is_held(f"x@{accepted.domain}", held)
         if not count or not is_held or count != accepted.count:
             besides = "" if is_held or not count else ", and nothing holds them back"

@@ -7,16 +7,19 @@ do when the password is changed here. Works on threads, not on the event loop.
 """
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from mailauth.core.service_copy import ANY_SERVICE, is_stale
 from mailauth.core.source_entry import SourceEntry
 from mailauth.effects.keyring import Keyring, Purpose
-from mailauth.effects.store import accounts, outbox, source_accounts
+from mailauth.effects.store import accounts, outbox, service_copies, source_accounts
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.source_accounts import SourceFacts
-from mailauth.vocabulary.model import Account, AccountName
+from mailauth.vocabulary.model import Account, AccountName, ServiceCopy
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +31,25 @@ class SourceAccounts:
         self._database = database
         self._keyring = keyring
 
-    def refreshed(self, account: Account, entry: SourceEntry, now: datetime) -> bool:
-        """Put into force what a source says of an account of its own; tell whether the account changed by it."""
-        if account.source != entry.source or self._is_known(account, entry):
-            return False
-        return self._database.write(lambda connection: self._refresh(connection, account, entry, now))
+    def refreshed(
+        self, account: Account, entry: SourceEntry, copies: Sequence[ServiceCopy], service: str, now: datetime
+    ) -> bool:
+        """Put into force what a source says of an account of its own; tell whether the account changed by it.
 
-    def taken_in(self, name: AccountName, source: str, entry: SourceEntry | None, now: datetime) -> Account | None:
+        `copies`: what it has said before; `service`: for which it says this now, empty where it says so of all.
+        """
+        if account.source != entry.source:
+            return False
+        copy = copy_of(entry, service, now)
+        if not self._is_known(account, entry):
+            return self._database.write(lambda connection: self._refresh(connection, account, entry, copy, now))
+        if is_news(copy, copies):
+            self._database.write(lambda connection: keep_copy(connection, account.id, copy), durable=False)
+        return False
+
+    def taken_in(
+        self, name: AccountName, source: str, entry: SourceEntry | None, service: str, now: datetime
+    ) -> Account | None:
         """Make or bind the account of somebody whom a source has let in, and return it.
 
         `entry`: what the source said of them; None where it has no look-up. None where the name is in use otherwise:
@@ -49,9 +64,15 @@ class SourceAccounts:
             elif found.name == name and not found.source:
                 source_accounts.bind(connection, found.id, facts)
             account = accounts.load(connection, name)
+            if account is not None and account.source == source and entry is not None:
+                keep_copy(connection, account.id, copy_of(entry, service, now))
             return account if account is not None and (account.name, account.source) == (name, source) else None
 
         return self._database.write(take_in)
+
+    def keep(self, account_id: int, copy: ServiceCopy) -> None:
+        """Store what a source says of an account for a service."""
+        self._database.write(lambda connection: keep_copy(connection, account_id, copy), durable=False)
 
     def renewed(self, account_id: int, entry: SourceEntry, password_hash: str) -> None:
         """Note that a hash at the source is another one of the same password: nothing ends by it."""
@@ -64,11 +85,16 @@ class SourceAccounts:
             entry.source, entry.uid, entry.reply_name or None, self._fingerprint(entry.source, entry.stored_hash)
         )
 
-    def _refresh(self, connection: Connection, account: Account, entry: SourceEntry, now: datetime) -> bool:
+    def _refresh(
+        self, connection: Connection, account: Account, entry: SourceEntry, copy: ServiceCopy, now: datetime
+    ) -> bool:
         facts = self.facts(entry)
         if account.uid is not None and entry.uid is not None and account.uid != entry.uid:
-            replace_person(connection, account.id, account.name, facts, now)
+            new_id = replace_person(connection, account.id, account.name, facts, now)
+            if new_id is not None:
+                keep_copy(connection, new_id, copy)
             return True
+        keep_copy(connection, account.id, copy)
         voids = not self.is_same_hash(account.hash_fingerprint, entry)
         source_accounts.note(connection, account.id, facts._replace(uid=entry.uid or account.uid), voids=voids)
         return voids
@@ -89,6 +115,31 @@ class SourceAccounts:
 
     def _fingerprint(self, source: str, stored: str | None, key_id: str | None = None) -> bytes | None:
         return None if stored is None else self._keyring.mac(Purpose.SOURCE_HASH, source, stored, key_id=key_id)
+
+
+def copy_of(entry: SourceEntry, service: str, now: datetime) -> ServiceCopy:
+    """Return what a source says of a user for a service."""
+    # Whether the user may log in at all is the account's state; of one service it is this.
+    is_allowed = entry.is_active or service == ANY_SERVICE
+    return ServiceCopy(service, is_allowed, entry.allow_nets, entry.fields, now)
+
+
+def is_news(copy: ServiceCopy, copies: Sequence[ServiceCopy]) -> bool:
+    """Tell whether a copy says another thing than what is stored for its service, or renews it."""
+    stored = next((each for each in copies if each.service == copy.service), None)
+    if stored is None:
+        return copy.service != ANY_SERVICE or bool(copy.allow_nets or copy.fields)
+    if copy.service != ANY_SERVICE and is_stale(stored, copy.taken_at):
+        return True
+    return replace(stored, taken_at=copy.taken_at) != copy
+
+
+def keep_copy(connection: Connection, account_id: int, copy: ServiceCopy) -> None:
+    """Store what a source says for a service; nothing where it says nothing in particular."""
+    if copy.service == ANY_SERVICE and not copy.allow_nets and not copy.fields:
+        service_copies.drop(connection, account_id, ANY_SERVICE)
+    else:
+        service_copies.keep(connection, account_id, copy)
 
 
 def replace_person(

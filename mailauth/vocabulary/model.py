@@ -161,8 +161,25 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceCopy:
+    """What an account's source said of it for a service (empty: for any), as of a moment.
+
+    `allow_nets`: the only networks that it may log in from, if there are any. `fields`: for mail servers.
+    """
+
+    service: str
+    is_allowed: bool
+    allow_nets: tuple[Network, ...]
+    fields: tuple[tuple[str, str], ...]
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AppPassword:
-    """A generated secret for one device. Empty `services` or `networks` mean: any mail service, any network."""
+    """A generated secret for one device. Empty `services` or `networks` mean: any mail service, any network.
+
+    `source`, `copies`: the password source that its account belongs to, and what that said of it for services.
+    """
 
     id: int
     account_id: int
@@ -178,6 +195,9 @@ class AppPassword:
     revoked_at: datetime | None
     account_disabled: bool
     former_names: tuple[AccountName, ...] = ()
+    source: str = ""
+    reply_name: str | None = None
+    copies: tuple[ServiceCopy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

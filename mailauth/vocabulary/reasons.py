@@ -30,6 +30,8 @@ class WhyDenied(StrEnum):
     PASSWORD_WRONG = "password-wrong"
     PASSWORD_EXPIRED = "password-expired"
     DISABLED_AT_SOURCE = "disabled-at-source"
+    SERVICE_CLOSED_AT_SOURCE = "service-closed-at-source"
+    NETWORK_CLOSED_AT_SOURCE = "network-closed-at-source"
     PASSWORD_REFUSED_ELSEWHERE = "password-refused-elsewhere"
     CODE_WRONG = "code-wrong"
     CODE_WRONG_AGAIN = "code-wrong-again"

@@ -69,7 +69,7 @@ def sync(
 
     Exit 0 where all is in force, 1 where something is held back or not taken, 75 where a source can't be listed.
     """
-    from mailauth.usecases.directory_comparison import Accepted
+    from mailauth.usecases.directory_comparison import AcceptedRemovals
     from mailauth.vocabulary.errors import InvalidValue, SourceUnavailable
 
     if (domain is None) != (count is None):
@@ -81,7 +81,7 @@ def sync(
             raise InvalidValue("no password source can be listed ([[sources]], their `list`)")
         if domain is not None and len(chosen) > 1:
             raise click.UsageError(f"--source is needed as well: one of {', '.join(chosen)}")
-        accepted = None if domain is None or count is None else Accepted(domain.lower(), count)
+        accepted = None if domain is None or count is None else AcceptedRemovals(domain.lower(), count)
         for name in chosen:
             with _progress(name, is_shown=not as_json) as said:
                 try:

@@ -36,6 +36,10 @@ class PasswordSource(Protocol):
     def described(self) -> str:
         """What `explain` calls it, behind "is checked by"."""
 
+    @property
+    def is_by_service(self) -> bool:
+        """Whether what it says of a user depends on the service that is logged in to."""
+
     async def find(self, asked: Asked, account: Account | None) -> Found:
         """Look a user up, without a password. `account` is None where mailauth has none of that name."""
 

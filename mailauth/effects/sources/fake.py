@@ -15,6 +15,7 @@ class FakeSource:
     """
 
     described = "a test"
+    is_by_service = False
 
     def __init__(
         self,

@@ -51,6 +51,7 @@ class Ldap:
 
     def __init__(self, section: "LdapSection", parts: Parts) -> None:
         self.name = section.name
+        self.is_by_service = False
         self._section = section
         self._server = Server(section.url, section.start_tls, section.ca_file, section.timeout_s)
         self._password = read_password(section.bind_password_file)

@@ -18,6 +18,7 @@ class OwnTable:
     """Passwords whose hashes mailauth keeps."""
 
     described = "mailauth's own table"
+    is_by_service = False
 
     def __init__(self, hashes: StoredHashes, name: str = "own") -> None:
         self.name = name

@@ -45,6 +45,7 @@ class Pam:
         self, section: "PamSection", users: PamUsers, sharing: Callable[[AccountName], tuple[AccountName, ...]]
     ) -> None:
         self.name = section.name
+        self.is_by_service = False
         self._service = section.service
         self._users = users
         self._sharing = sharing

@@ -45,6 +45,7 @@ class PasswdFile:
     def __init__(self, section: "PasswdFileSection", parts: Parts) -> None:
         self.name = section.name
         self.is_listed = True
+        self.is_by_service = False
         self._path = Path(section.file)
         self._covers = DomainPatterns(section.domains)
         self._columns = Columns(section.name, self._covers.only or parts.default_domain, tuple(section.fields))

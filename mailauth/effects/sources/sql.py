@@ -49,6 +49,8 @@ class Sql:
         self._lookup = statement(queries.lookup, PARAMETERS) if queries.lookup else None
         by_service = section.lookup_by_service or queries.by_service
         self._by_service = {service: statement(query, PARAMETERS) for service, query in by_service.items()}
+        asks_by_service = {"service", "secured"} & set(() if self._lookup is None else _parameters(self._lookup))
+        self.is_by_service = bool(self._by_service or asks_by_service)
         self._list = statement(section.list or queries.list, frozenset())
         self._alias_domains = statement(section.alias_domains or queries.alias_domains, frozenset())
         self.can_renew = bool(section.upgrade)

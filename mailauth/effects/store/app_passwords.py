@@ -1,20 +1,28 @@
 """Statements on app passwords."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, exists, func, insert, literal, or_, select, update
 
 from mailauth.core.addresses import parse_network
-from mailauth.effects.store import familiar_networks
+from mailauth.effects.store import familiar_networks, service_copies
 from mailauth.effects.store.account_state import STATE_COLUMNS, is_disabled
 from mailauth.effects.store.tables import account, alias, app_password
 from mailauth.vocabulary.model import AccountName, AppPassword, Network
 
 _NAME = bindparam("name", type_=account.c.name.type)
 
-_COLUMNS = (*app_password.c, account.c.name.label("account_name"), *STATE_COLUMNS, account.c.former_names)
+_COLUMNS = (
+    *app_password.c,
+    account.c.name.label("account_name"),
+    *STATE_COLUMNS,
+    account.c.former_names,
+    account.c.source,
+    account.c.reply_name,
+)
 _JOINED = select(*_COLUMNS).join(account, account.c.id == app_password.c.account_id)
 
 # The account is part of the look-up: a selector says nothing without the name that it was presented with.
@@ -43,7 +51,10 @@ class NewAppPassword(NamedTuple):
 def find(connection: Connection, name: AccountName, selector: str) -> AppPassword | None:
     """Return the app password with a selector, if it belongs to the account of this name or alias."""
     row = connection.execute(_FIND, {"name": name, "selector": selector}).one_or_none()
-    return None if row is None else _app_password(row)
+    if row is None:
+        return None
+    copies = service_copies.of_account(connection, row.account_id) if row.source else ()
+    return replace(_app_password(row), source=row.source, reply_name=row.reply_name, copies=copies)
 
 
 def selector_is_taken(connection: Connection, selector: str) -> bool:

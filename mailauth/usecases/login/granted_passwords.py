@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from mailauth.core.password_chain import Right
 from mailauth.core.services import PORTAL
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.usecases.login.reservation import Admitted, epoch_of
@@ -34,14 +35,16 @@ class GrantedPasswords:
         found = None if digest is None else self._entries.get(digest)
         return found[1] if found is not None and self._monotonic() < found[0] else None
 
-    def note(self, admitted: Admitted, verdict: Verdict, source: str) -> None:
+    def note(self, admitted: Admitted, verdict: Verdict, right: Right) -> None:
         """Remember a password that a source has just checked, if it was accepted without anything else."""
         if not isinstance(verdict, Granted) or verdict.credential is not Credential.PASSWORD:
             return
+        if right.entry is not None and right.entry.allow_nets:
+            return  # what is remembered is for a network, and these may be narrower
         digest = self._digest(admitted)
         if digest is None:
             return
-        self._entries[digest] = (self._monotonic() + LIFE_S, source)
+        self._entries[digest] = (self._monotonic() + LIFE_S, right.source)
         self._entries.move_to_end(digest)
         while len(self._entries) > MAX_ENTRIES or self._is_over():
             self._entries.popitem(last=False)

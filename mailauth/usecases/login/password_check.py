@@ -11,7 +11,7 @@ from typing import NamedTuple
 from mailauth.core import app_password
 from mailauth.core.password_chain import Answer, AskNext, NotLookedUp, Right, Unanswered, UnknownUser, Wrong, next_step
 from mailauth.core.source_entry import Asked, DomainPatterns, SourceEntry
-from mailauth.effects.sources import PasswordSource, RenewingSource
+from mailauth.effects.sources import Found, PasswordSource, RenewingSource
 from mailauth.effects.sources.own import OwnTable
 from mailauth.vocabulary.errors import SourceUnavailable
 from mailauth.vocabulary.model import Account
@@ -78,6 +78,10 @@ class PasswordCheck:
         """Tell whether a source is mailauth's own table."""
         return any(isinstance(each, OwnTable) and each.name == source for each in (*self.sources, self._fallback))
 
+    def is_by_service(self, source: str) -> bool:
+        """Tell whether what a source says depends on the service that is logged in to."""
+        return any(each.is_by_service for each in self.sources if each.name == source)
+
     def makes_accounts(self, source: str) -> bool:
         """Tell whether whoever a source lets in gets an account."""
         return any(link.makes_accounts for link in self.links if link.source.name == source)
@@ -140,6 +144,14 @@ class PasswordCheck:
         last = located.chain[-1].source if located.chain else self._fallback
         answer = await last.check(asked, None, None, password, readings)
         return answer if isinstance(answer, Unanswered) else UnknownUser(last.name)
+
+    async def look_up(self, source: str, asked: Asked) -> Found:
+        """Return what one source says of a user, without a password."""
+        found = next((each for each in self.sources if each.name == source), None)
+        if found is None:
+            lost = SourceUnavailable(f"{asked.name} belongs to the source {source}, which is not configured")
+            return Unanswered(source, lost)
+        return await found.find(asked, None)
 
     async def renew(self, right: Right) -> bool:
         """Store a new hash at the source that answered; tell whether it did."""

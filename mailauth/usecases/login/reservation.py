@@ -12,7 +12,7 @@ from typing import NamedTuple, assert_never
 
 from sqlalchemy import Connection
 
-from mailauth.core import limiter, login_memory, splitter
+from mailauth.core import limiter, login_memory, service_copy, splitter
 from mailauth.core.limiter import AttemptMeters, Familiarity, Kinship, Limits, Meter, Source
 from mailauth.core.login_memory import Profile, Profiles
 from mailauth.core.reading import ByPassword
@@ -20,7 +20,14 @@ from mailauth.core.services import PORTAL
 from mailauth.effects import name_bound, session_bound
 from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.log_lines import FIELDS
-from mailauth.effects.store import accounts, factors, familiar_networks, meters, remembered_logins
+from mailauth.effects.store import (
+    accounts,
+    factors,
+    familiar_networks,
+    meters,
+    remembered_logins,
+    service_copies,
+)
 from mailauth.effects.store.database import Database
 from mailauth.usecases.login.refunds import Refunds
 from mailauth.usecases.login.refused_strings import RefusedStrings
@@ -32,9 +39,10 @@ from mailauth.vocabulary.model import (
     Credential,
     Granted,
     Network,
+    ServiceCopy,
     Unavailable,
 )
-from mailauth.vocabulary.reasons import WhyGranted, WhyUnavailable
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +69,7 @@ class Admitted:
     network, so that its code is not judged again. `is_used_up`: a limit of guesses at the account is, so that
     only a login by both factors is told. `subject` is the account's name, or the presented one in its canonical form
     where there is no such account. `refused_digest` is that of the string in this network; `password_is_ours` whether
-    it was we who checked the password.
+    it was we who checked the password; `copies` what the account's source said of it for services.
     """
 
     attempt: Attempt
@@ -80,6 +88,7 @@ class Admitted:
     was_refused: bool
     refused_digest: bytes
     password_is_ours: bool
+    copies: tuple[ServiceCopy, ...] = ()
 
 
 class _Charges(NamedTuple):
@@ -145,6 +154,9 @@ class Reservation:
         account = accounts.load(connection, name)
         subject = name if account is None else account.name
         memory = self._memory(attempt, subject, account)
+        copies = _copies(connection, account)
+        if closed(copies, attempt) is not None:
+            memory = replace(memory, serves=False)
         is_remembered = use(connection, memory, account, now)
         if is_remembered and account is not None:
             return Granted(account.name, Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED, epoch=account.epoch)
@@ -183,6 +195,7 @@ class Reservation:
             was_refused=is_shown and not is_own_again,
             refused_digest=refused_digest,
             password_is_ours=attempt.ask is not Ask.SECOND_FACTOR,
+            copies=copies,
         )
 
     def _meters_of(
@@ -241,12 +254,14 @@ class Reservation:
             attempt, subject = admitted.attempt, admitted.subject
             account = accounts.load(connection, subject)
             if_enrolled = reading.presented(is_enrolled=True)
+            memory, copies = self._memory(attempt, subject, account), _copies(connection, account)
             return replace(
                 admitted,
                 account=account,
+                copies=copies,
                 presented=reading.presented(is_enrolled=account is not None and account.totp is not None),
                 recovery_row=self._recovery_row(connection, subject, account, if_enrolled),
-                memory=self._memory(attempt, subject, account),
+                memory=replace(memory, serves=memory.serves and closed(copies, attempt) is None),
                 refused_digest=self._refused_digest(attempt, subject, account, admitted.source),
             )
 
@@ -295,6 +310,15 @@ class Reservation:
         code = if_enrolled.recovery_code
         digests = name_bound.digests(self._keyring, Purpose.RECOVERY_CODE, subject, former_names, code)
         return factors.find_recovery_code(connection, 0 if account is None else account.id, digests)
+
+
+def _copies(connection: Connection, account: Account | None) -> tuple[ServiceCopy, ...]:
+    return service_copies.of_account(connection, account.id) if account is not None and account.source else ()
+
+
+def closed(copies: Sequence[ServiceCopy], attempt: Attempt) -> WhyDenied | None:
+    """Return why the account's source, by what it has said before, does not let this in; None where it does."""
+    return service_copy.refusal(service_copy.chosen(copies, attempt.service), attempt.client)
 
 
 def use(connection: Connection, memory: Memory, account: Account | None, now: datetime) -> bool:

@@ -19,12 +19,22 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, assert_never
 
-from mailauth.core import app_password, engine, names, otp, splitter
+from mailauth.core import app_password, engine, names, otp, service_copy, splitter
 from mailauth.core.clock import Clock
-from mailauth.core.password_chain import Answer, Disabled, Expired, Right, Unanswered, Wrong
+from mailauth.core.password_chain import (
+    Answer,
+    Disabled,
+    Expired,
+    NotLookedUp,
+    Right,
+    Unanswered,
+    UnknownUser,
+    Wrong,
+)
 from mailauth.core.policy import Policy
 from mailauth.core.reading import ByAppPassword, ByPassword, Reading, read
-from mailauth.core.source_entry import Asked
+from mailauth.core.service_copy import ANY_SERVICE
+from mailauth.core.source_entry import Asked, SourceEntry
 from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.pools import NOT_BEGUN
@@ -37,9 +47,9 @@ from mailauth.usecases.login.granted_passwords import GrantedPasswords
 from mailauth.usecases.login.login_notices import LoginNotices
 from mailauth.usecases.login.password_check import Located, PasswordCheck
 from mailauth.usecases.login.renewals import Renewals
-from mailauth.usecases.login.reservation import Admitted, Reservation
+from mailauth.usecases.login.reservation import Admitted, Reservation, closed
 from mailauth.usecases.login.settlement import Settlement
-from mailauth.usecases.source_accounts import SourceAccounts
+from mailauth.usecases.source_accounts import SourceAccounts, copy_of
 from mailauth.vocabulary.errors import (
     HashUnreadable,
     InvalidName,
@@ -58,6 +68,7 @@ from mailauth.vocabulary.model import (
     Denied,
     Granted,
     Hint,
+    ServiceCopy,
     Unavailable,
     Verdict,
 )
@@ -145,7 +156,7 @@ class Verifier:
 
     def _from_cache(self, reading: ByAppPassword) -> Verdict | None:
         cached = self._cache.get(reading.name, reading.token.selector)
-        if cached is None:
+        if cached is None or (cached.value is not None and self._has_to_ask(cached.value, reading, self._clock())):
             return None
         try:
             return self._by_app_password(reading, cached.value)
@@ -191,7 +202,11 @@ class Verifier:
         now = self._clock()  # of receipt: a code does not go stale while a hash waits for its turn
         match reading:
             case ByAppPassword():
-                return self._by_app_password(reading, await self._cache.load(reading.name, reading.token.selector))
+                found = await self._cache.load(reading.name, reading.token.selector)
+                verdict = self._by_app_password(reading, found)
+                if found is None or not isinstance(verdict, Granted) or not self._has_to_ask(found, reading, now):
+                    return verdict
+                return self._by_app_password(reading, await self._with_copy(found, reading.attempt, now))
             case ByPassword(attempt=attempt) if attempt.ask is Ask.SECOND_FACTOR:
                 return _of_second_factor(reading, await self._by_password(reading, now))
             case ByPassword():
@@ -221,10 +236,12 @@ class Verifier:
                 if not isinstance(again, Admitted):
                     self._undo_charges_later(admitted, was_begun=True)
                     return again
+                located = await self._relocated(located, again)
                 admitted = again
                 answer = await self._ask(reading, admitted, located)
                 admitted = await self._taken_in(reading, admitted, answer, now)
-            is_right = answer is None or isinstance(answer, Right)
+            kept_out = _closed(admitted, answer)
+            is_right = (answer is None or isinstance(answer, Right)) and kept_out is None
             is_checked = True
             factor = self._second_factor(admitted, now)
             evidence = engine.Evidence(
@@ -245,11 +262,13 @@ class Verifier:
         if isinstance(answer, Right) and isinstance(verdict, Granted):
             self._renewals.consider(admitted.account, answer)
             if known_from is None:
-                self._granted_passwords.note(admitted, verdict, answer.source)
+                self._granted_passwords.note(admitted, verdict, answer)
         self.codelike_passwords.consider(admitted, verdict, now)
         if answer is not None and not isinstance(verdict, Unavailable):
             makes_accounts = self._passwords.makes_accounts(answer.source)
             verdict = _by_whose_word(verdict, answer, makes_accounts=makes_accounts)
+        if kept_out is not None and isinstance(verdict, Denied) and not verdict.password_was_right:
+            verdict = replace(verdict, reason=kept_out)
         return _with_hint(verdict, factor, admitted.presented.password)
 
     async def _readmitted(
@@ -273,11 +292,28 @@ class Verifier:
                 account = admitted.account
             else:
                 return other
-        if account is not None and await self._database.run(
-            lambda: self._source_accounts.refreshed(account, entry, now)
-        ):
+        if account is None:
+            return admitted
+        copies, service = admitted.copies, self._copied_for(admitted, entry)
+        has_changed = await self._database.run(
+            lambda: self._source_accounts.refreshed(account, entry, copies, service, now)
+        )
+        if has_changed:
             return await self._database.run(lambda: self._reservation.again(admitted, reading))
         return admitted
+
+    def _copied_for(self, admitted: Admitted, entry: SourceEntry) -> str:
+        """Return for which service a source says what it says: for all, where it does not tell them apart."""
+        return admitted.attempt.service if self._passwords.is_by_service(entry.source) else ANY_SERVICE
+
+    async def _relocated(self, located: Located, admitted: Admitted) -> Located:
+        """Return where the account is to be checked that was found by another name: at its own source alone."""
+        entry, account = located.entry, admitted.account
+        if entry is None or account is None or account.source == entry.source:
+            return located
+        if not account.source and account.password_hash is None:
+            return located  # nobody's yet
+        return await self._passwords.locate(_asked(admitted), account)
 
     async def _ask(self, reading: ByPassword, admitted: Admitted, located: Located) -> Answer:
         """Return what the password sources say. Raises what kept them from answering."""
@@ -295,9 +331,11 @@ class Verifier:
         makes_accounts = self._passwords.makes_accounts(answer.source)
         if (account is None and not makes_accounts) or self._passwords.is_own(answer.source):
             return admitted
-        name = admitted.subject
+        name, service = admitted.subject, ANY_SERVICE
+        if answer.entry is not None:
+            service = self._copied_for(admitted, answer.entry)
         taken = await self._database.run(
-            lambda: self._source_accounts.taken_in(name, answer.source, answer.entry, now)
+            lambda: self._source_accounts.taken_in(name, answer.source, answer.entry, service, now)
         )
         if taken is None:
             raise SourceUnavailable(
@@ -340,10 +378,42 @@ class Verifier:
         if found is None or not (hmac.compare_digest(digest, found.digest) or self._was_made_before(found, token)):
             return Denied(WhyDenied.APP_PASSWORD_UNKNOWN, name if found is None else found.account)
         refused = app_password.refusal(found, attempt.service, attempt.client, self._clock())
+        if refused is None and found.copies:
+            refused = service_copy.refusal(service_copy.chosen(found.copies, attempt.service), attempt.client)
         if refused is not None:
             return Denied(refused, found.account)
         self._device_networks.note(found.id, attempt.client, self._clock())
         return _granted(found.account, found.id)
+
+    def _has_to_ask(self, found: AppPassword, reading: ByAppPassword, now: datetime) -> bool:
+        """Tell whether the account's source has to say first whether this service may be used."""
+        if not found.source or not self._passwords.is_by_service(found.source):
+            return False
+        service = reading.attempt.service
+        return service_copy.is_stale(service_copy.chosen(found.copies, service), now)
+
+    async def _with_copy(self, found: AppPassword, attempt: Attempt, now: datetime) -> AppPassword:
+        """Return an app password with what its account's source says for the service now; once in ten minutes.
+
+        Where the source is away, what it said last holds. Raises SourceUnavailable where it has said nothing yet.
+        """
+        asked = Asked(found.account, attempt.service, bool(attempt.secured), attempt.client)
+        answer = await self._passwords.look_up(found.source, asked)
+        others = tuple(copy for copy in found.copies if copy.service != attempt.service)
+        match answer:
+            case SourceEntry():
+                copy = copy_of(answer, attempt.service, now)
+                await self._database.run(lambda: self._source_accounts.keep(found.account_id, copy))
+                return replace(found, copies=(*others, copy))
+            case Unanswered(error=error):
+                if service_copy.chosen(found.copies, attempt.service) is None:
+                    raise error
+                return found
+            case UnknownUser() | NotLookedUp():
+                gone = ServiceCopy(attempt.service, is_allowed=False, allow_nets=(), fields=(), taken_at=now)
+                return replace(found, copies=(*others, gone))
+            case _:
+                assert_never(answer)
 
     def _was_made_before(self, found: AppPassword, token: app_password.Token) -> bool:
         """Tell whether an app password is right that was made under a former name of its account."""
@@ -382,6 +452,15 @@ class Verifier:
 def _asked(admitted: Admitted) -> Asked:
     attempt = admitted.attempt
     return Asked(admitted.subject, attempt.service, bool(attempt.secured), attempt.client)
+
+
+def _closed(admitted: Admitted, answer: Answer | None) -> WhyDenied | None:
+    """Return why the account's source keeps this login out, whatever its secret; None where it does not."""
+    if isinstance(answer, Right) and answer.entry is not None:
+        return service_copy.refusal_by_network(answer.entry.allow_nets, admitted.attempt.client)
+    if isinstance(answer, Right) or answer is None:
+        return closed(admitted.copies, admitted.attempt)
+    return None
 
 
 def _by_whose_word(verdict: Granted | Denied, answer: Answer, *, makes_accounts: bool) -> Granted | Denied:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from mailauth.usecases.directory_comparison import Accepted, Report
+from mailauth.usecases.directory_comparison import AcceptedRemovals, Report
 from mailauth.vocabulary.errors import InvalidValue, SourceUnavailable
 from mailauth.vocabulary.model import AccountName, Denied, Granted
 from mailauth.vocabulary.reasons import WhyDenied
@@ -194,11 +194,11 @@ def test_brake_holds_what_would_be_too_many_and_releases_what_somebody_has_seen(
     assert world.installation.directory.status().held == report.held
     world.clock.advance(minutes=5)
     assert sync(world).held != (), "it does not go away by itself"
-    for accepted in (Accepted("hoster.example", 11), Accepted("other.example", 12)):
+    for accepted in (AcceptedRemovals("hoster.example", 11), AcceptedRemovals("other.example", 12)):
         with pytest.raises(InvalidValue, match="not listed any more"):
             sync(world, accepted=accepted)
     assert names(world, disabled=True) == {PEOPLE[20]}
-    assert counts(sync(world, accepted=Accepted("hoster.example", 12))) == {"absent": 12}
+    assert counts(sync(world, accepted=AcceptedRemovals("hoster.example", 12))) == {"absent": 12}
     assert world.installation.directory.status().held == ()
     assert names(world, disabled=True) == {*PEOPLE[:12], PEOPLE[20]}
 
