@@ -114,15 +114,20 @@ def decide(evidence: Evidence, policy: Policy, now: datetime) -> Decision:
             assert_never(requirement)
 
 
-def lost_race(granted: Granted) -> Denied:
+def granted(account: Account, credential: Credential, reason: WhyGranted) -> Granted:
+    """Return that a login to an account, in the state that it is in, is accepted."""
+    return Granted(account.name, credential, reason, epoch=account.epoch, reply_name=account.reply_name)
+
+
+def lost_race(lost: Granted) -> Denied:
     """Return the verdict where a grant's effect changed no row: another login spent it in between."""
-    return Denied(WhyDenied.CODE_REPLAYED, granted.account, password_was_right=True)
+    return Denied(WhyDenied.CODE_REPLAYED, lost.account, password_was_right=True)
 
 
 def _by_password(account: Account, evidence: Evidence, reason: WhyGranted) -> Decision:
     if not evidence.password_is_right:
         return Decision(_denied(account, WhyDenied.PASSWORD_WRONG, evidence))
-    return Decision(Granted(account.name, Credential.PASSWORD, reason, epoch=account.epoch))
+    return Decision(granted(account, Credential.PASSWORD, reason))
 
 
 def _with_second_factor(account: Account, evidence: Evidence, now: datetime) -> Decision:
@@ -153,7 +158,7 @@ def _with_code(account: Account, evidence: Evidence, found: CodeMatch | None, no
     if not found.unspent or account.totp is None:
         return Decision(_denied(account, WhyDenied.CODE_REPLAYED, evidence))
     return Decision(
-        Granted(account.name, Credential.PASSWORD_AND_CODE, WhyGranted.SECOND_FACTOR_GIVEN, epoch=account.epoch),
+        granted(account, Credential.PASSWORD_AND_CODE, WhyGranted.SECOND_FACTOR_GIVEN),
         SpendStep(account.id, account.epoch, account.totp.id, found.step),
     )
 
@@ -164,9 +169,7 @@ def _with_recovery_code(account: Account, evidence: Evidence, row_id: int | None
     if row_id is None:
         return Decision(_denied(account, WhyDenied.RECOVERY_CODE_WRONG, evidence))
     return Decision(
-        Granted(
-            account.name, Credential.PASSWORD_AND_RECOVERY_CODE, WhyGranted.SECOND_FACTOR_GIVEN, epoch=account.epoch
-        ),
+        granted(account, Credential.PASSWORD_AND_RECOVERY_CODE, WhyGranted.SECOND_FACTOR_GIVEN),
         SpendRecoveryCode(account.id, account.epoch, row_id),
     )
 

@@ -226,7 +226,7 @@ def build(
             refusal_floor_s=configuration.server.refusal_floor_ms / 1000,
             monotonic=time.monotonic,
         ),
-        lookups=Lookups(database, domain, configuration.server.deadline_s, time.monotonic),
+        lookups=Lookups(database, passwords, domain, configuration.server.deadline_s, time.monotonic),
         languages=languages,
         notices=notices,
         sessions=sessions,

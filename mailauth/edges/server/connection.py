@@ -228,8 +228,8 @@ class AuthConnection(asyncio.Protocol):
             _log.exception("a look-up could not be answered")
             answer = LookupUnanswered()
         match answer:
-            case Exists(account):
-                self._reply(login, protocol.ok(login.id, account))
+            case Exists(user):
+                self._reply(login, protocol.ok(login.id, user))
             case Unknown():
                 self._reply(login, protocol.unknown(login.id, login.name))
             case LookupUnanswered():
@@ -271,7 +271,8 @@ class AuthConnection(asyncio.Protocol):
         """Add the reply to a verdict; False when the connection is to be closed instead."""
         match verdict:
             case Granted():
-                out.append(protocol.ok(login.id, verdict.account, verdict.tail_bytes, verdict.release))
+                user = verdict.reply_name or verdict.account
+                out.append(protocol.ok(login.id, user, verdict.tail_bytes, verdict.release))
             case Denied():
                 out.append(
                     protocol.fail(login.id, login.name, self._context.refusal_text(attempt.service, attempt.name))

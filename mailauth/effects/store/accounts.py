@@ -62,10 +62,15 @@ def load(connection: Connection, name: AccountName) -> Account | None:
     return None if row is None else _account(row)
 
 
-def named(connection: Connection, name: AccountName) -> AccountName | None:
-    """Return the account that has this name, or has it as an alias, by its own name; disabled ones as well."""
-    found = connection.execute(select(account.c.name).where(account.c.id == _ID_OF), {"name": name}).scalar()
-    return None if found is None else AccountName(found)
+def user_named(connection: Connection, name: AccountName) -> str | None:
+    """Return what mail servers call the account that has this name or alias; None without one.
+
+    Disabled ones as well, but for those whose source has them no more.
+    """
+    is_gone = account.c.source_disabled_at.is_not(None) & account.c.absent_since.is_not(None)
+    user = func.coalesce(account.c.reply_name, account.c.name)
+    found = connection.execute(select(user).where(account.c.id == _ID_OF, ~is_gone), {"name": name}).scalar()
+    return None if found is None else str(found)
 
 
 def exists(connection: Connection, name: AccountName) -> bool:

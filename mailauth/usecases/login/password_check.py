@@ -145,6 +145,20 @@ class PasswordCheck:
         answer = await last.check(asked, None, None, password, readings)
         return answer if isinstance(answer, Unanswered) else UnknownUser(last.name)
 
+    async def find(self, asked: Asked) -> Found:
+        """Return what the sources say, in their order, of somebody whom mailauth does not know. Nothing is checked.
+
+        A source without a look-up says nothing of anybody, unless no account is made of whom it lets in.
+        """
+        chain = self.chain(asked, None)
+        for place, link in enumerate(chain):
+            found = await link.source.find(asked, None)
+            if isinstance(found, NotLookedUp) and not link.makes_accounts:
+                found = UnknownUser(link.source.name)
+            if not isinstance(found, UnknownUser) or not link.goes_on or place == len(chain) - 1:
+                return found
+        return UnknownUser(self._fallback.name)
+
     async def look_up(self, source: str, asked: Asked) -> Found:
         """Return what one source says of a user, without a password."""
         found = next((each for each in self.sources if each.name == source), None)

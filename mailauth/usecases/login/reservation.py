@@ -159,7 +159,13 @@ class Reservation:
             memory = replace(memory, serves=False)
         is_remembered = use(connection, memory, account, now)
         if is_remembered and account is not None:
-            return Granted(account.name, Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED, epoch=account.epoch)
+            return Granted(
+                account.name,
+                Credential.PASSWORD_AND_CODE,
+                WhyGranted.REMEMBERED,
+                epoch=account.epoch,
+                reply_name=account.reply_name,
+            )
         # How the string reads depends on the account's state: never both ways.
         is_enrolled = account is not None and account.totp is not None
         presented = reading.presented(is_enrolled=is_enrolled)

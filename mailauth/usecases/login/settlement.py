@@ -268,8 +268,10 @@ class Settlement:
         verdict = denied if denied.account else replace(denied, account=admitted.subject)
         if weighed.is_remembered:
             self._database.later(lambda: self._undo(admitted.charged))
-            epoch = None if admitted.account is None else admitted.account.epoch
-            return Granted(admitted.subject, Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED, epoch=epoch)
+            credential, reason = Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED
+            if admitted.account is None:
+                return Granted(admitted.subject, credential, reason)
+            return engine.granted(admitted.account, credential, reason)
         if denied.reason is WhyDenied.CODE_WRONG and not weighed.is_admitted:
             verdict = replace(denied, reason=WhyDenied.CODE_NOT_JUDGED)  # the same answer as for a right one then
         elif denied.reason is WhyDenied.CODE_REPLAYED and weighed.is_known:

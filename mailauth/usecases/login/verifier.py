@@ -383,7 +383,7 @@ class Verifier:
         if refused is not None:
             return Denied(refused, found.account)
         self._device_networks.note(found.id, attempt.client, self._clock())
-        return _granted(found.account, found.id)
+        return _granted(found.account, found.id, found.reply_name)
 
     def _has_to_ask(self, found: AppPassword, reading: ByAppPassword, now: datetime) -> bool:
         """Tell whether the account's source has to say first whether this service may be used."""
@@ -535,5 +535,6 @@ def _unavailable(name: AccountName, error: Exception) -> Unavailable:
 
 
 @lru_cache(maxsize=4096)
-def _granted(account: AccountName, app_password_id: int) -> Granted:
-    return Granted(account, Credential.APP_PASSWORD, WhyGranted.APP_PASSWORD_GIVEN, app_password_id=app_password_id)
+def _granted(account: AccountName, app_password_id: int, reply_name: str | None) -> Granted:
+    reason = WhyGranted.APP_PASSWORD_GIVEN
+    return Granted(account, Credential.APP_PASSWORD, reason, app_password_id=app_password_id, reply_name=reply_name)

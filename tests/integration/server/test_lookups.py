@@ -92,7 +92,7 @@ def test_mail_waits_while_the_database_is_away(asked: tuple[Site, Talk]) -> None
 async def test_an_unknown_name_is_answered_from_memory_for_a_minute(world: World) -> None:
     """Spam asks for them all day."""
     installation, now = world.installation, [1000.0]
-    lookups = Lookups(installation.database, "mailitwize.be", 10.0, lambda: now[0])
+    lookups = Lookups(installation.database, installation.passwords, "mailitwize.be", 10.0, lambda: now[0])
     try:
         assert isinstance(await lookups.find("new@mailitwize.be"), Unknown)
         world.add("new@mailitwize.be")
