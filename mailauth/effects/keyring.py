@@ -53,6 +53,7 @@ class Purpose(StrEnum):
     SOURCE_HASH = "source-hash"
     DIRECTORY_ROW = "directory-row"
     GRANTED_STRING = "granted-string"
+    WRONG_AT_SOURCE = "wrong-at-source"
 
 
 class Sealed(NamedTuple):

@@ -8,7 +8,7 @@ from mailauth.core import names, new_password
 from mailauth.core.clock import Clock
 from mailauth.core.pam_users import PamUsers
 from mailauth.effects.passwords import PasswordHasher
-from mailauth.effects.store import accounts, app_passwords, meters, outbox
+from mailauth.effects.store import accounts, app_passwords, meters, outbox, source_accounts
 from mailauth.effects.store.accounts import AccountSummary
 from mailauth.effects.store.database import Database
 from mailauth.usecases.mailed_links import MailedLinks
@@ -42,7 +42,9 @@ class Accounts:
         min_characters: int,
         default_domain: str,
         clock: Clock,
+        own_sources: frozenset[str] = frozenset({"own"}),
     ) -> None:
+        self._own_sources = own_sources
         self._database = database
         self._hasher = hasher
         self._notices = notices
@@ -96,6 +98,11 @@ class Accounts:
 
         def replace(connection: Connection) -> tuple[AccountName, int]:
             account = find(connection, name, self._default_domain)
+            if account.source and account.source not in self._own_sources:
+                raise InvalidValue(
+                    f"the password of {account.name} is kept by {account.source}: change it there, or first: "
+                    f"mailauth account move {account.name} own"
+                )
             accounts.set_password(connection, account.id, password_hash)
             meters.clear_codes(connection, account.name)
             revoked: tuple[str, ...] = ()
@@ -124,6 +131,19 @@ class Accounts:
             return account.name
 
         return self._database.write(change)
+
+    def move(self, name: str, source: str) -> tuple[AccountName, str]:
+        """Give an account to another password source; an empty one: to whichever lets its owner in next.
+
+        What its owner has stays: authenticator, recovery codes, app passwords. Return its name, and whose it was.
+        """
+
+        def move(connection: Connection) -> tuple[AccountName, str]:
+            account = find(connection, name, self._default_domain)
+            source_accounts.move(connection, account.id, source)
+            return account.name, account.source
+
+        return self._database.write(move)
 
     def remove(self, name: str) -> AccountName:
         """Remove an account and all that it holds, mails that wait among it: its name may be another person's next."""

@@ -20,7 +20,8 @@ from mailauth.effects import keyring, sources
 from mailauth.effects.configuration import digest
 from mailauth.effects.configuration.places import key_file
 from mailauth.effects.configuration.schema import Configuration
-from mailauth.effects.configuration.source_sections import OwnSection, SourceSection
+from mailauth.effects.configuration.source_sections import LdapSection, OwnSection, PamSection, SourceSection
+from mailauth.effects.keyring import Purpose
 from mailauth.effects.languages import Languages
 from mailauth.effects.passwords import HashPool, PasswordHasher
 from mailauth.effects.sources import ListedSource
@@ -60,7 +61,7 @@ from mailauth.usecases.renaming import Renaming
 from mailauth.usecases.set_up import SetUp
 from mailauth.usecases.source_accounts import SourceAccounts
 from mailauth.usecases.time_watch import TimeWatch
-from mailauth.vocabulary.errors import StoreUnavailable
+from mailauth.vocabulary.errors import InvalidValue, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -114,12 +115,17 @@ def _steady() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _link(section: SourceSection, parts: sources.Parts) -> Link:
+def _link(place: int, section: SourceSection, parts: sources.Parts) -> Link:
+    try:
+        source = sources.make(section, parts)
+    except InvalidValue as error:
+        raise InvalidValue(f"sources[{place}], {section.name}: {error}") from error
     return Link(
-        sources.make(section, parts),
+        source,
         DomainPatterns(section.domains),
         goes_on=section.on_unknown == "next",
         makes_accounts=not isinstance(section, OwnSection) and section.accounts == "login",
+        hard_limit=section.hard_limit if isinstance(section, PamSection | LdapSection) else None,
     )
 
 
@@ -128,8 +134,8 @@ def build(
 ) -> Installation:
     """Return a working installation.
 
-    Raises KeyUnusable for the key file, also where the database is sealed with another one, and SchemaMismatch and
-    StoreUnavailable for the database.
+    Raises InvalidValue for a password source that cannot be, KeyUnusable for the key file, also where the database is
+    sealed with another one, and SchemaMismatch and StoreUnavailable for the database.
     """
     ring = keyring.read(key_file(configuration))
     database = Database(configuration.database.url)
@@ -152,14 +158,15 @@ def build(
     notices = Notices(ring, configuration.mail.sender, provider.language)
     pam_users = configuration.pam_users()
     links = MailedLinks(ring)
-    accounts = Accounts(
-        database, hasher, notices, links, pam_users, configuration.password.min_characters, domain, clock
-    )
+    own_sources = frozenset(each.name for each in configuration.password_sources() if isinstance(each, OwnSection))
+    shortest = configuration.password.min_characters
+    accounts = Accounts(database, hasher, notices, links, pam_users, shortest, domain, clock, own_sources)
     hash_pool = HashPool()
     parts = sources.Parts(hasher, hash_pool, domain, pam_users, accounts.sharing_pam_user)
     passwords = PasswordCheck(
-        [_link(section, parts) for section in configuration.password_sources()],
+        [_link(place, section, parts) for place, section in enumerate(configuration.password_sources(), 1)],
         OwnTable(StoredHashes(hasher, hash_pool)),
+        lambda secret: ring.mac(Purpose.WRONG_AT_SOURCE, secret),
     )
     source_accounts = SourceAccounts(database, ring)
     renaming = Renaming(database, ring, pam_users, domain)

@@ -77,7 +77,7 @@ def test_there_is_no_chain_without_a_source() -> None:
     with pytest.raises(ValueError, match="no chain of 0"):
         next_step([], [])
     with pytest.raises(ValueError, match="one source at least"):
-        PasswordCheck([], fallback())
+        PasswordCheck([], fallback(), bytes)
 
 
 async def test_sources_are_asked_in_order_until_one_knows_the_user() -> None:
@@ -87,7 +87,7 @@ async def test_sources_are_asked_in_order_until_one_knows_the_user() -> None:
             one = FakeSource(lambda _name, _password: UnknownUser("first"))
             two = FakeSource(lambda _name, _password, answer=second: answer)
             three = FakeSource(lambda _name, _password: Right("third"))
-            check = PasswordCheck([link(one), link(two), link(three)], fallback())
+            check = PasswordCheck([link(one), link(two), link(three)], fallback(), bytes)
             answer = await check.verify(await check.locate(ASKED, None), ASKED, None, b"pw")
             is_unknown = isinstance(second, UnknownUser)
             assert answer == (Right("third") if is_unknown else second)
@@ -97,7 +97,7 @@ async def test_sources_are_asked_in_order_until_one_knows_the_user() -> None:
 
 def test_all_sources_are_closed_and_described() -> None:
     sources = [FakeSource(lambda _name, _password: Wrong("fake")) for _ in range(2)]
-    check = PasswordCheck([link(source) for source in sources], fallback())
+    check = PasswordCheck([link(source) for source in sources], fallback(), bytes)
     assert check.described() == "a test, then a test"
     check.close()
     assert all(source.is_closed for source in sources)

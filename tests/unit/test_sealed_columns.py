@@ -6,7 +6,7 @@ from mailauth.effects.keyring import Purpose
 from mailauth.effects.store import tables
 from mailauth.effects.store.sealed_columns import MADE_WITHOUT_A_KEY, SEALED_COLUMNS, BoundTo, Form
 
-NOT_STORED = {Purpose.CSRF, Purpose.REFUSED_STRING, Purpose.GRANTED_STRING}
+NOT_STORED = {Purpose.CSRF, Purpose.REFUSED_STRING, Purpose.GRANTED_STRING, Purpose.WRONG_AT_SOURCE}
 """What is made with the key and stays in memory, or in a page."""
 WITHIN_ANOTHER = {Purpose.RENAMED}
 """What a digest of another purpose is digested with once more."""

@@ -43,9 +43,9 @@ def account() -> None:
 def add(context: Context, account_name: str, is_hash: bool, as_json: bool) -> None:
     """Add an account; its password is read from standard input, or asked for on a terminal.
 
-    With `password.source = "pam"` there is no password to store, and none is read.
+    Where mailauth keeps no passwords (`[[sources]]` without `kind = "own"`), none is read.
     """
-    is_ours = context.configuration().password.source == "own"
+    is_ours = context.configuration().keeps_passwords()
     what = "Password hash" if is_hash else "Password"
     password = read_secret(f"{what} of {account_name}", confirm=not is_hash) if is_ours else None
     with context.installation() as installation:
@@ -172,6 +172,29 @@ def rename(context: Context, account_name: str, new_name: str, keep_alias: bool,
     _name_pam_user(context, name)
 
 
+@account.command()
+@click.argument("account_name", metavar="ACCOUNT")
+@click.argument("source", metavar="SOURCE")
+@json_option
+@pass_context
+@reports_errors
+def move(context: Context, account_name: str, source: str, as_json: bool) -> None:
+    """Let another password source check the password of ACCOUNT; `any`: whichever lets its owner in next.
+
+    An account belongs to one source, and no other one is asked about it: else whoever can make users there could open
+    it. Its owner keeps authenticator, recovery codes and app passwords; sessions in the portal end.
+    """
+    there = [each.name for each in context.configuration().password_sources()]
+    if source not in (*there, "any"):
+        raise InvalidValue(f"there is no source {source}; there are: {', '.join(there)}")
+    with context.installation() as installation:
+        name, before = installation.accounts.move(account_name, "" if source == "any" else source)
+    if as_json:
+        print_json({"account": name, "before": before, "source": source})
+    else:
+        click.echo(f"{name} belonged to {before or 'no source'}; {source} checks its password from now on")
+
+
 @account.command("password")
 @click.argument("account_name", metavar="ACCOUNT")
 @click.option("--revoke-app-passwords", is_flag=True, help="Revoke the account's app passwords as well.")
@@ -180,8 +203,8 @@ def rename(context: Context, account_name: str, new_name: str, keep_alias: bool,
 @reports_errors
 def password_(context: Context, account_name: str, revoke_app_passwords: bool, is_hash: bool) -> None:
     """Set a new password, read from standard input, or asked for on a terminal. App passwords stay unless told."""
-    if context.configuration().password.source != "own":
-        raise InvalidValue("passwords are not mailauth's here (password.source): change it where it is kept")
+    if not context.configuration().keeps_passwords():
+        raise InvalidValue("passwords are not mailauth's here ([[sources]]): change it where it is kept")
     what = "Hash of the new password" if is_hash else "New password"
     password = read_secret(f"{what} of {account_name}", confirm=not is_hash)
     with context.installation() as installation:

@@ -2,7 +2,7 @@
 
 import click
 
-from mailauth.edges.cli import database_state
+from mailauth.edges.cli import database_state, sources_check
 from mailauth.edges.cli.configuration_words import passed_sentence, warn
 from mailauth.edges.cli.context import Context, print_json
 from mailauth.effects.configuration import files, leftovers
@@ -16,7 +16,8 @@ def report(context: Context, *, as_json: bool) -> None:
         configuration = context.configuration()
         found = files.mistakes(configuration) + pam_conflicts.mistakes(configuration)
         state = database_state.of(configuration, context.config_path, context.now)
-        found += state.mistakes
+        of_sources = sources_check.of(configuration)
+        found += state.mistakes + of_sources.mistakes
         if found:
             raise InvalidConfiguration(str(context.config_path), found)
     except InvalidConfiguration as error:
@@ -26,7 +27,9 @@ def report(context: Context, *, as_json: bool) -> None:
         raise SystemExit(1) from error
     cutover = state.policy.announced(configuration.accounts.default_domain, context.now())
     if as_json:
-        warnings = _listed((*leftovers.warnings(configuration), *files.warnings(configuration), *state.warnings))
+        warnings = _listed(
+            (*leftovers.warnings(configuration), *files.warnings(configuration), *state.warnings, *of_sources.warnings)
+        )
         shown = {"file": str(context.config_path), "ok": True, "mistakes": []}
         print_json({**shown, "warnings": warnings, "cutover_has_passed": cutover.has_passed})
         return
@@ -34,7 +37,7 @@ def report(context: Context, *, as_json: bool) -> None:
     if cutover.has_passed:
         click.echo(passed_sentence(context.config_path, configuration))
     warn(configuration)
-    for warning in state.warnings:
+    for warning in (*state.warnings, *of_sources.warnings):
         click.echo(f"warning: {warning.place}: {warning.problem}", err=True)
 
 

@@ -70,7 +70,7 @@ def _running(configuration: Configuration, database: Database, source: Path, clo
 
 def _hashes(configuration: Configuration, database: Database) -> tuple[Mistake, ...]:
     """Warn where the time of a refusal tells who has an account."""
-    if configuration.password.source != "own" or configuration.server.refusal_floor_ms > 0:
+    if not configuration.keeps_passwords() or configuration.server.refusal_floor_ms > 0:
         return ()
     count = database.read(lambda connection: accounts.count_hashes_but(connection, passwords.SCHEME))
     if count == 0:

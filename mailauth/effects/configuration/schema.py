@@ -285,6 +285,10 @@ class Configuration(Section):
             ),
         )
 
+    def keeps_passwords(self) -> bool:
+        """Tell whether mailauth's own table is among them."""
+        return any(isinstance(each, OwnSection) for each in self.password_sources())
+
     def pam_sources(self) -> tuple[PamSection, ...]:
         """Return those of them that ask PAM."""
         return tuple(each for each in self.password_sources() if isinstance(each, PamSection))

@@ -5,12 +5,14 @@ one source: no other one is asked about it, or whoever can make a user there wou
 """
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mailauth.core import app_password
 from mailauth.core.password_chain import Answer, AskNext, NotLookedUp, Right, Unanswered, UnknownUser, Wrong, next_step
 from mailauth.core.source_entry import Asked, DomainPatterns, SourceEntry
+from mailauth.core.wrong_secrets import WrongSecrets
 from mailauth.effects.sources import Found, PasswordSource, RenewingSource
 from mailauth.effects.sources.own import OwnTable
 from mailauth.vocabulary.errors import SourceUnavailable
@@ -22,13 +24,15 @@ log = logging.getLogger(__name__)
 class Link(NamedTuple):
     """A source in its place. `goes_on`: whether the next one is asked where this one does not know the user.
 
-    `makes_accounts`: whoever it lets in gets an account.
+    `makes_accounts`: whoever it lets in gets an account. `hard_limit`: how many wrong passwords of an account it is
+    asked about in half an hour, 0 for any number; None for one that counts none.
     """
 
     source: PasswordSource
     covers: DomainPatterns
     goes_on: bool = True
     makes_accounts: bool = False
+    hard_limit: int | None = None
 
 
 class Located(NamedTuple):
@@ -46,14 +50,23 @@ class Located(NamedTuple):
 class PasswordCheck:
     """Checks first factors. `links`: who is asked, in order, at least one.
 
-    `fallback`: does the work for who is unknown to all.
+    `fallback`: does the work for who is unknown to all. `digest`: a keyed one, by which a wrong secret is remembered.
     """
 
-    def __init__(self, links: Sequence[Link], fallback: OwnTable) -> None:
+    def __init__(
+        self,
+        links: Sequence[Link],
+        fallback: OwnTable,
+        digest: Callable[[bytes], bytes],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         if not links:
             raise ValueError("a password is checked by one source at least")
         self.links = tuple(links)
         self._fallback = fallback
+        self._digest = digest
+        self._monotonic = monotonic
+        self._wrong = WrongSecrets()
 
     @property
     def sources(self) -> tuple[PasswordSource, ...]:
@@ -110,15 +123,30 @@ class PasswordCheck:
         return Located(chain, tuple(answers), ends_with=step)
 
     async def verify(
-        self, located: Located, asked: Asked, account: Account | None, password: bytes, readings: Sequence[bytes] = ()
+        self,
+        located: Located,
+        asked: Asked,
+        account: Account | None,
+        password: bytes,
+        readings: Sequence[bytes] = (),
+        *,
+        is_familiar: bool = False,
     ) -> Answer:
-        """Return what the sources answer. `readings` of the presented string: see the port."""
+        """Return what the sources answer. `readings` of the presented string: see the port.
+
+        `is_familiar`: the account has logged in from this network before.
+        """
         is_work_done = False
         while located.ends_with is None:
-            source = located.chain[len(located.answers)].source
+            link = located.chain[len(located.answers)]
+            source = link.source
             if not isinstance(source, OwnTable) and app_password.read(password) is not None:
                 return Wrong(source.name)  # never handed to another system
-            answer = await source.check(asked, account, located.entry, password, readings)
+            entry = located.entry
+            if link.hard_limit is None:
+                answer = await source.check(asked, account, entry, password, readings)
+            else:
+                answer = await self._sparingly(link, asked, account, entry, password, is_familiar=is_familiar)
             if not isinstance(answer, UnknownUser):
                 return answer
             is_work_done = True
@@ -130,6 +158,33 @@ class PasswordCheck:
         if isinstance(located.ends_with, UnknownUser) and not is_work_done:
             return await self._as_unknown(located, asked, password, readings)
         return located.ends_with
+
+    async def _sparingly(
+        self,
+        link: Link,
+        asked: Asked,
+        account: Account | None,
+        entry: SourceEntry | None,
+        password: bytes,
+        *,
+        is_familiar: bool,
+    ) -> Answer:
+        """Ask a source that counts wrong passwords, unless it has called this one wrong, or would lock the account."""
+        source, now = link.source.name, self._monotonic()
+        whose, digest = (source, str(asked.name)), self._digest(password)
+        if self._wrong.is_known(whose, digest, now):
+            return Wrong(source)
+        if not self._wrong.may_ask(whose, link.hard_limit or 0, now, is_familiar=is_familiar):
+            many = SourceUnavailable(
+                f"{asked.name} had as many wrong passwords as {source} is asked about (hard_limit)"
+            )
+            return Unanswered(source, many)
+        answer = await link.source.check(asked, account, entry, password)
+        if isinstance(answer, Wrong):
+            self._wrong.note(whose, digest, now)
+        elif isinstance(answer, Right):
+            self._wrong.forget(whose)
+        return answer
 
     async def answer(self, asked: Asked, account: Account | None, password: bytes) -> Answer | None:
         """Look a user up and check a password, where that asks nobody who counts wrong ones; otherwise None."""

@@ -318,7 +318,14 @@ class Verifier:
     async def _ask(self, reading: ByPassword, admitted: Admitted, located: Located) -> Answer:
         """Return what the password sources say. Raises what kept them from answering."""
         password = admitted.presented.password
-        answer = await self._passwords.verify(located, _asked(admitted), admitted.account, password, reading.passwords)
+        answer = await self._passwords.verify(
+            located,
+            _asked(admitted),
+            admitted.account,
+            password,
+            reading.passwords,
+            is_familiar=admitted.familiarity is not None,
+        )
         if isinstance(answer, Unanswered):
             raise answer.error
         return answer
