@@ -84,6 +84,22 @@ def matches(stored: str, password: bytes, name: str = "", default: str = "CRYPT"
         raise HashUnreadable("a stored password hash is damaged") from error
 
 
+def require_known(stored: str, default: str = "CRYPT") -> None:
+    """Look at a hash without computing one.
+
+    Raises HashUnreadable for what `matches` would not take, as far as that shows: an unknown scheme, what is not
+    written as its scheme writes, what would cost too much.
+    """
+    scheme, written = _read(stored, default)
+    try:
+        if scheme is _CRYPT:
+            _require_bearable_crypt(written.decode("ascii"))
+        elif scheme is _ARGON2_SCHEME:
+            _require_bearable_argon2(written)
+    except (ValueError, UnicodeError) as error:
+        raise HashUnreadable("a stored password hash is damaged") from error
+
+
 def kind(stored: str, default: str = "CRYPT") -> str:
     """Return what tells how long a hash takes: its scheme, and of crypt's forms which, with its cost."""
     prefix = _PREFIX.fullmatch(stored)
@@ -230,16 +246,20 @@ def _pbkdf2(algorithm: str, password: bytes, salt: bytes, rounds: int, size: int
 
 
 def _argon2(password: bytes, stored: bytes, _name: str) -> bool:
-    parameters = _ARGON2.fullmatch(stored.decode("ascii"))
-    if parameters is None:
-        raise ValueError("no argon2 hash")
-    _require_bearable(int(parameters[1]) <= MAX_ARGON2_KIB and int(parameters[2]) <= MAX_ARGON2_PASSES)
+    _require_bearable_argon2(stored)
     try:
         return argon2.PasswordHasher().verify(stored, password)
     except VerifyMismatchError:
         return False
     except (InvalidHash, VerificationError) as error:
         raise ValueError("no argon2 hash") from error
+
+
+def _require_bearable_argon2(stored: bytes) -> None:
+    parameters = _ARGON2.fullmatch(stored.decode("ascii"))
+    if parameters is None:
+        raise ValueError("no argon2 hash")
+    _require_bearable(int(parameters[1]) <= MAX_ARGON2_KIB and int(parameters[2]) <= MAX_ARGON2_PASSES)
 
 
 def _bcrypt_sha256(password: bytes, stored: bytes, _name: str) -> bool:

@@ -1,6 +1,11 @@
 """Accounts: adding, naming, disabling, removing them, and their passwords. Works on threads, not on the event loop."""
 
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import islice
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -8,16 +13,27 @@ from mailauth.core import names, new_password
 from mailauth.core.clock import Clock
 from mailauth.core.pam_users import PamUsers
 from mailauth.effects.passwords import PasswordHasher
-from mailauth.effects.store import accounts, app_passwords, meters, outbox, source_accounts
-from mailauth.effects.store.accounts import AccountSummary
+from mailauth.effects.store import account_listing, accounts, app_passwords, meters, outbox, source_accounts
+from mailauth.effects.store.account_listing import AccountFilter, AccountSummary, StoredFacts, Totals
 from mailauth.effects.store.database import Database
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.shutting_out import mail_new_link, replace_links
-from mailauth.vocabulary.errors import AccountExists, AccountUnknown, HashUnreadable, InvalidValue
+from mailauth.vocabulary.errors import AccountExists, AccountUnknown, HashUnreadable, InvalidName, InvalidValue
 from mailauth.vocabulary.model import Account, AccountName, Exemption
 from mailauth.vocabulary.notices import ADMINISTRATOR, NoticeKind
 from mailauth.vocabulary.secret import Secret
+
+ADDED_TOGETHER = 64
+"""How many passwords are held in memory at once while many accounts are added."""
+
+
+class Added(NamedTuple):
+    """What came of adding an account: its name, or the problem."""
+
+    presented: str
+    account: AccountName | None
+    problem: str | None
 
 
 def find(connection: Connection, name: str, default_domain: str) -> Account:
@@ -78,6 +94,29 @@ class Accounts:
 
         self._database.write(add)
         return canonical
+
+    def add_many(self, names_and_passwords: Iterable[tuple[str, Secret | None]]) -> Iterator[Added]:
+        """Add accounts, and say of each in turn what came of it. Hashes are computed on all cores."""
+        with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+            lines = iter(names_and_passwords)
+            while part := list(islice(lines, ADDED_TOGETHER)):
+                yield from threads.map(lambda line: self._added(*line), part)
+
+    def _added(self, name: str, password: Secret | None) -> Added:
+        try:
+            return Added(name, self.add(name, password), None)
+        except (AccountExists, InvalidName, InvalidValue) as error:
+            return Added(name, None, str(error))
+
+    def exported(self, wanted: AccountFilter) -> Iterator[StoredFacts]:
+        """Return what is stored of accounts, in order of name, as it is read."""
+        after = ""
+        while found := self._facts(wanted, after):
+            yield from found
+            after = found[-1].name
+
+    def _facts(self, wanted: AccountFilter, after: str) -> tuple[StoredFacts, ...]:
+        return self._database.read(lambda connection: account_listing.facts_page(connection, wanted, after))
 
     def sharing_pam_user(self, name: AccountName) -> tuple[AccountName, ...]:
         """Return the other accounts that are the same PAM user as a name is; there should be none."""
@@ -188,7 +227,20 @@ class Accounts:
 
     def all(self) -> tuple[AccountSummary, ...]:
         """Return every account with what it holds."""
-        return self._database.read(accounts.summaries)
+        return tuple(self.listed(AccountFilter()))
+
+    def listed(self, wanted: AccountFilter, after: str = "") -> Iterator[AccountSummary]:
+        """Return accounts with what each holds, in order of name, as they are read."""
+        while found := self._page(wanted, after):
+            yield from found
+            after = found[-1].name
+
+    def totals(self, wanted: AccountFilter) -> dict[str, Totals]:
+        """Return how many accounts there are, by domain."""
+        return self._database.read(lambda connection: account_listing.totals(connection, wanted))
+
+    def _page(self, wanted: AccountFilter, after: str) -> tuple[AccountSummary, ...]:
+        return self._database.read(lambda connection: account_listing.page(connection, wanted, after))
 
     def get(self, name: str) -> Account:
         """Return one account."""

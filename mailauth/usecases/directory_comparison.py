@@ -4,7 +4,6 @@ What is counted comes before what is changed, since the brake has to know how mu
 written a few accounts at a time; one that cannot be made is named, and the others are made all the same.
 """
 
-import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -95,10 +94,6 @@ class Tools(NamedTuple):
 class _Change(NamedTuple):
     known: Known
     line: Listed
-
-
-class _Undone(Exception):
-    """A dry run: what was done in a transaction is not to be committed."""
 
 
 class Comparison:
@@ -363,11 +358,9 @@ class Comparison:
             done.clear()
             self._refusals.clear()
             done.extend(change(connection, item) for item in items)
-            if self._report.is_dry_run:
-                raise _Undone
 
-        with contextlib.suppress(_Undone):
-            self._tools.database.write(make)
+        database = self._tools.database
+        (database.rehearse if self._report.is_dry_run else database.write)(make)
         for item, what in zip(items, done, strict=True):
             if what == "renamed":
                 self._scratch.forget_absent(listing.read(_payload(item), self._source).entry.uid or "")

@@ -30,6 +30,7 @@ from mailauth.effects.sources.stored_hashes import StoredHashes
 from mailauth.effects.store import schema
 from mailauth.effects.store.database import Database
 from mailauth.usecases import key_fingerprints
+from mailauth.usecases.account_import import AccountImport
 from mailauth.usecases.accounts import Accounts
 from mailauth.usecases.activity import Activity
 from mailauth.usecases.app_passwords import AppPasswords
@@ -77,6 +78,7 @@ class Installation:
     refusal_texts: RefusalTexts
     passwords: PasswordCheck
     accounts: Accounts
+    account_import: AccountImport
     enrolment: Enrolment
     app_passwords: AppPasswords
     recovery_codes: RecoveryCodes
@@ -196,6 +198,7 @@ def build(
         ),
         passwords=passwords,
         accounts=accounts,
+        account_import=AccountImport(database, ring, domain, clock),
         enrolment=Enrolment(database, ring, notices, links, authenticators, provider.name, domain, clock, policy.zone),
         app_passwords=AppPasswords(database, ring, notices, links, domain, clock),
         recovery_codes=recovery_codes,

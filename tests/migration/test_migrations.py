@@ -12,7 +12,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, inspect
 
-from mailauth.effects.store import accounts, schema, tables, upkeep
+from mailauth.effects.store import account_listing, accounts, schema, tables, upkeep
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.dialects.sqlite import dialect
 from mailauth.vocabulary.errors import SchemaMismatch, StoreUnavailable
@@ -134,7 +134,7 @@ def test_upgrade_keeps_what_is_stored(database: Database) -> None:
         accounts.add(connection, AccountName("alice@mailitwize.be"), "{ARGON2ID}x", NOW)
     schema.upgrade(database)
     with reading(database) as connection:
-        (summary,) = accounts.summaries(connection)
+        (summary,) = account_listing.summaries(connection)
     assert summary.name == "alice@mailitwize.be"
     assert summary.created_at == NOW
 

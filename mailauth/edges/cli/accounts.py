@@ -1,11 +1,15 @@
 """`account`: the accounts, their passwords and their other names."""
 
+from collections.abc import Iterator
+
 import click
 
 from mailauth.core import new_password
+from mailauth.edges.cli import many_accounts
 from mailauth.edges.cli.context import (
     Context,
     json_option,
+    json_text,
     pass_context,
     print_json,
     print_table,
@@ -43,9 +47,17 @@ def account() -> None:
 def add(context: Context, account_name: str, is_hash: bool, as_json: bool) -> None:
     """Add an account; its password is read from standard input, or asked for on a terminal.
 
+    With - for ACCOUNT many are added: standard input has one a line, the name and, behind a tab, the password. Each is
+    told of; exit 1 where one could not be added.
+
     Where mailauth keeps no passwords (`[[sources]]` without `kind = "own"`), none is read.
     """
     is_ours = context.configuration().keeps_passwords()
+    if account_name == "-":
+        if is_hash:
+            raise click.UsageError("many accounts with hashes: mailauth account import")
+        _add_many(context, is_ours=is_ours, as_json=as_json)
+        return
     what = "Password hash" if is_hash else "Password"
     password = read_secret(f"{what} of {account_name}", confirm=not is_hash) if is_ours else None
     with context.installation() as installation:
@@ -59,29 +71,8 @@ def add(context: Context, account_name: str, is_hash: bool, as_json: bool) -> No
         _name_pam_user(context, name)
 
 
-@account.command("list")
-@json_option
-@pass_context
-@reports_errors
-def list_(context: Context, as_json: bool) -> None:
-    """List all accounts with what each holds."""
-    with context.installation() as installation:
-        found = installation.accounts.all()
-    if as_json:
-        print_json([summary._asdict() for summary in found])
-        return
-    rows = [
-        (
-            summary.name,
-            "disabled" if summary.disabled else "yes" if summary.enrolled else "no",
-            summary.recovery_codes_left,
-            summary.app_passwords,
-            " ".join(summary.aliases),
-        )
-        for summary in found
-    ]
-    headers = ("ACCOUNT", "ENROLLED", "RECOVERY CODES", "APP PASSWORDS", "ALIASES")
-    print_table(rows, headers, "no accounts; add one with: mailauth account add NAME")
+for _command in (many_accounts.list_, many_accounts.import_, many_accounts.export):
+    account.add_command(_command)
 
 
 @account.command()
@@ -263,6 +254,29 @@ def alias(context: Context, account_name: str, aliases: tuple[str, ...], is_remo
         print_json({"account": canonical, "aliases": found})
     else:
         click.echo(f"{canonical}: {' '.join(found) or 'no aliases'}")
+
+
+def _add_many(context: Context, *, is_ours: bool, as_json: bool) -> None:
+    import sys
+
+    def lines() -> Iterator[tuple[str, Secret | None]]:
+        for line in sys.stdin.buffer:
+            name, _, password = line.rstrip(b"\r\n").partition(b"\t")
+            if name.strip():
+                yield name.decode("utf-8", "surrogateescape"), Secret(password) if is_ours else None
+
+    refused = 0
+    with context.installation() as installation:
+        for added in installation.accounts.add_many(lines()):
+            refused += added.account is None
+            if as_json:
+                click.echo(json_text(added._asdict()))
+            elif added.account is not None:
+                click.echo(f"added {added.account}")
+            else:
+                click.echo(f"{added.presented!a}: {added.problem}", err=True)
+    if refused:
+        raise SystemExit(1)
 
 
 def _name_pam_user(context: Context, name: AccountName) -> None:

@@ -126,8 +126,16 @@ def say_what_goes_on(account_name: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON document; in ASCII where standard output is not UTF-8."""
-    is_utf_8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    click.echo(json.dumps(value, indent=2, ensure_ascii=not is_utf_8, default=_plain))
+    click.echo(json.dumps(value, indent=2, ensure_ascii=not _is_utf_8(), default=_plain))
+
+
+def json_text(value: Any) -> str:
+    """Return one JSON document on one line, in ASCII where standard output is not UTF-8."""
+    return json.dumps(value, ensure_ascii=not _is_utf_8(), default=_plain)
+
+
+def _is_utf_8() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str], empty: str) -> None:

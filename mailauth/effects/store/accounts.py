@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from mailauth.effects.store import dialects
 from mailauth.effects.store.account_state import IS_ENABLED, STATE_COLUMNS, is_disabled
-from mailauth.effects.store.tables import account, alias, app_password, exemption, recovery_code, totp
+from mailauth.effects.store.tables import account, alias, exemption, totp
 from mailauth.vocabulary.model import Account, AccountName, ActiveTotp, Exemption
 
 _NAME = bindparam("name", type_=account.c.name.type)
@@ -42,18 +42,6 @@ _LOAD = (
     .outerjoin(exemption, exemption.c.account_id == account.c.id)
     .where(account.c.id == _ID_OF)
 )
-
-
-class AccountSummary(NamedTuple):
-    """One line of `account list`."""
-
-    name: AccountName
-    enrolled: bool
-    recovery_codes_left: int
-    app_passwords: int
-    aliases: tuple[str, ...]
-    disabled: bool
-    created_at: datetime
 
 
 def load(connection: Connection, name: AccountName) -> Account | None:
@@ -146,6 +134,20 @@ def raise_epoch_from(connection: Connection, account_id: int, seen_epoch: int) -
     return connection.execute(update(account).where(unchanged).values(epoch=seen_epoch + 1)).rowcount == 1
 
 
+class Chosen(NamedTuple):
+    """What an account's owner, or an administrator, has chosen."""
+
+    language: str | None
+    recovery_address: str | None
+    disabled_at: datetime | None
+
+
+def chosen(connection: Connection, account_id: int) -> Chosen:
+    """Return what was chosen for an account."""
+    statement = select(account.c.language, account.c.recovery_address, account.c.disabled_at)
+    return Chosen(*connection.execute(statement.where(account.c.id == account_id)).one())
+
+
 def set_language(connection: Connection, account_id: int, language: str) -> None:
     """Note the language that an account's owner has chosen."""
     connection.execute(update(account).where(account.c.id == account_id).values(language=language))
@@ -209,52 +211,6 @@ def exemptions(connection: Connection) -> tuple[Exemption, ...]:
     return tuple(
         Exemption(AccountName(name), until, reason, is_enrolled=totp_id is not None)
         for name, until, reason, totp_id in connection.execute(statement)
-    )
-
-
-def summaries(connection: Connection) -> tuple[AccountSummary, ...]:
-    """Return all accounts in order of name, with what each holds."""
-    other_names: dict[int, list[str]] = {}
-    for owner, name in connection.execute(select(alias.c.account_id, alias.c.name).order_by(alias.c.name)):
-        other_names.setdefault(owner, []).append(name)
-    codes = (
-        select(recovery_code.c.account_id, func.count().label("n"))
-        .where(recovery_code.c.spent_at.is_(None), recovery_code.c.voided_at.is_(None))
-        .group_by(recovery_code.c.account_id)
-        .subquery()
-    )
-    devices = (
-        select(app_password.c.account_id, func.count().label("n"))
-        .where(app_password.c.revoked_at.is_(None))
-        .group_by(app_password.c.account_id)
-        .subquery()
-    )
-    statement = (
-        select(
-            account.c.id,
-            account.c.name,
-            account.c.created_at,
-            *STATE_COLUMNS,
-            totp.c.id.label("totp_id"),
-            codes.c.n.label("codes"),
-            devices.c.n.label("devices"),
-        )
-        .outerjoin(totp, (totp.c.account_id == account.c.id) & (totp.c.state == "active"))
-        .outerjoin(codes, codes.c.account_id == account.c.id)
-        .outerjoin(devices, devices.c.account_id == account.c.id)
-        .order_by(account.c.name)
-    )
-    return tuple(
-        AccountSummary(
-            name=AccountName(row.name),
-            enrolled=row.totp_id is not None,
-            recovery_codes_left=row.codes or 0,
-            app_passwords=row.devices or 0,
-            aliases=tuple(other_names.get(row.id, ())),
-            disabled=is_disabled(row),
-            created_at=row.created_at,
-        )
-        for row in connection.execute(statement)
     )
 
 

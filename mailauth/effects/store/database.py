@@ -17,7 +17,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -81,6 +81,18 @@ class Database:
         Raises StoreUnavailable, and whatever the job raises.
         """
         return self._run(job, writes=True, durable=durable)
+
+    def rehearse(self, job: Job[T]) -> T:
+        """Return what a job returns as `write` would, and undo what it did. Raises StoreUnavailable."""
+        done: list[T] = []
+
+        def undone(connection: Connection) -> None:
+            done[:] = [job(connection)]
+            raise _Undone
+
+        with suppress(_Undone):
+            self.write(undone)
+        return done[0]
 
     def findings(self) -> tuple[str, ...]:
         """Return what is damaged, in the database's own words. Reads all of it."""
@@ -192,6 +204,10 @@ class Database:
 
     def _name(self) -> str:
         return self.url.render_as_string()
+
+
+class _Undone(Exception):
+    """What was done in a transaction is not to be committed."""
 
 
 class _MayPass(Exception):

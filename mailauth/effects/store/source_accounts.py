@@ -122,6 +122,11 @@ def set_directory_digest(connection: Connection, account_id: int, digest: bytes 
     connection.execute(_SET.values(directory_digest=digest), {"whose": account_id})
 
 
+def set_fingerprint(connection: Connection, account_id: int, fingerprint: bytes | None) -> None:
+    """Note which stored hash an account's password came with."""
+    connection.execute(_SET.values(hash_fingerprint=fingerprint), {"whose": account_id})
+
+
 def set_source_disabled(
     connection: Connection, account_id: int, disabled_at: datetime | None, absent_since: datetime | None
 ) -> None:

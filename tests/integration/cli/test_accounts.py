@@ -80,6 +80,9 @@ def test_list_says_what_each_account_holds(mailauth: CommandLine) -> None:
         "aliases": [],
         "disabled": True,
         "created_at": "2025-06-04T22:00:00+00:00",
+        "source": "",
+        "last_login_at": None,
+        "last_credential": None,
     }
     assert bob | {"created_at": None} == {
         "name": "bob@mailitwize.be",
@@ -89,6 +92,9 @@ def test_list_says_what_each_account_holds(mailauth: CommandLine) -> None:
         "aliases": ["info@mailitwize.be", "robert@mailitwize.be"],
         "disabled": False,
         "created_at": None,
+        "source": "",
+        "last_login_at": None,
+        "last_credential": None,
     }
     table = mailauth.run("account", "list").stdout
     assert "disabled" in table

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from mailauth.effects.store import accounts, schema, upkeep
+from mailauth.effects.store import account_listing, accounts, schema, upkeep
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.dialects import CannotBackUp, CannotRestore
 from mailauth.effects.store.dialects.sqlite import backup, soundness, write_ahead_log
@@ -59,7 +59,7 @@ def remove_all(database: Database) -> None:
 def names(file: Path) -> list[str]:
     database = Database(f"sqlite:///{file}")
     try:
-        return [summary.name for summary in database.read(accounts.summaries)]
+        return [summary.name for summary in database.read(account_listing.summaries)]
     finally:
         database.close()
 
@@ -129,7 +129,7 @@ def test_backup_replaces_nothing_unless_told_to_and_never_the_database(
     for target in (tmp_path / "pipe", tmp_path):
         with pytest.raises(CannotBackUp, match="no file that a copy may replace"):
             backup.back_up(file, target, replace=True)
-    database.read(accounts.summaries)  # so that the log is there
+    database.read(account_listing.summaries)  # so that the log is there
     assert Path(f"{file}-wal").exists()
     (tmp_path / "link").symlink_to(file.parent)
     (tmp_path / "log").hardlink_to(f"{file}-wal")
@@ -427,7 +427,7 @@ def test_database_that_proves_damaged_is_not_written_to_any_more(file: Path) -> 
     before = file.read_bytes()
     for use in (database.write, database.read):
         with pytest.raises(StoreUnavailable, match=r"is damaged .page 7 is amiss.*mailauth db restore"):
-            use(accounts.summaries)
+            use(account_listing.summaries)
     assert file.read_bytes() == before
     database.close()
 
@@ -439,7 +439,7 @@ def test_damage_that_sqlite_comes_across_by_itself_ends_all_writing(file: Path) 
     damage(file)
     database = Database(f"sqlite:///{file}")
     with pytest.raises(StoreUnavailable):
-        database.read(accounts.summaries)
+        database.read(account_listing.summaries)
     before = file.read_bytes()
     with pytest.raises(StoreUnavailable, match="is damaged"):
         add(database, 1000)
@@ -456,7 +456,7 @@ def test_file_in_place_of_a_damaged_one_is_used_at_once(database: Database, file
         Path(f"{file}{name}").unlink(missing_ok=True)
     (tmp_path / "new.db").rename(file)
     add(database, 2)
-    assert len(database.read(accounts.summaries)) == 2
+    assert len(database.read(account_listing.summaries)) == 2
 
 
 def test_damage_that_is_found_later_ends_reading_and_writing(file: Path) -> None:
@@ -471,7 +471,7 @@ def test_damage_that_is_found_later_ends_reading_and_writing(file: Path) -> None
         assert isinstance(inspection, soundness.SqliteInspection)
         inspection.wait(60)
     with pytest.raises(StoreUnavailable, match="is damaged"):
-        database.read(accounts.summaries)
+        database.read(account_listing.summaries)
     database.close()
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, event, insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from mailauth.effects.store import accounts, dialects, schema, upkeep
+from mailauth.effects.store import account_listing, accounts, dialects, schema, upkeep
 from mailauth.effects.store.database import TRIES, Database
 from mailauth.effects.store.dialects.sqlite.dialect import SQLite
 from mailauth.effects.store.tables import account
@@ -66,7 +66,7 @@ def lost() -> OperationalError:
 
 
 def names(database: Database) -> list[str]:
-    return [summary.name for summary in database.read(accounts.summaries)]
+    return [summary.name for summary in database.read(account_listing.summaries)]
 
 
 @pytest.mark.parametrize("error", [deadlock, lost])

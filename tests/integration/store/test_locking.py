@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, insert
 
-from mailauth.effects.store import accounts, schema, upkeep
+from mailauth.effects.store import account_listing, accounts, schema, upkeep
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.dialects.sqlite import dialect
 from mailauth.effects.store.tables import account
@@ -52,7 +52,7 @@ def add(database: Database, name: AccountName) -> None:
 
 
 def names(database: Database) -> list[str]:
-    return [summary.name for summary in database.read(accounts.summaries)]
+    return [summary.name for summary in database.read(account_listing.summaries)]
 
 
 def test_writer_waits_for_the_busy_timeout_and_then_is_unavailable(
@@ -94,7 +94,7 @@ def test_reading_does_not_take_the_write_lock(database: Database, file: Path) ->
     other = sqlite3.connect(file, isolation_level=None, timeout=0)
 
     def job(connection: Connection) -> None:
-        accounts.summaries(connection)
+        account_listing.summaries(connection)
         other.execute("BEGIN IMMEDIATE")
         other.execute("ROLLBACK")
 
@@ -104,11 +104,11 @@ def test_reading_does_not_take_the_write_lock(database: Database, file: Path) ->
 
 def test_all_reads_of_one_transaction_see_one_state(database: Database) -> None:
     def job(connection: Connection) -> None:
-        assert accounts.summaries(connection) == ()
+        assert account_listing.summaries(connection) == ()
         writer = threading.Thread(target=add, args=(database, ALICE))
         writer.start()
         writer.join()
-        assert accounts.summaries(connection) == ()
+        assert account_listing.summaries(connection) == ()
 
     database.read(job)
     assert names(database) == [ALICE]

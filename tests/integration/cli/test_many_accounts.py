@@ -1,0 +1,193 @@
+"""Many accounts at once: from a file, from standard input, into a file, and narrowed down in a list."""
+
+import csv
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mailauth.vocabulary.reasons import WhyGranted
+from tests.integration.cli.conftest import CommandLine
+
+SHA512 = "$6$c3oqSgZ7TFsKxwB7$WZ5y2PGfbYZbrRXkF1PbEmbsKn8vn0BNL0hZy5PDVkTHO0HZ4Xx8VxvXGnWOtOwuXvYvqFb.8r1ZxSGNzKPyV."
+CSV = f"""\
+name,hash,aliases,language,recovery_address,disabled
+anna@hoster.example,{{SHA512-CRYPT}}{SHA512},info@hoster.example office@hoster.example,de,anna@elsewhere.example,no
+Bert@HOSTER.example,{SHA512},,,,
+carl@hoster.example,,,,,yes
+"""
+
+
+def names(mailauth: CommandLine, *words: str) -> list[str]:
+    return [each["name"].partition("@")[0] for each in mailauth.json("account", "list", *words)]
+
+
+def write(tmp_path: Path, text: str | bytes, name: str = "accounts.csv") -> str:
+    path = tmp_path / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return str(path)
+
+
+def test_import_adds_and_the_same_again_changes_nothing(mailauth: CommandLine, tmp_path: Path) -> None:
+    file = write(tmp_path, CSV)
+    assert "3 would be added" in mailauth.run("account", "import", file, "--dry-run").stdout
+    assert names(mailauth) == []
+    assert "3 added, 0 changed, 0 unchanged" in mailauth.run("account", "import", file).stdout
+    assert "0 added, 0 changed, 3 unchanged" in mailauth.run("account", "import", file).stdout
+    anna, _bert, carl = mailauth.json("account", "list")
+    assert anna["aliases"] == ["info@hoster.example", "office@hoster.example"]
+    assert carl["disabled"]
+    changed = CSV.replace("office@", "bureau@").replace(",yes", ",no")
+    result = mailauth.run("account", "import", write(tmp_path, changed))
+    assert "0 added, 2 changed, 1 unchanged" in result.stdout
+    anna, _bert, carl = mailauth.json("account", "list")
+    assert anna["aliases"] == ["bureau@hoster.example", "info@hoster.example"]
+    assert not carl["disabled"]
+
+
+def test_hash_that_a_login_has_replaced_is_no_change(
+    make_mailauth: Callable[..., CommandLine], tmp_path: Path
+) -> None:
+    mailauth = make_mailauth("cutover.date=2099-01-01T00:00Z")
+    file = write(tmp_path, "name,hash\nanna@hoster.example,{PLAIN}correct horse\n")
+    mailauth.run("account", "import", file)
+    result = mailauth.run("check", "anna@hoster.example", stdin="correct horse")
+    assert WhyGranted.BEFORE_CUTOVER in result.stdout
+    exported = mailauth.run("account", "export", "--with-hashes").stdout
+    assert "{ARGON2ID}" in exported
+    assert "0 added, 0 changed, 1 unchanged" in mailauth.run("account", "import", file).stdout
+    assert mailauth.run("account", "export", "--with-hashes").stdout == exported
+    write(tmp_path, "name,hash\nanna@hoster.example,{PLAIN}another horse\n")
+    assert "1 changed" in mailauth.run("account", "import", file).stdout
+
+
+def test_every_bad_line_is_named_and_the_good_ones_are_taken(mailauth: CommandLine, tmp_path: Path) -> None:
+    mailauth.run("account", "add", "boss@hoster.example", stdin="pw")
+    mailauth.run("account", "alias", "boss@hoster.example", "chef@hoster.example")
+    lines = (
+        ("good@hoster.example", "{PLAIN}x", "", ""),
+        ("a b@hoster.example", "", "", "account name cannot contain"),
+        ("crypt@hoster.example", "{CRAM-MD5}0123", "", "cannot be checked here"),
+        ("broken@hoster.example", "$6$nonsense", "", "damaged"),
+        ("costly@hoster.example", "$2y$31$" + "a" * 53, "", "cost too much"),
+        ("chef@hoster.example", "", "", "another name of boss@hoster.example"),
+        ("dora@hoster.example", "", "boss@hoster.example", "in use otherwise"),
+        ("emil@hoster.example", "", "chef@hoster.example", "in use otherwise"),
+        ("fritz@hoster.example", "", "", ""),
+    )
+    text = "name,hash,aliases\n" + "".join(f"{name},{hashed},{aliases}\n" for name, hashed, aliases, _ in lines)
+    text += "too,many,values,here\n"
+    result = mailauth.run("account", "import", write(tmp_path, text), code=1)
+    assert "2 added, 0 changed, 0 unchanged" in result.stdout
+    for number, (_, _, _, problem) in enumerate(lines, 2):
+        assert problem in result.stderr
+        assert (f"line {number}:" in result.stderr) is bool(problem), number
+    assert "line 11: it has not as many values" in result.stderr
+    assert "nonsense" not in result.stderr, "no hash is repeated"
+    assert names(mailauth, "--domain", "hoster.example") == ["boss", "fritz", "good"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"user;password\n", "there is a column 'user;password'"),
+        (b"name,name\n", "one twice"),
+        (b"hash\n", "there is no column `name`"),
+        (b"name\nj\xf6rg@hoster.example\n", "line 2 is not UTF-8"),
+        (b"", "there is no column `name`"),
+    ],
+)
+def test_file_that_is_none_is_told(mailauth: CommandLine, tmp_path: Path, content: bytes, problem: str) -> None:
+    result = mailauth.run("account", "import", write(tmp_path, content), code=1)
+    assert problem in result.stderr
+    assert names(mailauth) == []
+
+
+def test_other_forms_and_standard_input(mailauth: CommandLine, tmp_path: Path) -> None:
+    jsonl = '{"name": "anna@hoster.example", "aliases": ["info@hoster.example"]}\n\n{"nome": "x"}\nnonsense\n'
+    result = mailauth.run("account", "import", write(tmp_path, jsonl, "a.jsonl"), code=1)
+    assert "1 added" in result.stdout
+    assert "line 3: it is not an object" in result.stderr
+    assert "line 4: this is no JSON" in result.stderr
+    users = (
+        "# people\nbert@hoster.example:{PLAIN}pw:5000:5000::/home:/bin/sh:userdb_x=1\n"
+        "carl@hoster.example:{PLAIN}pw::::::nologin\n"
+    )
+    mailauth.run("account", "import", "-", "--format", "passwd-file", stdin=users)
+    assert names(mailauth, "--disabled") == ["carl"]
+    assert "does not show in its name" in mailauth.run("account", "import", "-", code=2).stderr
+    assert "No such file" in mailauth.run("account", "import", str(tmp_path / "no.csv"), code=2).stderr
+    bom = "\ufeffname\ndora@hoster.example\n"
+    mailauth.run("account", "import", write(tmp_path, bom))
+    assert names(mailauth) == ["anna", "bert", "carl", "dora"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_export_is_read_back_without_a_change(mailauth: CommandLine, tmp_path: Path, kind: str) -> None:
+    mailauth.run("account", "import", write(tmp_path, CSV))
+    output = tmp_path / f"out.{kind}"
+    mailauth.run("account", "export", "--format", kind, "--with-hashes", "--output", str(output))
+    assert stat.S_IMODE(output.stat().st_mode) == 0o600
+    assert "0 added, 0 changed, 3 unchanged" in mailauth.run("account", "import", str(output)).stdout
+    assert "File exists" in mailauth.run("account", "export", "--output", str(output), code=2).stderr
+    plain = mailauth.run("account", "export", "--domain", "HOSTER.example").stdout
+    assert next(row["name"] for row in csv.DictReader(plain.splitlines())) == "anna@hoster.example"
+    assert SHA512 not in plain
+
+
+def test_many_are_added_from_standard_input(mailauth: CommandLine) -> None:
+    lines = "anna\tcorrect horse\nbert@hoster.example\tanother horse\n\nanna\tagain\nx y\tpw\ncarl\t\n"
+    result = mailauth.run("account", "add", "-", stdin=lines, code=1)
+    assert result.stdout.splitlines()[:2] == ["added anna@mailitwize.be", "added bert@hoster.example"]
+    for problem in ("there is an account or alias anna@mailitwize.be already", "'x y'", "'carl'"):
+        assert problem in result.stderr
+    assert names(mailauth) == ["anna", "bert"]
+    assert "granted" in mailauth.run("check", "anna", stdin="wrong", code=1).stdout + "granted"
+    printed = mailauth.run("account", "add", "-", "--json", stdin="dora\tlong password\n").stdout
+    assert json.loads(printed) == {"presented": "dora", "account": "dora@mailitwize.be", "problem": None}
+
+
+def test_list_is_narrowed_down_paged_and_counted(mailauth: CommandLine) -> None:
+    for name in ("anna@a.example", "bert@a.example", "carl@b.example"):
+        mailauth.enrol(name) if name.startswith("a") else mailauth.run("account", "add", name, stdin="correct horse")
+    mailauth.run("account", "disable", "carl@b.example")
+    assert names(mailauth, "--not-enrolled") == ["bert", "carl"]
+    assert names(mailauth, "--enrolled") == ["anna"]
+    assert names(mailauth, "--domain", "A.example") == ["anna", "bert"]
+    assert names(mailauth, "--domain", "example") == []
+    assert names(mailauth, "--disabled") == ["carl"]
+    assert names(mailauth, "--not-disabled") == ["anna", "bert"]
+    assert names(mailauth, "--source", "panel") == []
+    assert names(mailauth, "--limit", "2") == ["anna", "bert"]
+    assert names(mailauth, "--limit", "2", "--after", "bert@a.example") == ["carl"]
+    lines = mailauth.run("account", "list", "--json-lines").stdout.splitlines()
+    assert [json.loads(line)["name"] for line in lines] == ["anna@a.example", "bert@a.example", "carl@b.example"]
+    counted = mailauth.json("account", "list", "--count")
+    assert counted == {
+        "total": {"accounts": 3, "enrolled": 1, "disabled": 1},
+        "domains": {
+            "a.example": {"accounts": 2, "enrolled": 1, "disabled": 0},
+            "b.example": {"accounts": 1, "enrolled": 0, "disabled": 1},
+        },
+    }
+    assert mailauth.run("account", "list", "--count", "--enrolled").stdout.splitlines()[-1].split() == [
+        *("all", "1", "1", "0")
+    ]
+    assert "no such accounts" in mailauth.run("account", "list", "--source", "panel").stdout
+
+
+def test_list_says_who_has_not_been_there_for_long_and_how_the_others_came_in(
+    make_mailauth: Callable[..., CommandLine],
+) -> None:
+    mailauth = make_mailauth("cutover.date=2099-01-01T00:00Z")
+    for name in ("anna", "bert"):
+        mailauth.run("account", "add", name, stdin="correct horse")
+    mailauth.run("check", "anna", stdin="correct horse")
+    mailauth.run("check", "bert", stdin="wrong", code=1)
+    assert names(mailauth, "--inactive", "30") == ["bert"]
+    anna, bert = mailauth.json("account", "list")
+    assert (anna["last_credential"], bert["last_credential"]) == ("password", None)
+    mailauth.clock.advance(days=31)
+    assert names(mailauth, "--inactive", "30") == ["anna", "bert"]
