@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import control, daemon, nginx, postfix, probe, root, saslauthd, state, userdb
+from . import control, daemon, estate, nginx, postfix, probe, root, saslauthd, state, userdb
 from .ground import LEFT_BEHIND, MARKER, SandboxError, clear, is_sandbox
 from .up import READY_TIMEOUT_S, chosen_before, mailauth_targets, targets, tls_targets, up
 
-SERVICES = ("mailauth", "dovecot", "postfix", "saslauthd", "exim", "nginx", "sink")
+SERVICES = ("mailauth", "dovecot", "postfix", "saslauthd", "exim", "nginx", "slapd", "sink")
 
 
 def down(options: argparse.Namespace) -> None:
@@ -59,6 +59,7 @@ def start(options: argparse.Namespace) -> None:
     wanted = {
         "mailauth": mailauth_targets(ground, chosen),
         "sink": {"sink": every["sink"]},
+        "slapd": estate.targets(chosen),
         "nginx": {name: target for name, target in tls_targets(chosen).items() if name in nginx.PORTS},
         "postfix": {"postfix": every["postfix_submission"]},
         "exim": {"exim": every.get("exim", probe.Target(ground.dir, b""))},
@@ -138,6 +139,7 @@ def parser() -> argparse.ArgumentParser:
     sub = verb("up", up, "start a sandbox in DIR and print where everything is, as JSON")
     sub.add_argument("--dovecot", choices=("checkpassword", "lua", "pam"), help="how Dovecot asks mailauth")
     sub.add_argument("--userdb", choices=userdb.KINDS, default="static", help="how Dovecot knows its users' mailboxes")
+    sub.add_argument("--estate", choices=estate.KINDS, help="people of another system, new to mailauth")
     sub.add_argument("--postfix", choices=postfix.MODES, default="direct", help="whom Postfix asks")
     sub.add_argument("--exim", action="store_true", help="start an Exim as well, on mailauth itself")
     sub.add_argument("--tls", action="store_true", help="as in life: nothing in clear, and the portal behind nginx")

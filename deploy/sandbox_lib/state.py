@@ -57,7 +57,7 @@ def ground_of(state: dict[str, Any]) -> Ground:
 
 def log_files(ground: Ground) -> dict[str, Path]:
     """Every log of a sandbox by name; not all need exist."""
-    own = ("setup", "supervisor", "mailauth", "sink", "saslauthd")
+    own = ("setup", "supervisor", "mailauth", "sink", "saslauthd", "slapd")
     outputs = ("dovecot-output", "postfix-output", "exim-output", "nginx-output")
     files = {name: ground.log(name) for name in (*own, *outputs)}
     return files | {

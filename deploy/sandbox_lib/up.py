@@ -21,6 +21,7 @@ from . import (
     control,
     daemon,
     dovecot,
+    estate,
     exim,
     mounts,
     nginx,
@@ -103,7 +104,9 @@ def start_all(
             exim.write(ground, chosen, tls=options.tls)
         if options.tls:
             nginx.write(ground, daemon.portal_name(options.set), chosen)
-        daemon.initialise(ground, program, options.set, options.exim, chosen)
+        estate.write(ground, options.estate)
+        wanted = [*estate.settings(ground, options.estate, chosen), *options.set]
+        daemon.initialise(ground, program, wanted, options.exim, chosen)
         supervisor, lifeline = control.launch(ground, plan(ground, program, options, door, chosen), options.owner)
         try:
             # First those whom Postfix asks: an smtpd that finds nobody there gives up.
@@ -149,6 +152,8 @@ def plan(
         commands["exim"] = exim.command(ground)
     if options.tls:
         commands["nginx"] = nginx.command(ground)
+    if options.estate == "ldap":
+        commands["slapd"] = estate.command(ground, chosen)
     # These log to files of their own; here goes what they print.
     logs = {"dovecot": "dovecot-output", "postfix": "postfix-output", "exim": "exim-output", "nginx": "nginx-output"}
     return [
@@ -163,7 +168,7 @@ def plan(
 
 
 def targets(ground: Ground, chosen: dict[str, int]) -> Targets:
-    return auth_targets(ground, chosen) | probe.port_targets(chosen) | tls_targets(chosen)
+    return auth_targets(ground, chosen) | probe.port_targets(chosen) | tls_targets(chosen) | estate.targets(chosen)
 
 
 def auth_targets(ground: Ground, chosen: dict[str, int]) -> Targets:
@@ -229,7 +234,8 @@ def describe(ground: Ground, options: argparse.Namespace, program: Path, chosen:
         "postfix_auth_socket": str(ground.at(daemon.POSTFIX_SOCKET)),
         "dovecot_auth_socket": str(ground.at("/run/dovecot/auth-sandbox")),
         "users_file": None if options.userdb == "static" else str(ground.at(userdb.USERS)),
-        **dict.fromkeys((exim.PORT, *TLS_PORT_NAMES)),
+        "estate": estate.described(ground, options.estate),
+        **dict.fromkeys((exim.PORT, estate.PORT, *TLS_PORT_NAMES)),
         **{name: [ports.HOST, port] for name, port in chosen.items() if name != daemon.PORTAL_PORT},
         "portal": daemon.portal_url(chosen, daemon.portal_name(options.set)),
         "ca": str(ground.at(certificates.AUTHORITY)),
@@ -248,11 +254,12 @@ def describe(ground: Ground, options: argparse.Namespace, program: Path, chosen:
 
 def chosen_before(facts: dict[str, Any]) -> dict[str, int]:
     """The ports of a sandbox that is up, from what `describe` said of it."""
-    found = {name: facts[name][1] for name in (*PORT_NAMES, exim.PORT, *TLS_PORT_NAMES) if facts[name]}
+    names = (*PORT_NAMES, exim.PORT, estate.PORT, *TLS_PORT_NAMES)
+    found = {name: facts[name][1] for name in names if facts[name]}
     return found if facts["tls"] else found | {daemon.PORTAL_PORT: urlsplit(facts["portal"]).port}
 
 
 def port_names(options: argparse.Namespace) -> tuple[str, ...]:
     """The ports that a sandbox needs."""
     others = TLS_PORT_NAMES if options.tls else (daemon.PORTAL_PORT,)
-    return (*PORT_NAMES, *others, *((exim.PORT,) if options.exim else ()))
+    return (*PORT_NAMES, *others, *((exim.PORT,) if options.exim else ()), *estate.port_names(options.estate))

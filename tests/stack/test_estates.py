@@ -1,0 +1,111 @@
+"""People of another system, over the real doors: let in with their old passwords, moved to a second factor, gone.
+
+One story for each kind of estate that the sandbox has, from the day on which mailauth is put in front of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailauth.vocabulary.model import AccountName
+from tests.estates.servers import wait_for
+from tests.stack import clients
+from tests.stack.delivery import BOUNCED, DELIVERED, WAITS, deliver
+from tests.stack.sandboxes import Account, Sandbox
+from tests.stack.ways import other_release
+
+ANNA, BERT, CARL = (f"{name}@hoster.example" for name in ("anna", "bert", "carl"))
+BEFORE, AFTER = "cutover.date=2099-01-01T00:00Z", "cutover.date=2025-05-05T00:00Z"
+WAYS = {
+    "postfixadmin": ("--dovecot", "lua"),
+    "ldap": (),
+    "passwd-file": ("--dovecot", "lua", "--root"),
+}
+
+
+def facts(sandbox: Sandbox) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((sandbox.dir / "sandbox.json").read_text())
+    return found
+
+
+def password(sandbox: Sandbox, name: str) -> str:
+    return str(facts(sandbox)["estate"]["people"][name])
+
+
+def imap(sandbox: Sandbox, name: str, secret: str, source: str = clients.HOME) -> clients.Login:
+    return asyncio.run(clients.imap_login(sandbox.imap, name, secret, source))
+
+
+def leave(sandbox: Sandbox, name: str) -> None:
+    """Take somebody out of the estate, as the system that keeps it does."""
+    about = facts(sandbox)
+    place = Path(about["estate"].get("place", ""))
+    match about["estate"]["kind"]:
+        case "postfixadmin":
+            with sqlite3.connect(place) as tables:
+                tables.execute("DELETE FROM mailbox WHERE username = ?", (name,))
+            tables.close()
+        case "passwd-file":
+            lines = [line for line in place.read_text().splitlines() if not line.startswith(f"{name}:")]
+            place.write_text("".join(f"{line}\n" for line in lines))
+        case _:
+            import ldap
+
+            connection = ldap.initialize(f"ldap://127.0.0.1:{about['ldap'][1]}")
+            connection.simple_bind_s(about["estate"]["admin"], about["estate"]["admin_password"])
+            connection.delete_s(f"uid={name.partition('@')[0]},ou=people,{about['estate']['base']}")
+            connection.unbind_s()
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_an_estate_is_taken_over_without_a_password_typed_anew(
+    make_sandbox: Callable[..., Sandbox], kind: str
+) -> None:
+    ways = WAYS[kind]
+    root = (str(other_release()),) if ways[-1:] == ("--root",) else ()
+    sandbox = make_sandbox("--estate", kind, *ways, *root, "--set", BEFORE)
+    # The first day: nobody notices, neither who logs in nor who is written to.
+    assert deliver(sandbox, ANNA, "before the first login").startswith(DELIVERED)
+    assert deliver(sandbox, "nobody@hoster.example").startswith(BOUNCED)
+    login, messages = asyncio.run(clients.imap_read(sandbox.imap, ANNA, password(sandbox, ANNA)))
+    assert login, login.words
+    assert [b"before the first login" in message for message in messages] == [True]
+    assert clients.smtp_curl(sandbox.postfix_submission, BERT, password(sandbox, BERT)), "Postfix asks as well"
+    assert not imap(sandbox, CARL, "a guess")
+    assert not imap(sandbox, "nobody@hoster.example", "a guess")
+    # The directory, and what a phone gets.
+    sandbox.command("directory", "sync")  # as the worker has done by now
+    assert CARL in sandbox.command("account", "list", "--source", "estate"), "who has not logged in yet"
+    enrolled = Account(sandbox, ANNA, password(sandbox, ANNA))
+    enrolled.enrol()
+    phone = sandbox.installation.app_passwords.make(AccountName(BERT), "phone").password
+    assert imap(sandbox, ANNA, enrolled.typed())
+    assert not imap(sandbox, ANNA, enrolled.password, clients.ELSEWHERE)
+    # The date.
+    sandbox.set(AFTER)
+    refused = imap(sandbox, CARL, password(sandbox, CARL))
+    assert not refused
+    assert "app password" in refused.words
+    assert imap(sandbox, BERT, phone)
+    # Who leaves is out, app passwords and mail included, with the next look at the directory.
+    leave(sandbox, BERT)
+    assert "1 disabled, not listed any more" in sandbox.command("directory", "sync")
+    wait_for(lambda: not imap(sandbox, BERT, phone), lambda: "the phone goes on logging in")  # within a second
+    assert deliver(sandbox, BERT).startswith(BOUNCED)
+    if kind != "ldap":
+        return
+    # A directory that is away: mail and logins wait; a phone does not.
+    phone = sandbox.installation.app_passwords.make(AccountName(ANNA), "phone").password
+    sandbox.stop("slapd")
+    assert "UNAVAILABLE" in imap(sandbox, ANNA, enrolled.typed()).words.upper()
+    assert imap(sandbox, ANNA, phone)
+    assert deliver(sandbox, "newcomer@hoster.example").startswith(WAITS)
+    sandbox.start("slapd")
+    assert imap(sandbox, ANNA, enrolled.typed(), clients.ELSEWHERE)
