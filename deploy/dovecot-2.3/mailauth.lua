@@ -9,7 +9,8 @@ local DEADLINE_S = 10 -- for an answer, and for a connection; mailauth's own is 
 --
 -- It decides nothing. It hands on the request in Dovecot's own authentication protocol
 -- (version 1.1) and maps the reply:
---   OK                    let in, under the name that mailauth returned
+--   OK                    let in, under the name that mailauth returned, with the fields that it
+--                         returned (fields = true at its socket): userdb_* and what proxies need
 --   FAIL with a reason    "not authenticated here" + the text; the next, last passdb of
 --                         mailauth-lua.conf knows nobody and so turns that into a refusal
 --   FAIL                  wrong password
@@ -163,9 +164,16 @@ local function ask(id, parameters, manner, user, password)
   return answer, problem
 end
 
--- Returns an answer's fields as a table, `verdict` first among them; or nil and a problem.
+-- What of an answer is for Dovecot, which refuses names that are none (2.3's auth-worker ends).
+local FOR_DOVECOT = {
+  proxy = true, proxy_timeout = true, proxy_nopipelining = true, host = true, hostip = true, port = true,
+  destuser = true, master = true, pass = true, ssl = true, starttls = true,
+}
+
+-- Returns an answer's fields as a table, `verdict` first among them, and `extra` those for Dovecot;
+-- or nil and a problem.
 local function parse(answer, id)
-  local fields = {}
+  local fields = { extra = {} }
   local position = 0
   for word in (answer .. "\t"):gmatch("([^\t]*)\t") do
     position = position + 1
@@ -176,8 +184,10 @@ local function parse(answer, id)
         return nil, "it answered another login"
       end
     else
-      local name, value = word:match("^([^=]+)=(.*)$")
-      if name and name ~= "verdict" then
+      local name, value = word:match("^([%w_]+)=(.*)$")
+      if name and (FOR_DOVECOT[name] or name:match("^userdb_[%w_]+$") or name:match("^forward_[%w_]+$")) then
+        fields.extra[name] = unescape(value)
+      elseif name and name ~= "verdict" and name ~= "extra" then
         fields[name] = unescape(value)
       end
     end
@@ -216,7 +226,8 @@ local function look_up(request)
   elseif fields.verdict == "OK" then
     -- Without a password Dovecot wants to be told so, and that opens nothing. Never add
     -- `allow_nets`: it would be held against the address of who delivers the mail.
-    return dovecot.auth.PASSDB_RESULT_OK, { user = fields.user, nopassword = "y" }
+    fields.extra.user, fields.extra.nopassword = fields.user, "y"
+    return dovecot.auth.PASSDB_RESULT_OK, fields.extra
   elseif fields.code == "unknown" then
     return dovecot.auth.PASSDB_RESULT_USER_UNKNOWN, "mailauth: no such account"
   end
@@ -240,7 +251,8 @@ function auth_password_verify(request, password)
   if not fields then
     return unavailable(problem)
   elseif fields.verdict == "OK" then
-    return dovecot.auth.PASSDB_RESULT_OK, { user = fields.user }
+    fields.extra.user = fields.user
+    return dovecot.auth.PASSDB_RESULT_OK, fields.extra
   elseif fields.code == "temp_fail" then
     return dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, "mailauth: temporary failure"
   elseif fields.reason then

@@ -32,7 +32,7 @@ def settings(ground: Ground, wanted: list[str], with_exim: bool, chosen: dict[st
     sockets = ", ".join(
         socket(ground, path, user, more)
         for path, user, more in (
-            (DOVECOT_SOCKET, "dovecot", ", lookups = true"),
+            (DOVECOT_SOCKET, "dovecot", ", lookups = true, fields = true"),
             (POSTFIX_SOCKET, "postfix", ""),
             *(((exim.SOCKET, exim.USER, ""),) if with_exim else ()),
         )

@@ -11,6 +11,7 @@ nothing, and how the bytes are cut into pieces makes no difference. No sockets, 
 import base64
 import binascii
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from mailauth.vocabulary.errors import ProtocolViolation
@@ -38,6 +39,11 @@ FACTOR, SECOND_FACTOR_ONLY = "factor", "second"
 RELEASE = "release"
 """The token in that answer, and with `factor=release` the parameter that returns it: the password proved wrong."""
 
+_FIELD = re.compile(
+    r"userdb_[a-z0-9_]{1,64}|forward_[a-z0-9_]{1,64}|proxy|proxy_(?:timeout|nopipelining)|host|hostip|port|destuser"
+    r"|master|pass|ssl|starttls"
+)
+"""Of a passdb (Dovecot's manual, "Password database extra fields")."""
 _TO_ESCAPE = re.compile("[\x00\x01\t\r\n]")
 _ESCAPES = {"\x00": "\x010", "\x01": "\x011", "\t": "\x01t", "\r": "\x01r", "\n": "\x01n"}
 _UNESCAPES = {b"\x01" + v[1].encode(): k.encode() for k, v in _ESCAPES.items()}
@@ -242,11 +248,26 @@ def greeting(pid: int, connection_id: int, cookie: str) -> bytes:
     ).encode("ascii")
 
 
-def ok(request_id: int, user: str, tail_bytes: int | None = None, release: str | None = None) -> bytes:
-    """Return the reply to an accepted login. Never with `nologin`: Postfix would take it for success."""
+def ok(
+    request_id: int,
+    user: str,
+    tail_bytes: int | None = None,
+    release: str | None = None,
+    fields: Iterable[tuple[str, str]] = (),
+) -> bytes:
+    """Return the reply to an accepted login. Never with `nologin`: Postfix would take it for success.
+
+    `fields`: what Dovecot is told besides, by names that `is_field` allows.
+    """
+    besides = "".join(f"\t{name}={escape(value)}" for name, value in fields)
     tail = "" if tail_bytes is None else f"\ttail={tail_bytes}"
     token = "" if release is None else f"\t{RELEASE}={release}"
-    return f"OK\t{request_id}\tuser={escape(user)}{tail}{token}\n".encode()
+    return f"OK\t{request_id}\tuser={escape(user)}{tail}{token}{besides}\n".encode()
+
+
+def is_field(name: str) -> bool:
+    """Tell whether a field may be handed to Dovecot: none that changes who is let in, or whether."""
+    return _FIELD.fullmatch(name) is not None
 
 
 def fail(request_id: int, user: str, reason: str | None) -> bytes:

@@ -21,6 +21,12 @@ def chosen(copies: Iterable[ServiceCopy], service: str) -> ServiceCopy | None:
     return by_service.get(service, by_service.get(ANY_SERVICE))
 
 
+def fields(copies: Iterable[ServiceCopy], service: str) -> tuple[tuple[str, str], ...]:
+    """Return what mail servers are told of an account along with a login to a service."""
+    copy = chosen(copies, service)
+    return () if copy is None else copy.fields
+
+
 def is_stale(copy: ServiceCopy | None, now: datetime) -> bool:
     """Tell whether the source has to be asked, where it answers for each service apart."""
     return copy is None or copy.service == ANY_SERVICE or not timedelta(0) <= now - copy.taken_at < LIFE

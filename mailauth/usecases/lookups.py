@@ -16,11 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from mailauth.core import names
+from sqlalchemy import Connection
+
+from mailauth.core import names, service_copy
 from mailauth.core.password_chain import NotLookedUp, Unanswered, UnknownUser
 from mailauth.core.source_entry import Asked, SourceEntry
 from mailauth.effects.pools import BoundedPool
-from mailauth.effects.store import accounts
+from mailauth.effects.store import accounts, service_copies
 from mailauth.effects.store.database import Database
 from mailauth.usecases.login.password_check import PasswordCheck
 from mailauth.vocabulary.errors import InvalidName, Overloaded, SourceUnavailable, StoreUnavailable
@@ -40,9 +42,10 @@ MAX_UNKNOWN = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """There is such an account; `user` is what mail servers call it."""
+    """There is such an account; `user` is what mail servers call it, `fields` what else its source says for them."""
 
     user: str
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 class Unknown:
@@ -96,11 +99,11 @@ class Lookups:
     async def _find(self, name: AccountName) -> Exists | Unknown:
         user = await self._pool.run(lambda: self._load(name))
         if user is not None:
-            return Exists(user)
+            return user
         found = await self._passwords.find(Asked(name, _SERVICE))
         match found:
             case SourceEntry(name=own_name, reply_name=reply_name):
-                return Exists(reply_name or own_name)
+                return Exists(reply_name or own_name, _without_secrets(found.fields))
             case UnknownUser():
                 return Unknown()
             case Unanswered(error=error):
@@ -114,11 +117,23 @@ class Lookups:
         """Let running look-ups end."""
         self._pool.close()
 
-    def _load(self, name: AccountName) -> str | None:
-        return self._database.read(lambda connection: accounts.user_named(connection, name))
+    def _load(self, name: AccountName) -> Exists | None:
+        def load(connection: Connection) -> Exists | None:
+            user = accounts.user_named(connection, name)
+            if user is None:
+                return None
+            copies = service_copies.of_account(connection, user.id) if user.has_source else ()
+            return Exists(user.name, _without_secrets(service_copy.fields(copies, _SERVICE)))
+
+        return self._database.read(load)
 
     def _remember_unknown(self, name: AccountName) -> None:
         self._unknown[name] = self._monotonic() + UNKNOWN_FOR_S
         self._unknown.move_to_end(name)
         if len(self._unknown) > MAX_UNKNOWN:
             self._unknown.popitem(last=False)
+
+
+def _without_secrets(fields: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Return what is said without a login: not by which password a proxy logs in."""
+    return tuple((name, value) for name, value in fields if name not in ("pass", "master"))

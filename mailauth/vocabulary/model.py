@@ -74,7 +74,8 @@ class Granted:
     `source`: which password source checked the password; None where none was asked.
     `epoch`: of the account as it was when this was decided. Whoever acts on the verdict later compares it: after a
     change of password or factors the verdict is void. None where nothing may be built on it later.
-    `reply_name`: what mail servers call the account, where its source spells it in another way.
+    `reply_name`: what mail servers call the account, where its source spells it in another way. `fields`: what else
+    the source says of it for them; they may hold secrets of theirs.
     `remembered_as`: the digest of what opened the portal, by which it serves again in the session that it opens.
     """
 
@@ -88,6 +89,7 @@ class Granted:
     epoch: int | None = field(default=None, compare=False)
     remembered_as: bytes | None = field(default=None, compare=False, repr=False)
     reply_name: str | None = field(default=None, compare=False)
+    fields: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
 
 class Hint(StrEnum):

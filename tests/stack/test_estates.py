@@ -109,3 +109,27 @@ def test_an_estate_is_taken_over_without_a_password_typed_anew(
     assert deliver(sandbox, "newcomer@hoster.example").startswith(WAITS)
     sandbox.start("slapd")
     assert imap(sandbox, ANNA, enrolled.typed(), clients.ELSEWHERE)
+
+
+@pytest.mark.parametrize("is_other_release", [False, True])
+def test_fields_of_a_source_reach_dovecot(make_sandbox: Callable[..., Sandbox], is_other_release: bool) -> None:
+    """By look-ups and by logins, whatever the credential; Dovecot shows them where a mailbox is opened."""
+    root = ("--root", str(other_release())) if is_other_release else ()
+    sandbox = make_sandbox("--estate", "passwd-file", "--dovecot", "lua", *root, "--set", BEFORE)
+    place = Path(facts(sandbox)["estate"]["place"])
+    secret = password(sandbox, ANNA)
+    home = f"{facts(sandbox)['ground']}/var/mail/elsewhere".removeprefix(facts(sandbox)["root"] or "")
+    mail = f"userdb_mail=maildir:{home}/Maildir userdb_mail_driver=maildir userdb_mail_path={home}/Maildir"
+    place.write_text(place.read_text().replace("\n", f"::::::{mail}\n", 1))
+    names = '["userdb_mail", "userdb_mail_driver", "userdb_mail_path"]'
+    sandbox.set(f'sources=[{{name = "estate", kind = "passwd-file", file = "{place}", fields = {names}}}]')
+    sandbox.command("directory", "sync")
+    assert deliver(sandbox, ANNA, "by a look-up").startswith(DELIVERED)
+    outside = Path(facts(sandbox)["root"] or "/") / home.lstrip("/")
+    assert len(list(outside.glob("Maildir/new/*"))) == 1, "where the source says that the mail lies"
+    phone = None
+    for _ in range(2):
+        login, messages = asyncio.run(clients.imap_read(sandbox.imap, ANNA, phone or secret))
+        assert login, login.words
+        assert [b"by a look-up" in message for message in messages] == [True]
+        phone = sandbox.installation.app_passwords.make(AccountName(ANNA), "phone").password

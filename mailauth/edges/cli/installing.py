@@ -60,7 +60,7 @@ def _settings_in(directory: Path) -> tuple[str, ...]:
     return (
         f"keys.file={directory}/mailauth.key",
         f"database.url={embedded_database(directory)}",
-        f"server.socket=[{{path = {json.dumps(str(directory / 'auth.sock'))}, lookups = true}}]",
+        f"server.socket=[{{path = {json.dumps(str(directory / 'auth.sock'))}, lookups = true, fields = true}}]",
     )
 
 

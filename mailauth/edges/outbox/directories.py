@@ -17,20 +17,24 @@ LOOK_S = 5.0
 
 
 async def follow_directories(installation: Installation, stop: asyncio.Event) -> None:
-    """List each source that can be listed whenever it is due, until `stop` is set; what is begun is finished."""
+    """List each source that can be listed whenever it is due, until `stop` is set; what is begun is finished.
+
+    The first time at once, since the configuration may be another one.
+    """
     every = timedelta(seconds=installation.configuration.directory.every_s)
-    directory = installation.directory
+    directory, not_within = installation.directory, timedelta(0)
     while not stop.is_set() and directory.sources:
         for source in directory.sources:
             if not stop.is_set():
-                await asyncio.to_thread(_follow, directory, source, every)
+                await asyncio.to_thread(_follow, directory, source, not_within)
+        not_within = every
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), min(LOOK_S, every.total_seconds()))
 
 
-def _follow(directory: Directory, source: str, every: timedelta) -> None:
+def _follow(directory: Directory, source: str, not_within: timedelta) -> None:
     try:
-        if not directory.is_due(source, every):
+        if not directory.is_due(source, not_within):
             return
         report = directory.sync(source)
     except MailauthError as error:

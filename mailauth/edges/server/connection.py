@@ -62,15 +62,22 @@ class ServerContext(NamedTuple):
     max_connections: int
 
 
+class May(NamedTuple):
+    """What a socket's peers may, besides trying logins."""
+
+    look_up: bool = False
+    read_fields: bool = False
+
+
 class AuthConnection(asyncio.Protocol):
     """The server's end of one connection."""
 
     def __init__(
-        self, context: ServerContext, allowed_uids: frozenset[int] | None, answers_lookups: bool, connection_id: int
+        self, context: ServerContext, allowed_uids: frozenset[int] | None, may: May, connection_id: int
     ) -> None:
         self._context = context
         self._allowed_uids = allowed_uids
-        self._answers_lookups = answers_lookups
+        self._may = may
         self._connection_id = connection_id
         self._conversation = Conversation()
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -222,14 +229,14 @@ class AuthConnection(asyncio.Protocol):
         """Tell whether an account exists, or, where that is nobody's business, that nothing can be said."""
         answer = None
         try:
-            if self._answers_lookups:
+            if self._may.look_up:
                 answer = await self._context.lookups.find(login.name)
         except Exception:
             _log.exception("a look-up could not be answered")
             answer = LookupUnanswered()
         match answer:
-            case Exists(user):
-                self._reply(login, protocol.ok(login.id, user))
+            case Exists(user, fields):
+                self._reply(login, protocol.ok(login.id, user, fields=fields if self._may.read_fields else ()))
             case Unknown():
                 self._reply(login, protocol.unknown(login.id, login.name))
             case LookupUnanswered():
@@ -272,7 +279,8 @@ class AuthConnection(asyncio.Protocol):
         match verdict:
             case Granted():
                 user = verdict.reply_name or verdict.account
-                out.append(protocol.ok(login.id, user, verdict.tail_bytes, verdict.release))
+                fields = verdict.fields if self._may.read_fields else ()
+                out.append(protocol.ok(login.id, user, verdict.tail_bytes, verdict.release, fields))
             case Denied():
                 out.append(
                     protocol.fail(login.id, login.name, self._context.refusal_text(attempt.service, attempt.name))
@@ -289,7 +297,7 @@ class AuthConnection(asyncio.Protocol):
     def _refuse_malformed(self, event: Malformed, out: list[bytes]) -> None:
         login = Login(event.id, "", event.name, Secret(b""), event.parameters)
         if _is_look_up(login):  # of what is no name, so that nothing can have it
-            reply = protocol.unknown if self._answers_lookups else protocol.temporary_failure
+            reply = protocol.unknown if self._may.look_up else protocol.temporary_failure
             out.append(reply(event.id, event.name))
             return
         attempt = _attempt(login)

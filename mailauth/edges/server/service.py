@@ -14,7 +14,7 @@ import time
 from mailauth.core import names
 from mailauth.edges import process
 from mailauth.edges.server import listening
-from mailauth.edges.server.connection import AuthConnection, ServerContext
+from mailauth.edges.server.connection import AuthConnection, May, ServerContext
 from mailauth.effects.log_lines import FIELDS
 from mailauth.wiring import Installation
 
@@ -47,16 +47,17 @@ async def answer_logins(installation: Installation, stop: asyncio.Event) -> None
 
     # By the file, for systemd may hand a socket over under another name of it.
     with_lookups = {os.path.realpath(entry.path) for entry in settings.socket if entry.lookups}
+    with_fields = {os.path.realpath(entry.path) for entry in settings.socket if entry.fields}
 
-    def connection(allowed_uids: frozenset[int] | None, answers_lookups: bool) -> AuthConnection:
-        return AuthConnection(context, allowed_uids, answers_lookups, next(numbers))
+    def connection(allowed_uids: frozenset[int] | None, path: str) -> AuthConnection:
+        may = May(look_up=path in with_lookups, read_fields=path in with_fields)
+        return AuthConnection(context, allowed_uids, may, next(numbers))
 
     listeners = listening.open_all(settings.socket, others=installation.configuration.portal.socket_path)
     servers = []
     try:
         for listener in listeners:
-            answers_lookups = os.path.realpath(listener.path) in with_lookups
-            accept = functools.partial(connection, listener.allowed_uids, answers_lookups)
+            accept = functools.partial(connection, listener.allowed_uids, os.path.realpath(listener.path))
             # Not `create_unix_server`: from Python 3.13 on it removes the file at the end, which may be systemd's.
             servers.append(await loop.create_server(accept, sock=listener.socket, backlog=listening.BACKLOG))
             _log.info("listening", extra={FIELDS: {"socket": listener.path}})

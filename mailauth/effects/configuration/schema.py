@@ -183,6 +183,14 @@ class SocketSection(Section):
         ),
     )
 
+    fields: bool = Field(
+        False,
+        description=(
+            "Whether it is told here what the password sources' `fields` say of a user: quotas, proxies, and the "
+            "passwords of proxies among it. For Dovecot's Lua passdb only, and never for Postfix's socket."
+        ),
+    )
+
     @field_validator("path")
     @classmethod
     def _is_absolute(cls, value: str) -> str:
@@ -197,7 +205,8 @@ class SocketSection(Section):
 
 
 def _default_sockets() -> list[SocketSection]:
-    return [SocketSection(path="/run/mailauth/auth.sock", group="dovecot", allow_users=["dovecot"], lookups=True)]
+    path = "/run/mailauth/auth.sock"
+    return [SocketSection(path=path, group="dovecot", allow_users=["dovecot"], lookups=True, fields=True)]
 
 
 class ServerSection(Section):

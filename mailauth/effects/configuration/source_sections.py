@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from mailauth.core import names
+from mailauth.core import names, protocol
 from mailauth.effects.configuration.fields import FilledLine, Line, Section, is_loopback
 from mailauth.effects.password_schemes import SCHEMES
 from mailauth.vocabulary.errors import InvalidName
@@ -91,6 +91,18 @@ class _LockingSource(_ElsewhereSource):
     )
 
 
+def _checked_fields(names_: list[str]) -> list[str]:
+    """Return the fields that are handed on. Raises ValueError for one that must not be, or would open the back end."""
+    for name in names_:
+        if not protocol.is_field(name):
+            raise ValueError(f"{name} is no field that can be handed to Dovecot")
+    if "proxy" in names_ and not {"pass", "master"} & set(names_):
+        raise ValueError(
+            "proxy without pass or master: the back end would be sent what the client typed, with a code that is spent"
+        )
+    return list(dict.fromkeys(names_))
+
+
 _DEFAULT_SCHEME = "The scheme of hashes that do not name theirs, by Dovecot's name for it."
 
 
@@ -105,6 +117,8 @@ class _HashingSource(_ElsewhereSource):
             "the like."
         ),
     )
+
+    _fields_are_allowed = field_validator("fields")(_checked_fields)
 
     @field_validator("default_scheme")
     @classmethod
@@ -238,6 +252,8 @@ class LdapSection(_LockingSource):
     fields: list[Line] = Field(
         default_factory=list, description="Which attributes are handed to Dovecot with a login."
     )
+
+    _fields_are_allowed = field_validator("fields")(_checked_fields)
 
     @model_validator(mode="after")
     def _is_safe(self) -> "LdapSection":

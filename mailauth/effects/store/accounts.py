@@ -50,15 +50,24 @@ def load(connection: Connection, name: AccountName) -> Account | None:
     return None if row is None else _account(row)
 
 
-def user_named(connection: Connection, name: AccountName) -> str | None:
-    """Return what mail servers call the account that has this name or alias; None without one.
+class MailUser(NamedTuple):
+    """An account as mail servers know it: its id, what they call it, and whether it belongs to a source."""
+
+    id: int
+    name: str
+    has_source: bool
+
+
+def user_named(connection: Connection, name: AccountName) -> MailUser | None:
+    """Return the account that has this name or alias, as mail servers know it; None without one.
 
     Disabled ones as well, but for those whose source has them no more.
     """
     is_gone = account.c.source_disabled_at.is_not(None) & account.c.absent_since.is_not(None)
-    user = func.coalesce(account.c.reply_name, account.c.name)
-    found = connection.execute(select(user).where(account.c.id == _ID_OF, ~is_gone), {"name": name}).scalar()
-    return None if found is None else str(found)
+    columns = (account.c.id, func.coalesce(account.c.reply_name, account.c.name).label("user"), account.c.source)
+    statement = select(*columns).where(account.c.id == _ID_OF, ~is_gone)
+    row = connection.execute(statement, {"name": name}).one_or_none()
+    return None if row is None else MailUser(row.id, row.user, bool(row.source))
 
 
 def exists(connection: Connection, name: AccountName) -> bool:

@@ -12,7 +12,7 @@ from typing import NamedTuple, assert_never
 
 from sqlalchemy import Connection
 
-from mailauth.core import limiter, login_memory, service_copy, splitter
+from mailauth.core import engine, limiter, login_memory, service_copy, splitter
 from mailauth.core.limiter import AttemptMeters, Familiarity, Kinship, Limits, Meter, Source
 from mailauth.core.login_memory import Profile, Profiles
 from mailauth.core.reading import ByPassword
@@ -159,13 +159,8 @@ class Reservation:
             memory = replace(memory, serves=False)
         is_remembered = use(connection, memory, account, now)
         if is_remembered and account is not None:
-            return Granted(
-                account.name,
-                Credential.PASSWORD_AND_CODE,
-                WhyGranted.REMEMBERED,
-                epoch=account.epoch,
-                reply_name=account.reply_name,
-            )
+            granted = engine.granted(account, Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED)
+            return replace(granted, fields=service_copy.fields(copies, attempt.service))
         # How the string reads depends on the account's state: never both ways.
         is_enrolled = account is not None and account.totp is not None
         presented = reading.presented(is_enrolled=is_enrolled)

@@ -12,7 +12,7 @@ from typing import NamedTuple, assert_never
 
 from sqlalchemy import Connection
 
-from mailauth.core import engine, limiter
+from mailauth.core import engine, limiter, service_copy
 from mailauth.core.limiter import Meter
 from mailauth.core.services import PORTAL
 from mailauth.effects.store import accounts, factors, familiar_networks, meters, remembered_logins
@@ -271,7 +271,8 @@ class Settlement:
             credential, reason = Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED
             if admitted.account is None:
                 return Granted(admitted.subject, credential, reason)
-            return engine.granted(admitted.account, credential, reason)
+            fields = service_copy.fields(admitted.copies, admitted.attempt.service)
+            return replace(engine.granted(admitted.account, credential, reason), fields=fields)
         if denied.reason is WhyDenied.CODE_WRONG and not weighed.is_admitted:
             verdict = replace(denied, reason=WhyDenied.CODE_NOT_JUDGED)  # the same answer as for a right one then
         elif denied.reason is WhyDenied.CODE_REPLAYED and weighed.is_known:

@@ -240,8 +240,7 @@ class Verifier:
                 admitted = again
                 answer = await self._ask(reading, admitted, located)
                 admitted = await self._taken_in(reading, admitted, answer, now)
-            kept_out = _closed(admitted, answer)
-            is_right = (answer is None or isinstance(answer, Right)) and kept_out is None
+            is_right = (answer is None or isinstance(answer, Right)) and _closed(admitted, answer) is None
             is_checked = True
             factor = self._second_factor(admitted, now)
             evidence = engine.Evidence(
@@ -264,12 +263,19 @@ class Verifier:
             if known_from is None:
                 self._granted_passwords.note(admitted, verdict, answer)
         self.codelike_passwords.consider(admitted, verdict, now)
-        if answer is not None and not isinstance(verdict, Unavailable):
+        return _with_hint(self._explained(verdict, admitted, answer), factor, admitted.presented.password)
+
+    def _explained(self, verdict: Verdict, admitted: Admitted, answer: Answer | None) -> Verdict:
+        """Return a verdict with what the password sources have to do with it, for the log and for mail servers."""
+        if isinstance(verdict, Unavailable):
+            return verdict
+        if answer is not None:
             makes_accounts = self._passwords.makes_accounts(answer.source)
             verdict = _by_whose_word(verdict, answer, makes_accounts=makes_accounts)
-        if kept_out is not None and isinstance(verdict, Denied) and not verdict.password_was_right:
-            verdict = replace(verdict, reason=kept_out)
-        return _with_hint(verdict, factor, admitted.presented.password)
+        if isinstance(verdict, Granted):
+            return replace(verdict, fields=_fields(admitted, answer))
+        kept_out = _closed(admitted, answer)
+        return verdict if kept_out is None or verdict.password_was_right else replace(verdict, reason=kept_out)
 
     async def _readmitted(
         self,
@@ -390,7 +396,8 @@ class Verifier:
         if refused is not None:
             return Denied(refused, found.account)
         self._device_networks.note(found.id, attempt.client, self._clock())
-        return _granted(found.account, found.id, found.reply_name)
+        fields = service_copy.fields(found.copies, attempt.service) if found.copies else ()
+        return _granted(found.account, found.id, found.reply_name, fields)
 
     def _has_to_ask(self, found: AppPassword, reading: ByAppPassword, now: datetime) -> bool:
         """Tell whether the account's source has to say first whether this service may be used."""
@@ -470,6 +477,13 @@ def _closed(admitted: Admitted, answer: Answer | None) -> WhyDenied | None:
     return None
 
 
+def _fields(admitted: Admitted, answer: Answer | None) -> tuple[tuple[str, str], ...]:
+    """Return what mail servers are told along with the login: what the source says now, or has said."""
+    if isinstance(answer, Right) and answer.entry is not None:
+        return answer.entry.fields
+    return service_copy.fields(admitted.copies, admitted.attempt.service)
+
+
 def _by_whose_word(verdict: Granted | Denied, answer: Answer, *, makes_accounts: bool) -> Granted | Denied:
     """Return a verdict that says which source checked the password, and what it found beside right or wrong."""
     if not isinstance(verdict, Denied):
@@ -542,6 +556,14 @@ def _unavailable(name: AccountName, error: Exception) -> Unavailable:
 
 
 @lru_cache(maxsize=4096)
-def _granted(account: AccountName, app_password_id: int, reply_name: str | None) -> Granted:
-    reason = WhyGranted.APP_PASSWORD_GIVEN
-    return Granted(account, Credential.APP_PASSWORD, reason, app_password_id=app_password_id, reply_name=reply_name)
+def _granted(
+    account: AccountName, app_password_id: int, reply_name: str | None, fields: tuple[tuple[str, str], ...]
+) -> Granted:
+    return Granted(
+        account,
+        Credential.APP_PASSWORD,
+        WhyGranted.APP_PASSWORD_GIVEN,
+        app_password_id=app_password_id,
+        reply_name=reply_name,
+        fields=fields,
+    )
