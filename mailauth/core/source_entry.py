@@ -6,7 +6,7 @@ form, or one of its own aliases. Pure; must not know how a source is asked.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from mailauth.vocabulary.model import AccountName, Address, Network
@@ -78,10 +78,18 @@ def chosen(entries: Iterable[SourceEntry], name: AccountName, covers: "DomainPat
     if meant and not covers.include(meant[0].name):
         return Misfit(f"it knows {name} as {meant[0].name}, whose domain is not among its own")
     if meant:
-        return meant[0]
+        return covered(meant[0], covers)
     if found:
         return Misfit(f"asked for {name} it answered with {found[0].name}, and that is another account")
     return None
+
+
+def covered(entry: SourceEntry, covers: "DomainPatterns") -> SourceEntry | None:
+    """Return an entry without other names that are not the source's to give; None where its own name is not."""
+    if not covers.include(entry.name):
+        return None
+    aliases = frozenset(name for name in entry.aliases if covers.include(name))
+    return entry if aliases == entry.aliases else replace(entry, aliases=aliases)
 
 
 class DomainPatterns:

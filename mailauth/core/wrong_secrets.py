@@ -1,9 +1,10 @@
 """Wrong passwords that a source was asked about: of which it need not be asked again, and when it must not be.
 
 A directory locks an account after so many wrong passwords, and a phone with an old one sends it every few minutes: the
-same secret is not passed on twice. And a guesser must not lock an account there: only so many wrong ones are passed on
-in half an hour, the last few of them from networks alone that the account has logged in from. Pure: times are given,
-in seconds of a clock that is not set. What is kept is bounded; the oldest accounts are forgotten first.
+same secret is not passed on twice from one network. And a guesser must not lock an account there: only so many wrong
+ones are passed on in half an hour, the last few of them from networks alone that the account has logged in from. Pure:
+times are given, in seconds of a clock that is not set. What is kept is bounded; the oldest accounts are forgotten
+first.
 """
 
 from collections import OrderedDict, deque

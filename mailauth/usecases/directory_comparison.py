@@ -108,6 +108,7 @@ class Comparison:
         self._accounts: Counter[str] = Counter()
         self._absent: Counter[str] = Counter()
         self._inactive: Counter[str] = Counter()
+        self._replaced: Counter[str] = Counter()
         self._refusals: list[str] = []
 
     def put_in_force(self, accepted: AcceptedRemovals | None) -> None:
@@ -117,14 +118,16 @@ class Comparison:
         for chunk in self._known():
             self._count(chunk)
         held_inactive = self._held(self._inactive, INACTIVE_PART, absent=False)
+        held_replaced = self._held(self._replaced, ABSENT_PART, absent=False)
         for chunk in self._known():
-            self._change(chunk, held_inactive)
+            self._change(chunk, held_inactive, held_replaced)
         for lines in self._scratch.rest():
             self._write(lines, self._add, lambda line: line.name)
         held_absent = self._disable_absent(accepted)
         self._report.held = (
             *self._told(held_absent, self._absent, "absent"),
             *self._told(held_inactive, self._inactive, "inactive"),
+            *self._told(held_replaced, self._replaced, "replaced"),
         )
         if not self._report.is_dry_run:
             self._finish()
@@ -150,13 +153,17 @@ class Comparison:
                 self._scratch.note_absent(known.name, known.uid or "", known.id)
             elif line is not None and not line.is_active and known.source_disabled_at is None:
                 self._inactive[_domain(known.name)] += 1
+            if line is not None and self._is_another_person(known, line.uid or None):
+                self._replaced[_domain(known.name)] += 1
 
-    def _change(self, chunk: Sequence[Known], held_inactive: frozenset[str]) -> None:
+    def _change(self, chunk: Sequence[Known], held_inactive: frozenset[str], held_replaced: frozenset[str]) -> None:
         lines = self._scratch.meet([known.name for known in chunk])
         changes = []
         for known in chunk:
             line = lines.get(known.name)
             if line is None or line.times > 1:
+                continue
+            if _is_held(known.name, held_replaced) and self._is_another_person(known, line.uid or None):
                 continue
             is_as_listed = line.is_active == (known.source_disabled_at is None) and known.absent_since is None
             if line.digest == known.directory_digest and is_as_listed:

@@ -7,7 +7,7 @@ do when the password is changed here. Works on threads, not on the event loop.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,15 +19,17 @@ from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.store import accounts, outbox, service_copies, source_accounts
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.source_accounts import SourceFacts
+from mailauth.vocabulary.errors import SourceUnavailable
 from mailauth.vocabulary.model import Account, AccountName, ServiceCopy
 
 log = logging.getLogger(__name__)
 
 
 class SourceAccounts:
-    """Keeps accounts in step with their sources."""
+    """Keeps accounts in step with their sources. `listed`: those that the directory follows, which has a brake."""
 
-    def __init__(self, database: Database, keyring: Keyring) -> None:
+    def __init__(self, database: Database, keyring: Keyring, listed: Collection[str] = ()) -> None:
+        self._listed = frozenset(listed)
         self._database = database
         self._keyring = keyring
 
@@ -37,9 +39,14 @@ class SourceAccounts:
         """Put into force what a source says of an account of its own; tell whether the account changed by it.
 
         `copies`: what it has said before; `service`: for which it says this now, empty where it says so of all.
+        Raises SourceUnavailable where it is for the directory to find out whether that is another person.
         """
         if account.source != entry.source:
             return False
+        if _is_another_person(account, entry) and entry.source in self._listed:
+            raise SourceUnavailable(
+                f"{account.name} has another uid at {entry.source}; the directory will find out what that means"
+            )
         copy = copy_of(entry, service, now)
         if not self._is_known(account, entry):
             return self._database.write(lambda connection: self._refresh(connection, account, entry, copy, now))
@@ -89,7 +96,7 @@ class SourceAccounts:
         self, connection: Connection, account: Account, entry: SourceEntry, copy: ServiceCopy, now: datetime
     ) -> bool:
         facts = self.facts(entry)
-        if account.uid is not None and entry.uid is not None and account.uid != entry.uid:
+        if _is_another_person(account, entry):
             new_id = replace_person(connection, account.id, account.name, facts, now)
             if new_id is not None:
                 keep_copy(connection, new_id, copy)
@@ -115,6 +122,10 @@ class SourceAccounts:
 
     def _fingerprint(self, source: str, stored: str | None, key_id: str | None = None) -> bytes | None:
         return None if stored is None else self._keyring.mac(Purpose.SOURCE_HASH, source, stored, key_id=key_id)
+
+
+def _is_another_person(account: Account, entry: SourceEntry) -> bool:
+    return account.uid is not None and entry.uid is not None and account.uid != entry.uid
 
 
 def copy_of(entry: SourceEntry, service: str, now: datetime) -> ServiceCopy:

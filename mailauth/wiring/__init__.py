@@ -170,12 +170,13 @@ def build(
         OwnTable(StoredHashes(hasher, hash_pool)),
         lambda secret: ring.mac(Purpose.WRONG_AT_SOURCE, secret),
     )
-    source_accounts = SourceAccounts(database, ring)
+    listed = {each.name: each for each in passwords.sources if isinstance(each, ListedSource) and each.is_listed}
+    source_accounts = SourceAccounts(database, ring, listed)
     renaming = Renaming(database, ring, pam_users, domain)
     directory = Directory(
         Tools(database, renaming, links, timedelta(days=configuration.directory.keep_days)),
         ring,
-        {each.name: each for each in passwords.sources if isinstance(each, ListedSource) and each.is_listed},
+        listed,
         clock,
     )
     portal = configuration.portal

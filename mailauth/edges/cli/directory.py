@@ -142,7 +142,7 @@ def _tell(report: "Report") -> None:
 
 def _held_sentence(each: Any) -> str:
     where = each.domain or "all domains together"
-    words = "not listed any more" if each.kind == "absent" else "marked inactive"
+    words = {"absent": "not listed any more", "inactive": "marked inactive"}.get(each.kind, "of another uid")
     many = f"{each.number} of {each.of} accounts of {where}"
     sentence = f"HELD BACK: {many} are {words} at {each.source}, too many at once."
     if each.kind == "absent" and each.domain:

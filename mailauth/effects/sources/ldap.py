@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mailauth.core.password_chain import Answer, Disabled, Expired, NotLookedUp, Right, Unanswered, UnknownUser, Wrong
-from mailauth.core.source_entry import Asked, DomainPatterns, Misfit, SourceEntry, chosen
+from mailauth.core.source_entry import Asked, DomainPatterns, Misfit, SourceEntry, chosen, covered
 from mailauth.effects.log_lines import FIELDS
 from mailauth.effects.sources import Found, Parts
 from mailauth.effects.sources.guarding import SourceGuard
@@ -145,8 +145,8 @@ class Ldap:
             except InvalidValue as error:
                 log.warning("an entry of %s is left out", self.name, extra={FIELDS: {"dn": dn, "because": error}})
                 continue
-            if self._covers.include(entry.name):
-                yield entry
+            if (ours := covered(entry, self._covers)) is not None:
+                yield ours
 
     def _find(self, asked: Asked) -> SourceEntry | None:
         import ldap

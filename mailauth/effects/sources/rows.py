@@ -5,6 +5,7 @@ let in whoever is locked out.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -94,6 +95,9 @@ def _hash(value: object) -> str | None:
 
 
 def _uid(value: object) -> str | None:
+    if isinstance(value, datetime):
+        # In one zone: that the session's zone is another one does not make everybody another person.
+        value = (value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo is not None else value).isoformat(" ")
     found = _text(value)
     if len(found.encode()) > MAX_UID_BYTES:
         raise InvalidValue(f"its uid has more than {MAX_UID_BYTES} bytes")

@@ -15,7 +15,7 @@ from sqlalchemy import RowMapping, TextClause, text
 from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 
 from mailauth.core.password_chain import Answer, Disabled, Expired, Right, Unanswered, UnknownUser, Wrong
-from mailauth.core.source_entry import Asked, DomainPatterns, Misfit, SourceEntry, chosen
+from mailauth.core.source_entry import Asked, DomainPatterns, Misfit, SourceEntry, chosen, covered
 from mailauth.effects.sources import Parts, sql_databases, sql_presets
 from mailauth.effects.sources.guarding import SourceGuard
 from mailauth.effects.sources.rows import Columns, entry_of
@@ -146,8 +146,8 @@ class Sql:
         except InvalidValue as error:
             log.warning("a row of %s is left out: %s", self.name, error)
             return
-        if self._covers.include(entry.name):
-            yield entry
+        if (ours := covered(entry, self._covers)) is not None:
+            yield ours
 
     def _find(self, asked: Asked) -> SourceEntry | None:
         query = self._by_service.get(asked.service, self._lookup)

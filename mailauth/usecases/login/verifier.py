@@ -31,7 +31,7 @@ from mailauth.core.password_chain import (
     UnknownUser,
     Wrong,
 )
-from mailauth.core.policy import Policy
+from mailauth.core.policy import Policy, Requirement
 from mailauth.core.reading import ByAppPassword, ByPassword, Reading, read
 from mailauth.core.service_copy import ANY_SERVICE
 from mailauth.core.source_entry import Asked, SourceEntry
@@ -76,6 +76,8 @@ from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
 
 log = logging.getLogger(__name__)
 
+LOOP_GRAIN_S = 0.0015
+"""Within how much of a wish an event loop wakes: a millisecond (epoll_wait(2)), and what it does in between."""
 _UNAVAILABLE_BECAUSE: dict[type[Exception], WhyUnavailable] = {
     StoreUnavailable: WhyUnavailable.STORE_UNAVAILABLE,
     SourceUnavailable: WhyUnavailable.SOURCE_UNAVAILABLE,
@@ -177,8 +179,14 @@ class Verifier:
         self._login_notices.note(attempt, verdict, now)
         if not isinstance(verdict, Granted) and isinstance(reading, ByPassword):
             # Where passwords are checked in several ways, the time of a refusal would tell which it was, if any.
-            await asyncio.sleep(max(0.0, began + self._refusal_floor_s - self._monotonic()))
+            await self._wait_until(began + self._refusal_floor_s)
         return verdict
+
+    async def _wait_until(self, moment: float) -> None:
+        """Wait to some microseconds: event loops sleep for whole milliseconds, which keeps the rest of a time."""
+        await asyncio.sleep(max(0.0, moment - self._monotonic() - LOOP_GRAIN_S))
+        while self._monotonic() < moment:
+            await asyncio.sleep(0)
 
     async def give_back(self, attempt: Attempt, token: str) -> AccountName | None:
         """Unspend what was spent under a token whose password proved wrong elsewhere; return whose it was, if any.
@@ -227,7 +235,7 @@ class Verifier:
             return admitted
         answer: Answer | None = None  # where others check the password, they refuse a wrong one
         try:
-            known_from = self._granted_passwords.source_of(admitted)
+            known_from = self._granted_passwords.source_of(admitted) if self._needs_no_more(admitted, now) else None
             if known_from is not None:
                 answer = Right(known_from)
             elif attempt.ask is not Ask.SECOND_FACTOR:
@@ -264,6 +272,13 @@ class Verifier:
                 self._granted_passwords.note(admitted, verdict, answer)
         self.codelike_passwords.consider(admitted, verdict, now)
         return _with_hint(self._explained(verdict, admitted, answer), factor, admitted.presented.password)
+
+    def _needs_no_more(self, admitted: Admitted, now: datetime) -> bool:
+        """Tell whether a right password is let in for certain: only then may it take another time than a wrong one."""
+        account = admitted.account
+        if account is None or account.disabled or admitted.is_used_up:
+            return False
+        return self._policy.stand(account, now, admitted.attempt.service).requirement in _PASSWORD_IS_ENOUGH
 
     def _explained(self, verdict: Verdict, admitted: Admitted, answer: Answer | None) -> Verdict:
         """Return a verdict with what the password sources have to do with it, for the log and for mail servers."""
@@ -330,6 +345,7 @@ class Verifier:
             admitted.account,
             password,
             reading.passwords,
+            network=admitted.source.network,
             is_familiar=admitted.familiarity is not None,
         )
         if isinstance(answer, Unanswered):
@@ -501,6 +517,7 @@ def _by_whose_word(verdict: Granted | Denied, answer: Answer, *, makes_accounts:
     return replace(verdict, reason=reason, source=answer.source)
 
 
+_PASSWORD_IS_ENOUGH = (Requirement.PASSWORD_BEFORE_CUTOVER, Requirement.PASSWORD_BY_EXEMPTION)
 _SPENT = otp.CodeMatch(step=0, unspent=False)
 
 _WITHOUT_PASSWORD = {

@@ -203,6 +203,34 @@ def test_brake_holds_what_would_be_too_many_and_releases_what_somebody_has_seen(
     assert names(world, disabled=True) == {*PEOPLE[:12], PEOPLE[20]}
 
 
+def test_brake_holds_uids_that_change_for_many_at_once(make_world: WorldMaker, tmp_path: Path) -> None:
+    """Tables that were moved, with other times of making: nobody must lose a second factor by that."""
+    place = sqlite(tmp_path)
+    for name in PEOPLE:
+        place.put(name, PASSWORD)
+    world = world_of(make_world, place)
+    sync(world)
+    ids = [world.installation.accounts.get(name).id for name in PEOPLE]
+    with sqlite3.connect(tmp_path / "panel.sqlite") as panel:
+        panel.execute("UPDATE mailbox SET created = '2021' || substr(created, 5)")
+    report = sync(world)
+    assert counts(report) == {}
+    assert {(each.kind, each.number) for each in report.held} == {("replaced", 30)}
+    assert [world.installation.accounts.get(name).id for name in PEOPLE] == ids
+
+
+def test_other_names_beyond_the_sources_domains_are_not_its_to_give(make_world: WorldMaker, tmp_path: Path) -> None:
+    """Whoever may enter an alias domain in a panel must not get the mail of a domain that another source has."""
+    place = sqlite(tmp_path)
+    for name in PEOPLE:
+        place.put(name, PASSWORD)
+    with sqlite3.connect(tmp_path / "panel.sqlite") as connection:
+        connection.execute("INSERT INTO alias_domain VALUES ('bank.example', 'hoster.example', 1)")
+    world = make_world(f'sources=[{{name="estate",domains=["hoster.example"],{place.section}}}]', now=BEFORE)
+    assert sync(world).added == 30
+    assert world.installation.accounts.aliases(PEOPLE[0]) == ()
+
+
 def test_what_an_administrator_disabled_stays_so(make_world: WorldMaker, place: Place) -> None:
     for name in PEOPLE:
         place.put(name, PASSWORD)

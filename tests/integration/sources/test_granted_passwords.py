@@ -77,6 +77,19 @@ async def test_what_was_right_opens_nothing_once_the_account_has_changed(make_wo
         assert verdict.reason is reason
 
 
+async def test_refusal_takes_a_hash_whatever_was_granted_before(make_world: WorldMaker) -> None:
+    """Else its time would tell somebody in the same network that a password is right."""
+    world = make_world(now=CUTOVER - timedelta(days=9))
+    world.add("anna")
+    hashes = counting(world)
+    await world.login("anna", PASSWORD)
+    world.clock.advance(days=10)
+    for secret in (PASSWORD, "wrong"):
+        before = hashes()
+        assert isinstance(await world.login("anna", secret), Denied)
+        assert hashes() == before + 1, secret
+
+
 async def test_nothing_is_remembered_of_the_portal_nor_without_a_client(make_world: WorldMaker) -> None:
     world = make_world(now=CUTOVER - timedelta(days=9))
     world.add("anna")

@@ -108,7 +108,11 @@ async def test_another_person_under_a_known_name_gets_nothing_of_the_first_ones(
     token = world.installation.app_passwords.make(ANNA, "phone").password
     place.drop(ANNA)
     place.put(ANNA, "the second Anna's")
-    await world.login(ANNA, "a guess")
+    for secret in ("a guess", PASSWORD, "the second Anna's"):
+        assert reason(await world.login(ANNA, secret)) is WhyUnavailable.SOURCE_UNAVAILABLE, (
+            "until the directory knows"
+        )
+    assert world.installation.directory.sync("sql").replaced == 1
     assert reason(await world.login(ANNA, "the second Anna's")) is WhyGranted.BEFORE_CUTOVER
     world.clock.advance(minutes=1)
     assert isinstance(await world.login(ANNA, "the second Anna's" + anna.code(world.clock())), Denied)
