@@ -84,6 +84,18 @@ CAMPAIGNS = {
         (module("tests.bench.enumeration"),),
         (module("tests.bench.enumeration", "--attempts", "20"),),
     ),
+    "polling": Campaign(
+        "how quick logins by password are while 40,000 people's clients poll, with a panel's bcrypt (EST10)",
+        "3 minutes",
+        (module("tests.bench.polling"),),
+        (module("tests.bench.polling", "--people", "500", "--seconds", "2"),),
+    ),
+    "estates": Campaign(
+        "whether the time of a refusal tells who has an account where another system has the passwords (ENU2)",
+        "2 hours",
+        (module("tests.bench.enumeration", "--estate", "sql"), module("tests.bench.enumeration", "--estate", "ldap")),
+        (module("tests.bench.enumeration", "--estate", "sql", "--attempts", "5"),),
+    ),
     "announcing": Campaign(
         "how long logins take while an announcement to all accounts is queued (MAIL11)",
         "a minute",

@@ -77,6 +77,10 @@ class SourceAccounts:
 
         return self._database.write(take_in)
 
+    def is_listed(self, source: str) -> bool:
+        """Tell whether the directory follows a source."""
+        return source in self._listed
+
     def keep(self, account_id: int, copy: ServiceCopy) -> None:
         """Store what a source says of an account for a service."""
         self._database.write(lambda connection: keep_copy(connection, account_id, copy), durable=False)

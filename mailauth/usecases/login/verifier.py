@@ -269,9 +269,15 @@ class Verifier:
         if isinstance(answer, Right) and isinstance(verdict, Granted):
             self._renewals.consider(admitted.account, answer)
             if known_from is None:
-                self._granted_passwords.note(admitted, verdict, answer)
+                self._granted_passwords.note(admitted, verdict, answer, is_followed=self._is_followed(answer))
         self.codelike_passwords.consider(admitted, verdict, now)
         return _with_hint(self._explained(verdict, admitted, answer), factor, admitted.presented.password)
+
+    def _is_followed(self, right: Right) -> bool:
+        """Tell whether another password than this would be noticed, without a login by it."""
+        if right.entry is None:
+            return self._passwords.is_own(right.source)
+        return right.entry.stored_hash is not None and self._source_accounts.is_listed(right.source)
 
     def _needs_no_more(self, admitted: Admitted, now: datetime) -> bool:
         """Tell whether a right password is let in for certain: only then may it take another time than a wrong one."""

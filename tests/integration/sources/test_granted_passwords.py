@@ -1,10 +1,15 @@
-"""A password alone that was accepted is not hashed again for ten minutes, and decides nothing beyond being right."""
+"""A password alone that was accepted is not hashed again for a while, and decides nothing beyond being right."""
 
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
+from mailauth.core.password_chain import Right
+from mailauth.core.source_entry import DomainPatterns
+from mailauth.effects.sources.fake import FakeSource
+from mailauth.usecases.login.granted_passwords import FOLLOWED_LIFE_S, LIFE_S
+from mailauth.usecases.login.password_check import Link
 from mailauth.vocabulary.model import Denied, Granted
 from mailauth.vocabulary.reasons import WhyDenied
 from tests.world import CUTOVER, World, WorldMaker
@@ -25,7 +30,7 @@ def counting(world: World) -> Callable[[], int]:
     return lambda: len(hashed)
 
 
-async def test_a_client_that_polls_costs_one_hash_in_ten_minutes(
+async def test_a_client_that_polls_costs_one_hash_an_hour(
     make_world: WorldMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = make_world(now=CUTOVER - timedelta(days=9))
@@ -46,9 +51,26 @@ async def test_a_client_that_polls_costs_one_hash_in_ten_minutes(
     ):
         await world.login("anna", secret, service=service, client=client)
         assert hashes() == count, (service, client, secret)
-    now[0] = 600.0
+    now[0] = FOLLOWED_LIFE_S - 1
+    await world.login("anna", PASSWORD)
+    assert hashes() == 5
+    now[0] = FOLLOWED_LIFE_S
     await world.login("anna", PASSWORD)
     assert hashes() == 6
+
+
+async def test_where_another_password_is_not_noticed_it_is_asked_for_after_ten_minutes(
+    make_world: WorldMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(now=CUTOVER - timedelta(days=9))
+    source, now = FakeSource(lambda _name, _password: Right("fake")), [0.0]
+    link = Link(source, DomainPatterns(["*"]), makes_accounts=True)
+    monkeypatch.setattr(world.installation.passwords, "links", (link,))
+    monkeypatch.setattr(world.installation.verifier._granted_passwords, "_monotonic", lambda: now[0])
+    for at, asked in ((0.0, 1), (LIFE_S - 1, 1), (LIFE_S, 2)):
+        now[0] = at
+        assert isinstance(await world.login("anna", PASSWORD), Granted)
+        assert len(source.asked) == asked
 
 
 async def test_what_was_right_opens_nothing_once_the_account_has_changed(make_world: WorldMaker) -> None:
