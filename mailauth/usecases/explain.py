@@ -150,7 +150,8 @@ class Explainer:
 
     def _account_sentences(self, account: Account, requirement: Requirement, codes: int) -> list[str]:
         if account.disabled:
-            return ["The account is disabled: every login is refused."]
+            by_whom = f" by its password source, {account.source}" if account.is_disabled_there else ""
+            return [f"The account is disabled{by_whom}: every login is refused."]
         match requirement:
             case Requirement.SECOND_FACTOR:
                 left = {0: "It has no recovery code left", 1: "It has one recovery code left"}

@@ -147,7 +147,8 @@ class Account:
 
     `former_names`: what it was called before, oldest first. `source`: the password source that it belongs to, empty
     while none has let it in; `uid`: who it is there; `hash_fingerprint`: of what is stored there, which changes with
-    the password; `reply_name`: its spelling there, for mail servers.
+    the password; `reply_name`: its spelling there, for mail servers. `is_disabled_there`: by that source's word, whoever
+    else has disabled it.
     """
 
     id: int
@@ -162,6 +163,7 @@ class Account:
     uid: str | None = None
     hash_fingerprint: bytes | None = None
     reply_name: str | None = None
+    is_disabled_there: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,7 +230,11 @@ def disable(context: Context, account_name: str) -> None:
 def enable(context: Context, account_name: str) -> None:
     """Let a disabled account log in again."""
     with context.installation() as installation:
-        click.echo(f"enabled {installation.accounts.set_disabled(account_name, disabled=False)}")
+        name = installation.accounts.set_disabled(account_name, disabled=False)
+        found = installation.accounts.get(name)
+    click.echo(f"enabled {name}")
+    if found.is_disabled_there:
+        click.echo(f"warning: {found.source} has it disabled as well, and ends that itself; it stays so", err=True)
 
 
 @account.command()

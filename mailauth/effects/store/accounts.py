@@ -240,4 +240,5 @@ def _account(row: Any) -> Account:
         uid=row.uid,
         hash_fingerprint=row.hash_fingerprint,
         reply_name=row.reply_name,
+        is_disabled_there=row.source_disabled_at is not None,
     )

@@ -76,6 +76,21 @@ def test_directory_is_followed_from_the_command_line(
     assert "cannot be asked" in mailauth.run("directory", "sync", code=75).stderr
 
 
+def test_account_that_its_source_has_disabled_is_not_said_to_be_enabled(
+    make_mailauth: Callable[..., CommandLine], tmp_path: Path
+) -> None:
+    place = sqlite(tmp_path)
+    place.put(ANNA, "password", active=False)
+    mailauth = make_mailauth(f'sources=[{{name="panel",{place.section}}}]')
+    mailauth.run("directory", "sync")
+    assert "disabled by its password source, panel" in mailauth.run("explain", ANNA).stdout
+    result = mailauth.run("account", "enable", ANNA)
+    assert "panel has it disabled as well" in result.stderr
+    place.put(ANNA, "password")
+    mailauth.run("directory", "sync")
+    assert "disabled" not in mailauth.run("explain", ANNA).stdout
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
