@@ -50,6 +50,11 @@ class Renaming:
 
         def rename(connection: Connection) -> Renamed:
             account = find(connection, name, self._default_domain)
+            if account.source and account.password_hash is None:
+                raise InvalidValue(
+                    f"{account.name} is called so by {account.source}, which would not know another name: rename it "
+                    "there, and the directory follows"
+                )
             return self.rename_within(connection, account, canonical, keep_alias=keep_alias)
 
         return self._database.write(rename)

@@ -147,8 +147,8 @@ class Account:
 
     `former_names`: what it was called before, oldest first. `source`: the password source that it belongs to, empty
     while none has let it in; `uid`: who it is there; `hash_fingerprint`: of what is stored there, which changes with
-    the password; `reply_name`: its spelling there, for mail servers. `is_disabled_there`: by that source's word, whoever
-    else has disabled it.
+    the password; `reply_name`: its spelling there, for mail servers. `is_disabled_there`: by that source's word,
+    whoever else has disabled it.
     """
 
     id: int

@@ -119,11 +119,17 @@ def remove(context: Context, account_name: str, yes: bool) -> None:
     Sessions in mail servers that are open go on until they end: `doveadm kick ACCOUNT` ends those in Dovecot.
     """
     with context.installation() as installation:
-        name = installation.accounts.get(account_name).name
+        found = installation.accounts.get(account_name)
+        name = found.name
         if not yes:
             click.confirm(f"Remove {name} and all that it holds?", abort=True, err=True)
         installation.accounts.remove(name)
     click.echo(f"removed {name}")
+    if found.source:
+        hint = (
+            f"while {found.source} has it, it comes back, without what it held; mailauth account disable keeps it out"
+        )
+        click.echo(f"warning: {hint}", err=True)
     say_what_goes_on(name)
 
 

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from mailauth.core import names
 from mailauth.core.password_chain import Answer, Disabled, Right, Unanswered, UnknownUser, Wrong
 from mailauth.core.source_entry import Asked, DomainPatterns, Misfit, SourceEntry, chosen
 from mailauth.effects.sources import Parts
 from mailauth.effects.sources.guarding import SourceGuard
 from mailauth.effects.sources.rows import Columns, entry_of
 from mailauth.effects.sources.stored_hashes import StoredHashes
-from mailauth.vocabulary.errors import HashUnreadable, InvalidValue, Overloaded, SourceUnavailable
+from mailauth.vocabulary.errors import HashUnreadable, InvalidName, InvalidValue, Overloaded, SourceUnavailable
 from mailauth.vocabulary.model import Account, AccountName
 
 if TYPE_CHECKING:
@@ -131,10 +132,14 @@ class PasswdFile:
         if not line.strip() or line.startswith(("#", ":")):
             return None
         parts = line.split(":", _FIELDS - 1)
+        try:
+            names.canonicalise(parts[0], self._columns.default_domain)
+        except InvalidName as error:  # which may be a hash: it is not repeated
+            raise InvalidValue("what stands before its first colon is no name of an account") from error
         extras = _extras(parts[_FIELDS - 1]) if len(parts) == _FIELDS else {}
         odd = sorted(_NEVER & extras.keys())
         if odd:
-            raise InvalidValue(f"{parts[0][:80]!a} has the extra field {odd[0]}, which has no meaning here")
+            raise InvalidValue(f"it has the extra field {odd[0]}, which has no meaning here")
         row = {
             **{each: extras[each] for each in self._columns.fields if each in extras},
             "name": parts[0],

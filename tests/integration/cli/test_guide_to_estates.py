@@ -21,10 +21,8 @@ def commands() -> list[list[str]]:
 def test_commands_of_the_guide_do_what_it_says(make_mailauth: Callable[..., CommandLine], tmp_path: Path) -> None:
     place = sqlite(tmp_path)
     place.put("anna@example.org", "correct horse")
-    mailauth = make_mailauth(
-        f'sources=[{{kind="own",on_unknown="next"}},{{name="panel",{place.section}}}]',
-        "cutover.date=2099-01-01T00:00Z",
-    )
+    sources = f'sources=[{{kind="own",on_unknown="next"}},{{name="panel",{place.section}}}]'
+    mailauth = make_mailauth(sources, "cutover.date=2099-01-01T00:00Z")
     said = {" ".join(words): mailauth.run(*words, stdin="correct horse") for words in commands()}
     assert "server.refusal_floor_ms" in said["config check"].stderr
     assert "1 would be added" in said["directory sync --dry-run"].stdout

@@ -76,6 +76,18 @@ def test_directory_is_followed_from_the_command_line(
     assert "cannot be asked" in mailauth.run("directory", "sync", code=75).stderr
 
 
+def test_names_and_existence_of_a_sources_accounts_are_its_own(
+    make_mailauth: Callable[..., CommandLine], tmp_path: Path
+) -> None:
+    place = sqlite(tmp_path)
+    place.put(ANNA, "password")
+    mailauth = make_mailauth(f'sources=[{{name="panel",{place.section}}}]')
+    mailauth.run("directory", "sync")
+    assert f"{ANNA} is called so by panel" in mailauth.run("account", "rename", ANNA, "bert", code=1).stderr
+    assert "while panel has it, it comes back" in mailauth.run("account", "remove", ANNA, "--yes").stderr
+    assert "1 added" in mailauth.run("directory", "sync").stdout
+
+
 def test_account_that_its_source_has_disabled_is_not_said_to_be_enabled(
     make_mailauth: Callable[..., CommandLine], tmp_path: Path
 ) -> None:
