@@ -158,7 +158,10 @@ class Verifier:
 
     def _from_cache(self, reading: ByAppPassword) -> Verdict | None:
         cached = self._cache.get(reading.name, reading.token.selector)
-        if cached is None or (cached.value is not None and self._has_to_ask(cached.value, reading, self._clock())):
+        if cached is None:
+            return None
+        found = cached.value
+        if found is not None and found.source and self._has_to_ask(found, reading, self._clock()):
             return None
         try:
             return self._by_app_password(reading, cached.value)
