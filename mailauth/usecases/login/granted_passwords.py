@@ -4,7 +4,7 @@ Before the date nearly everybody logs in so, every few minutes on each device: t
 hashes a second than a server computes. What is remembered is that this string was this account's right password, from
 this network and for this service, in this state of the account and of what its source stores; whether the password
 alone is enough is decided anew each time. Where the source shows its hash and is followed, another password is noticed
-by that, and what is remembered serves for an hour; otherwise for ten minutes. In this process's memory alone, as a
+by that, and what is remembered serves for four hours; otherwise for ten minutes. In this process's memory alone, as a
 keyed digest. On the event loop.
 """
 
@@ -19,7 +19,7 @@ from mailauth.usecases.login.reservation import Admitted, epoch_of
 from mailauth.vocabulary.model import Ask, Credential, Granted, Verdict
 
 LIFE_S: Final = 600.0
-FOLLOWED_LIFE_S: Final = 3600.0
+FOLLOWED_LIFE_S: Final = 4 * 3600.0
 """Clients poll every ten minutes or so: with a life of ten, each of their logins would cost a hash all the same."""
 MAX_ENTRIES: Final = 200_000
 """Of some 200 bytes each: two devices of 100,000 people."""

@@ -30,7 +30,7 @@ def counting(world: World) -> Callable[[], int]:
     return lambda: len(hashed)
 
 
-async def test_a_client_that_polls_costs_one_hash_an_hour(
+async def test_a_client_that_polls_costs_one_hash_in_four_hours(
     make_world: WorldMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = make_world(now=CUTOVER - timedelta(days=9))
