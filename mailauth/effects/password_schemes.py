@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
+from typing import NamedTuple
 
 import argon2
 from argon2.exceptions import InvalidHash, VerificationError, VerifyMismatchError
@@ -27,10 +28,13 @@ from mailauth.vocabulary.errors import HashUnreadable
 MAX_ARGON2_KIB = 256 * 1024
 MAX_ARGON2_PASSES = 20
 MAX_BCRYPT_COST = 14
+MIN_BCRYPT_COST = 4
+"""What crypt_blowfish takes at least."""
 MAX_ROUNDS = 1_000_000
 """Of sha-crypt, PBKDF2 and SCRAM. Beyond these one login would keep a core, or all memory, for seconds."""
 MAX_YESCRYPT_COST = "D"
 """As `$y$jDT$` has it: 256 MiB."""
+_LEAST_YESCRYPT_COST = "0"
 
 _PREFIX = re.compile(r"\{([A-Za-z0-9_-]+)(?:\.([A-Za-z0-9]+))?\}(.*)", re.DOTALL)
 MAX_CRYPT_BYTES = 511
@@ -38,13 +42,21 @@ MAX_CRYPT_BYTES = 511
 _CRYPT_DATA_BYTES = 32768
 """crypt_rn(3): the size of `struct crypt_data`, which libxcrypt's ABI has fixed."""
 _BCRYPT = re.compile(r"\$2[abxy]\$(\d\d)\$[./A-Za-z0-9]{53}")
-_SHA_CRYPT = re.compile(r"\$[56]\$(?:rounds=(\d{1,9})\$)?[^$:\n]{0,16}\$[./A-Za-z0-9]{43,86}")
-_YESCRYPT = re.compile(r"\$(?:y|gy)\$j([./0-9A-Za-z])[./0-9A-Za-z]{1,8}\$[./A-Za-z0-9]{0,86}\$[./A-Za-z0-9]{43}")
+_SHA_CRYPT = re.compile(
+    r"\$(?:(5)|6)\$(?:rounds=([1-9]\d{3,8})\$)?[^$:\n]{0,16}\$(?(1)[./A-Za-z0-9]{43}|[./A-Za-z0-9]{86})"
+)
+_YESCRYPT = re.compile(r"\$(?:y|gy)\$j([/0-9A-Za-z])[./0-9A-Za-z]{1,8}\$[./A-Za-z0-9]{0,86}\$[./A-Za-z0-9]{43}")
+_USUAL_YESCRYPT = re.compile(r"(\$g?y\$j).([5T]\$.+)")
+"""With the parameters that crypt_gensalt(3) writes: cost, and 8 or 32 blocks."""
 _MD5_CRYPT = re.compile(r"\$1\$[^$:\n]{0,8}\$[./A-Za-z0-9]{22}")
 _DES_CRYPT = re.compile(r"[./A-Za-z0-9]{13}")
-_ARGON2 = re.compile(r"\$argon2(?:i|d|id)\$v=\d+\$m=(\d{1,9}),t=(\d{1,9}),p=\d{1,3}\$[^$]+\$[^$]+")
+_ARGON2 = re.compile(
+    r"\$argon2(?:i|d|id)\$v=[1-9]\d{0,8}\$m=([1-9]\d{0,8}),t=([1-9]\d{0,8}),p=([1-9]\d{0,2})\$([^$]+)\$([^$]+)"
+)
 _COST = re.compile(r"\$2[abxy]\$\d\d|\$argon2\w+\$v=\d+\$[^$]+|\$\w+\$rounds=\d+|\$y\$\w+|\$\w*(?=\$)")
 """What of a hash tells how long it takes."""
+_DAMAGED = (ValueError, TypeError, LookupError)
+"""What reading a hash raises that is not as its scheme writes it; errors of base64 and of Unicode are among them."""
 _DIGITS = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """Of crypt(5), in their order."""
 
@@ -62,12 +74,14 @@ class Scheme:
     """How a stored hash is written, and how a password is compared with it.
 
     `matches` gets the password, the hash (decoded unless it is text) and the account's name. `size`: of an unsalted
-    hash in bytes, by which Dovecot tells hexadecimal from base64.
+    hash in bytes, by which Dovecot tells hexadecimal from base64. `read`: the part of `matches` that costs nothing,
+    where the rest of it costs much; it raises what that raises.
     """
 
     matches: Callable[[bytes, bytes, str], bool]
     form: Encoding = Encoding.TEXT
     size: int | None = None
+    read: Callable[[bytes], object] | None = None
 
 
 def matches(stored: str, password: bytes, name: str = "", default: str = "CRYPT") -> bool:
@@ -80,24 +94,33 @@ def matches(stored: str, password: bytes, name: str = "", default: str = "CRYPT"
     scheme, written = _read(stored, default)
     try:
         return scheme.matches(password, written, name)
-    except (ValueError, TypeError, binascii.Error, UnicodeError) as error:
+    except _DAMAGED as error:
         raise HashUnreadable("a stored password hash is damaged") from error
 
 
 def require_known(stored: str, default: str = "CRYPT") -> None:
-    """Look at a hash without computing one.
+    """Raise what `matches` would raise, in microseconds: no hash is computed of schemes that are made to be slow.
 
-    Raises HashUnreadable for what `matches` would not take, as far as that shows: an unknown scheme, what is not
-    written as its scheme writes, what would cost too much.
+    Of yescrypt it refuses parameters that can be checked, but that crypt_gensalt(3) does not write.
     """
     scheme, written = _read(stored, default)
     try:
-        if scheme is _CRYPT:
-            _require_bearable_crypt(written.decode("ascii"))
-        elif scheme is _ARGON2_SCHEME:
-            _require_bearable_argon2(written)
-    except (ValueError, UnicodeError) as error:
+        if scheme.read is not None:
+            scheme.read(written)
+        else:
+            scheme.matches(b"", written, "")
+    except _DAMAGED as error:
         raise HashUnreadable("a stored password hash is damaged") from error
+
+
+def with_scheme(stored: str, default: str) -> str:
+    """Return a hash that needs no default: as it is, or with the name of the default where it does not say its own.
+
+    `default`: one of `SCHEMES`.
+    """
+    if _PREFIX.fullmatch(stored) or _unprefixed(stored, "") or default == "CRYPT":
+        return stored
+    return f"{{{default}}}{stored}"
 
 
 def kind(stored: str, default: str = "CRYPT") -> str:
@@ -154,7 +177,10 @@ def _decoded(written: str, scheme: Scheme, encoding: str | None) -> bytes:
 
 def _digest(algorithm: str) -> Callable[[bytes, bytes, str], bool]:
     def matches(password: bytes, stored: bytes, _name: str) -> bool:
-        return _same(hashlib.new(algorithm, password, usedforsecurity=False).digest(), stored)
+        found = hashlib.new(algorithm, password, usedforsecurity=False).digest()
+        if len(stored) != len(found):
+            raise ValueError("of another length")
+        return _same(found, stored)
 
     return matches
 
@@ -191,62 +217,82 @@ def _digest_md5(password: bytes, stored: bytes, name: str) -> bool:
     return _same(found, stored)
 
 
-def _pbkdf2_of_dovecot(password: bytes, stored: bytes, _name: str) -> bool:
+class _Pbkdf2(NamedTuple):
+    """What a hash by PBKDF2 says; the SCRAM schemes are one with a step behind it."""
+
+    algorithm: str
+    salt: bytes
+    rounds: int
+    expected: bytes
+
+    def checked(self) -> "_Pbkdf2":
+        """Return it. Raises ValueError, and HashUnreadable for what costs too much."""
+        if self.rounds < 1 or not self.expected:
+            raise ValueError("no rounds, or no hash")
+        _require_bearable(self.rounds <= MAX_ROUNDS)
+        return self
+
+    def of(self, password: bytes, size: int | None) -> bytes:
+        return hashlib.pbkdf2_hmac(self.algorithm, password, self.salt, self.rounds, size)
+
+
+def _pbkdf2(read: Callable[[bytes], _Pbkdf2]) -> Scheme:
+    def matches(password: bytes, stored: bytes, _name: str) -> bool:
+        its = read(stored).checked()
+        return _same(its.of(password, len(its.expected)), its.expected)
+
+    return Scheme(matches, read=lambda stored: read(stored).checked())
+
+
+def _read_pbkdf2_of_dovecot(stored: bytes) -> _Pbkdf2:
     """`$1$salt$rounds$hash`, PBKDF2-HMAC-SHA-1 with the salt as it is written."""
     empty, version, salt, rounds, digest = stored.decode("ascii").split("$")
     if empty or version != "1":
         raise ValueError("another version")
-    expected = bytes.fromhex(digest)
-    return _same(_pbkdf2("sha1", password, salt.encode(), int(rounds), len(expected)), expected)
+    return _Pbkdf2("sha1", salt.encode(), int(rounds), bytes.fromhex(digest))
 
 
-def _pbkdf2_of_passlib(password: bytes, stored: bytes, _name: str) -> bool:
+def _read_pbkdf2_of_passlib(stored: bytes) -> _Pbkdf2:
     """`$pbkdf2-sha256$rounds$salt$hash`, both in base64 with a dot for the plus and without padding."""
     _, kind, rounds, salt, digest = stored.decode("ascii").split("$")
-    expected = _ab64(digest)
     algorithm = {"pbkdf2": "sha1", "pbkdf2-sha256": "sha256", "pbkdf2-sha512": "sha512"}[kind]
-    return _same(_pbkdf2(algorithm, password, _ab64(salt), int(rounds), len(expected)), expected)
+    return _Pbkdf2(algorithm, _ab64(salt), int(rounds), _ab64(digest))
 
 
-def _pbkdf2_of_389(algorithm: str) -> Callable[[bytes, bytes, str], bool]:
+def _pbkdf2_of_389(algorithm: str) -> Scheme:
     """`rounds$salt$hash` in base64, as FreeIPA and mailcow have it; `{PBKDF2_SHA256}` has all of that in one piece.
 
     The piece is 4 bytes of rounds, 64 of salt and 256 of hash.
     """
 
-    def matches(password: bytes, stored: bytes, _name: str) -> bool:
+    def read(stored: bytes) -> _Pbkdf2:
         if b"$" in stored:
             rounds, salt, digest = (each.decode("ascii") for each in stored.lstrip(b"$").split(b"$"))
-            count, salted, expected = int(rounds), _ab64(salt), _ab64(digest)
-        else:
-            whole = base64.b64decode(stored, validate=True)
-            count, salted, expected = int.from_bytes(whole[:4]), whole[4:68], whole[68:]
-        return _same(_pbkdf2(algorithm, password, salted, count, len(expected)), expected)
+            return _Pbkdf2(algorithm, _ab64(salt), int(rounds), _ab64(digest))
+        whole = base64.b64decode(stored, validate=True)
+        return _Pbkdf2(algorithm, whole[4:68], int.from_bytes(whole[:4]), whole[68:])
 
-    return matches
+    return _pbkdf2(read)
 
 
-def _scram(algorithm: str) -> Callable[[bytes, bytes, str], bool]:
+def _scram(algorithm: str) -> Scheme:
     """`rounds,salt,StoredKey,ServerKey` (RFC 5802 s3)."""
 
-    def matches(password: bytes, stored: bytes, _name: str) -> bool:
+    def read(stored: bytes) -> _Pbkdf2:
         rounds, salt, stored_key, _server_key = stored.split(b",")
-        salted = _pbkdf2(algorithm, password, base64.b64decode(salt, validate=True), int(rounds), None)
-        client_key = hmac.digest(salted, b"Client Key", algorithm)
-        return _same(hashlib.new(algorithm, client_key).digest(), base64.b64decode(stored_key, validate=True))
+        expected = base64.b64decode(stored_key, validate=True)
+        return _Pbkdf2(algorithm, base64.b64decode(salt, validate=True), int(rounds), expected).checked()
 
-    return matches
+    def matches(password: bytes, stored: bytes, _name: str) -> bool:
+        its = read(stored)
+        client_key = hmac.digest(its.of(password, None), b"Client Key", algorithm)
+        return _same(hashlib.new(algorithm, client_key).digest(), its.expected)
 
-
-def _pbkdf2(algorithm: str, password: bytes, salt: bytes, rounds: int, size: int | None) -> bytes:
-    if rounds < 1 or size == 0:
-        raise ValueError("no rounds, or no hash")
-    _require_bearable(rounds <= MAX_ROUNDS)
-    return hashlib.pbkdf2_hmac(algorithm, password, salt, rounds, size)
+    return Scheme(matches, read=read)
 
 
 def _argon2(password: bytes, stored: bytes, _name: str) -> bool:
-    _require_bearable_argon2(stored)
+    _read_argon2(stored)
     try:
         return argon2.PasswordHasher().verify(stored, password)
     except VerifyMismatchError:
@@ -255,40 +301,65 @@ def _argon2(password: bytes, stored: bytes, _name: str) -> bool:
         raise ValueError("no argon2 hash") from error
 
 
-def _require_bearable_argon2(stored: bytes) -> None:
+def _read_argon2(stored: bytes) -> None:
+    """Raise for what libargon2 would refuse (its `validate_inputs` and `decode_string`), or what costs too much."""
     parameters = _ARGON2.fullmatch(stored.decode("ascii"))
     if parameters is None:
         raise ValueError("no argon2 hash")
-    _require_bearable(int(parameters[1]) <= MAX_ARGON2_KIB and int(parameters[2]) <= MAX_ARGON2_PASSES)
+    memory_kib, passes, lanes = (int(parameters[n]) for n in (1, 2, 3))
+    salt, digest = (_unpadded(parameters[n]) for n in (4, 5))
+    written = [base64.b64encode(each).rstrip(b"=").decode() for each in (salt, digest)]
+    if written != [parameters[4], parameters[5]]:
+        raise ValueError("bits that mean nothing at the end of its base64")
+    if memory_kib < 8 * lanes or len(salt) < 8 or len(digest) < 4:
+        raise ValueError("no argon2 hash")
+    _require_bearable(memory_kib <= MAX_ARGON2_KIB and passes <= MAX_ARGON2_PASSES)
 
 
 def _bcrypt_sha256(password: bytes, stored: bytes, _name: str) -> bool:
     """passlib's: bcrypt of the base64 of a digest, so that more than 72 bytes count."""
+    setting, salt = _read_bcrypt_sha256(stored)
+    return _crypt(base64.b64encode(hmac.digest(salt, password, "sha256")), setting, "")
+
+
+def _read_bcrypt_sha256(stored: bytes) -> tuple[bytes, bytes]:
+    """Return the hash as bcrypt writes it, and what the password is keyed with."""
     empty, _, parameters, salt, digest = stored.decode("ascii").split("$")
     fields = dict(each.split("=", 1) for each in parameters.split(","))
     if empty or fields["v"] != "2":
         raise ValueError("another version")
-    keyed = base64.b64encode(hmac.digest(salt.encode(), password, "sha256"))
-    kind, cost = fields["t"], int(fields["r"])
-    return _crypt(keyed, f"${kind}${cost:02d}${salt}{digest}".encode(), "")
+    setting = f"${fields['t']}${int(fields['r']):02d}${salt}{digest}"
+    _require_bearable_crypt(setting)
+    return setting.encode(), salt.encode()
 
 
 def _crypt(password: bytes, stored: bytes, _name: str) -> bool:
     """What crypt(5) knows. Of bcrypt 72 bytes count, of DES 8, as for whoever stored it."""
-    setting = stored.decode("ascii")
-    _require_bearable_crypt(setting)
+    _require_bearable_crypt(stored.decode("ascii"))
     found = _crypt_rn(password[:MAX_CRYPT_BYTES], stored)
     if found is None:
         raise ValueError("crypt does not take it")
     return _same(found, stored) and len(password) <= MAX_CRYPT_BYTES
 
 
+def _read_crypt(stored: bytes) -> None:
+    setting = stored.decode("ascii")
+    _require_bearable_crypt(setting)
+    if _YESCRYPT.fullmatch(setting):
+        usual = _USUAL_YESCRYPT.fullmatch(setting)
+        # Whether its salt is sound libcrypt alone can say; at the least cost that is quick.
+        if usual is None or not _crypt_rn(b"", f"{usual[1]}{_LEAST_YESCRYPT_COST}{usual[2]}".encode()):
+            raise ValueError("crypt does not take it")
+
+
 def _require_bearable_crypt(setting: str) -> None:
     """Raise HashUnreadable for what costs too much, ValueError for what is no hash that we know to be bearable."""
     if bcrypt := _BCRYPT.fullmatch(setting):
+        if int(bcrypt[1]) < MIN_BCRYPT_COST:
+            raise ValueError("no cost that bcrypt knows")
         _require_bearable(int(bcrypt[1]) <= MAX_BCRYPT_COST)
     elif sha := _SHA_CRYPT.fullmatch(setting):
-        _require_bearable(int(sha[1] or 0) <= MAX_ROUNDS)
+        _require_bearable(int(sha[2] or 0) <= MAX_ROUNDS)
     elif yescrypt := _YESCRYPT.fullmatch(setting):
         _require_bearable(_DIGITS.index(yescrypt[1]) <= _DIGITS.index(MAX_YESCRYPT_COST))
     elif not (_MD5_CRYPT.fullmatch(setting) or _DES_CRYPT.fullmatch(setting)):
@@ -330,12 +401,16 @@ def _same(one: bytes, other: bytes) -> bool:
 
 
 def _ab64(text: str) -> bytes:
-    standard = text.replace(".", "+").rstrip("=")
-    return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    return _unpadded(text.replace(".", "+").rstrip("="))
+
+
+def _unpadded(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 
 _SHA1, _MD5 = Scheme(_digest("sha1"), Encoding.BASE64, 20), Scheme(_digest("md5"), Encoding.HEX, 16)
-_CRYPT, _PLAIN, _ARGON2_SCHEME = Scheme(_crypt), Scheme(_plain), Scheme(_argon2)
+_CRYPT, _PLAIN = Scheme(_crypt, read=_read_crypt), Scheme(_plain)
+_ARGON2_SCHEME = Scheme(_argon2, read=_read_argon2)
 SCHEMES: Mapping[str, Scheme] = {
     **dict.fromkeys(("ARGON2", "ARGON2I", "ARGON2ID"), _ARGON2_SCHEME),
     **dict.fromkeys(
@@ -353,12 +428,12 @@ SCHEMES: Mapping[str, Scheme] = {
     **dict.fromkeys(("PLAIN-MD5", "MD5RAW"), _MD5),
     "LDAP-MD5": Scheme(_digest("md5"), Encoding.BASE64, 16),
     "DIGEST-MD5": Scheme(_digest_md5, Encoding.HEX, 16),
-    "PBKDF2": Scheme(_pbkdf2_of_dovecot),
-    "PBKDF2-SHA256": Scheme(_pbkdf2_of_389("sha256")),
-    "PBKDF2-SHA512": Scheme(_pbkdf2_of_389("sha512")),
-    "PASSLIB-PBKDF2": Scheme(_pbkdf2_of_passlib),
-    "BCRYPT-SHA256": Scheme(_bcrypt_sha256),
-    "SCRAM-SHA-1": Scheme(_scram("sha1")),
-    "SCRAM-SHA-256": Scheme(_scram("sha256")),
+    "PBKDF2": _pbkdf2(_read_pbkdf2_of_dovecot),
+    "PBKDF2-SHA256": _pbkdf2_of_389("sha256"),
+    "PBKDF2-SHA512": _pbkdf2_of_389("sha512"),
+    "PASSLIB-PBKDF2": _pbkdf2(_read_pbkdf2_of_passlib),
+    "BCRYPT-SHA256": Scheme(_bcrypt_sha256, read=_read_bcrypt_sha256),
+    "SCRAM-SHA-1": _scram("sha1"),
+    "SCRAM-SHA-256": _scram("sha256"),
 }
 """By Dovecot's names for them, and by our own for what has none there."""

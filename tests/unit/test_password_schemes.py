@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailauth.effects import password_schemes
-from mailauth.effects.password_schemes import SCHEMES, matches
+from mailauth.effects.password_schemes import SCHEMES, matches, require_known, with_scheme
 from mailauth.vocabulary.errors import HashUnreadable
 from tests.cases import case
 
@@ -85,14 +85,17 @@ def test_hash_without_a_prefix_is_known_by_its_form_or_by_the_default() -> None:
         matches("correct horse", b"correct horse")
 
 
+BY_PASSLIB = (
+    "$bcrypt-sha256$v=2,t=2b,r=5$DzTvPceJftWEZ2p4MbQr5O$bdbCaVh.oBQjwaL8nfnMRG5N9orxfhW",
+    "$pbkdf2-sha256$1000$2FuLsfb.f6/1npMyhhCC8A$7wbt9e4Q7lHf/gmlrDzP9DzsJhzsrx6iN8ZqdgUdjZ4",
+    "$pbkdf2-sha512$1000$854TYgyhtLb2/r8XglAqZQ$"
+    "36Ps6jAggAbz2.pArm/81nfvja2CRmABs3OY9MRlylXBnHNauheUJf1uJsvSv5HxBW/1PaKdEKCtW0zr6.D41A",
+)
+"""Of `password`, by passlib 1.7.4."""
+
+
 def test_hashes_of_passlib_are_checked() -> None:
-    """Made by passlib 1.7.4."""
-    for stored in (
-        "$bcrypt-sha256$v=2,t=2b,r=5$DzTvPceJftWEZ2p4MbQr5O$bdbCaVh.oBQjwaL8nfnMRG5N9orxfhW",
-        "$pbkdf2-sha256$1000$2FuLsfb.f6/1npMyhhCC8A$7wbt9e4Q7lHf/gmlrDzP9DzsJhzsrx6iN8ZqdgUdjZ4",
-        "$pbkdf2-sha512$1000$854TYgyhtLb2/r8XglAqZQ$"
-        "36Ps6jAggAbz2.pArm/81nfvja2CRmABs3OY9MRlylXBnHNauheUJf1uJsvSv5HxBW/1PaKdEKCtW0zr6.D41A",
-    ):
+    for stored in BY_PASSLIB:
         with case(stored):
             assert matches(stored, b"password")
             assert not matches(stored, b"passwore")
@@ -160,3 +163,73 @@ def test_nothing_but_right_wrong_or_unreadable_comes_of_any_hash(kind: str, suff
         said = ""
         assert found in (True, False)
     assert len(written) < 8 or written not in said
+
+
+def test_what_can_be_checked_is_told_without_computing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An estate's 40,000 hashes are looked at in seconds, whatever each of them costs."""
+
+    def computed(*_: object) -> bytes:
+        raise AssertionError("a slow hash was computed")
+
+    yescrypt = "$y$j9T$saltsaltsaltsaltsalts.$5Uq1M7FGJVZ1rWqbo8nRdu1XULNVYJXvLOd2ut9z6q3"
+    require_known(yescrypt)
+    for place in ("_crypt_rn", "argon2.PasswordHasher", "hashlib.pbkdf2_hmac"):
+        monkeypatch.setattr(f"mailauth.effects.password_schemes.{place}", computed)
+    for stored in (*BY_DOVECOT, *BY_PASSLIB):
+        with case(stored):
+            require_known(stored)
+    for stored in NOT_BY_US:
+        with case(stored), pytest.raises(HashUnreadable, match="cannot be checked here"):
+            require_known(stored)
+    for stored in (
+        "$2y$15$" + "a" * 53,
+        "{ARGON2ID}$argon2id$v=19$m=262145,t=1,p=1$c2FsdHNhbHQ$iOjo6OjoiOjo6OjoiOjo6Ojo",
+    ):
+        with case(stored), pytest.raises(HashUnreadable, match="too much"):
+            require_known(stored)
+
+
+_DIGEST = st.text("./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", max_size=90)
+_WRITTEN = st.one_of(
+    st.builds(
+        "$2{}${:02}${}".format, st.sampled_from("abxy"), st.integers(0, 5), _DIGEST.filter(lambda d: len(d) > 2)
+    ),
+    st.from_regex(r"[$]2[abxy][$]0[0-5][$][./A-Za-z0-9]{53}", fullmatch=True),
+    st.from_regex(r"[$]5[$](rounds=[0-9]{1,4}[$])?[./A-Za-z0-9]{0,17}[$][./A-Za-z0-9]{43}", fullmatch=True),
+    st.from_regex(r"[$]6[$](rounds=[0-9]{1,4}[$])?[./A-Za-z0-9]{0,17}[$][./A-Za-z0-9]{85,86}", fullmatch=True),
+    st.from_regex(
+        r"[$]y[$]j[./0-9]([5T]|[./A-Za-z0-9]{1,4})[$][./A-Za-z0-9]{0,24}[$][./A-Za-z0-9]{43}", fullmatch=True
+    ),
+    st.from_regex(
+        r"[$]argon2(i|d|id)[$]v=0?1[0-9][$]m=[0-9]{1,2},t=[0-3],p=[0-3][$][+/A-Za-z0-9]{1,30}=?[$][+/A-Za-z0-9]{1,30}",
+        fullmatch=True,
+    ),
+    st.from_regex(
+        r"[$]bcrypt-sha256[$][vtr]=2,t=2[abc],r=0?[3-5][$][./A-Za-z0-9]{22}[$][./A-Za-z0-9]{31}", fullmatch=True
+    ),
+    st.from_regex(
+        r"[$]pbkdf2(-sha(256|512|1))?[$][0-9]{1,3}[$][./A-Za-z0-9]{0,9}[$][./A-Za-z0-9]{0,30}", fullmatch=True
+    ),
+    st.builds("{{{}}}{}".format, st.sampled_from([*SCHEMES]), st.text(st.characters(codec="utf-8"), max_size=60)),
+)
+
+
+@given(_WRITTEN)
+def test_what_passes_without_being_computed_can_be_computed(stored: str) -> None:
+    """Otherwise an account is taken over that nobody can log in to."""
+    try:
+        require_known(stored)
+    except HashUnreadable as error:
+        if not stored.startswith("$y$"):  # odd parameters are refused
+            with pytest.raises(HashUnreadable, match=str(error)):
+                matches(stored, b"correct horse", WHO)
+    else:
+        assert matches(stored, b"correct horse", WHO) in (True, False)
+
+
+def test_default_is_written_before_what_does_not_say_its_scheme() -> None:
+    bare = hashlib.md5(b"correct horse").hexdigest()
+    assert matches(with_scheme(bare, "PLAIN-MD5"), b"correct horse")
+    for stored in ("{SHA}L55TUjtiq8FBorTWAZ0jy6g129A=", *BY_PASSLIB):
+        assert with_scheme(stored, "PLAIN-MD5") == stored
+    assert with_scheme("i2QVfcYfjAVZg", "CRYPT") == "i2QVfcYfjAVZg"
