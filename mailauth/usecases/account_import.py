@@ -1,7 +1,9 @@
 """Many accounts at once, from a file: added, or brought to what the file says; what it does not say stays.
 
 The same file again changes nothing: that a hash was replaced by one of ours at a login meanwhile is no difference.
-Each line stands for itself. Works on threads, not on the event loop.
+Language and recovery address are taken where the account has none: what its owner has chosen stays, and recovery codes
+go to no address that its owner has not confirmed. Lines that have one name are refused but for the first. Works on
+threads, not on the event loop.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,18 +15,28 @@ from sqlalchemy import Connection
 
 from mailauth.core import names, new_password
 from mailauth.core.clock import Clock
+from mailauth.core.pam_users import PamUsers
 from mailauth.effects import password_schemes
 from mailauth.effects.account_files.reading import AccountLine, BadLine
 from mailauth.effects.keyring import Keyring, Purpose
-from mailauth.effects.store import accounts, source_accounts
+from mailauth.effects.scratch import LinesOfNames
+from mailauth.effects.store import accounts, meters, source_accounts
 from mailauth.effects.store.database import Database
+from mailauth.usecases import recovery_address
+from mailauth.usecases.mailed_links import MailedLinks
+from mailauth.usecases.notices import Notices
+from mailauth.usecases.own_account import checked_address
+from mailauth.usecases.shutting_out import mail_new_link
 from mailauth.vocabulary.errors import HashUnreadable, InvalidName, InvalidValue
 from mailauth.vocabulary.languages import LANGUAGES
 from mailauth.vocabulary.model import Account, AccountName
+from mailauth.vocabulary.notices import ADMINISTRATOR
 
 TOGETHER: Final = 200
 """Accounts that one transaction changes: logins wait for no longer than that takes."""
 MOST_NAMED: Final = 50
+MAX_HASH_BYTES: Final = 512
+"""As many as the table takes."""
 
 
 @dataclass(slots=True)
@@ -45,11 +57,26 @@ class ImportReport:
 
 
 class AccountImport:
-    """Imports accounts into mailauth's own table."""
+    """Imports accounts. `keeps_passwords`: whether mailauth's own table is among the password sources."""
 
-    def __init__(self, database: Database, keyring: Keyring, default_domain: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        notices: Notices,
+        links: MailedLinks,
+        pam_users: PamUsers,
+        default_domain: str,
+        clock: Clock,
+        *,
+        keeps_passwords: bool,
+    ) -> None:
+        self._keeps_passwords = keeps_passwords
         self._database = database
         self._keyring = keyring
+        self._notices = notices
+        self._links = links
+        self._pam_users = pam_users
         self._default_domain = default_domain
         self._clock = clock
 
@@ -66,28 +93,36 @@ class AccountImport:
         `progress` is told of so many lines more.
         """
         report, seen = ImportReport(), iter(lines)
-        while part := list(islice(seen, TOGETHER)):
-            ready = []
-            for line in part:
-                if isinstance(line, BadLine):
-                    report.refuse(line.number, line.problem)
-                    continue
-                try:
-                    ready.append((line, self._checked(line, default_scheme)))
-                except (InvalidName, InvalidValue, HashUnreadable) as error:
-                    report.refuse(line.number, str(error).replace("a stored password hash", "the hash"))
-            self._write(ready, report, dry_run=dry_run)
-            progress(len(part))
+        with LinesOfNames() as names_before:
+            while part := list(islice(seen, TOGETHER)):
+                ready = []
+                for line in part:
+                    if isinstance(line, BadLine):
+                        report.refuse(line.number, line.problem)
+                        continue
+                    try:
+                        wanted = self._checked(line, default_scheme)
+                    except (InvalidName, InvalidValue, HashUnreadable) as error:
+                        report.refuse(line.number, str(error).replace("a stored password hash", "the hash"))
+                        continue
+                    before = names_before.put(wanted.name, line.number)
+                    if before is None:
+                        ready.append((line, wanted))
+                    else:
+                        report.refuse(line.number, f"{wanted.name} stands on line {before} already")
+                self._write(ready, report, dry_run=dry_run)
+                progress(len(part))
         return report
 
     def _checked(self, line: AccountLine, default_scheme: str) -> "_Wanted":
         name = new_password.require_no_scheme(names.read(line.name, self._default_domain))
         aliases = None
         if line.aliases is not None:
-            aliases = frozenset(names.read(each, self._default_domain) for each in line.aliases) - {name}
+            others = (new_password.require_no_scheme(names.read(each, self._default_domain)) for each in line.aliases)
+            aliases = frozenset(others) - {name}
         if line.language is not None and line.language not in LANGUAGES:
             raise InvalidValue(f"{line.language!a} is no language that there is: {', '.join(LANGUAGES)}")
-        address = None if line.recovery_address is None else names.read(line.recovery_address, self._default_domain)
+        address = None if line.recovery_address is None else checked_address(line.recovery_address)
         stored = line.password_hash
         if stored is not None:
             if not stored.isascii() or not stored.isprintable():
@@ -95,6 +130,8 @@ class AccountImport:
             password_schemes.require_known(stored, default_scheme)
             if not stored.startswith(("{", "$")):
                 stored = f"{{{default_scheme}}}{stored}"
+            if len(stored) > MAX_HASH_BYTES:
+                raise InvalidValue(f"the hash has more than {MAX_HASH_BYTES} bytes")
         return _Wanted(name, stored, aliases, line.language, address, line.is_disabled)
 
     def _write(self, ready: Sequence[tuple[AccountLine, "_Wanted"]], report: ImportReport, *, dry_run: bool) -> None:
@@ -121,17 +158,32 @@ class AccountImport:
         account = accounts.load(connection, wanted.name)
         if account is not None and account.name != wanted.name:
             return f"{wanted.name} is another name of {account.name}"
-        if account is not None and account.source:
-            return f"{wanted.name} belongs to the source {account.source}"
+        has_hash = wanted.password_hash is not None and (
+            account is None or account.password_hash != wanted.password_hash
+        )
+        if has_hash and not self._keeps_passwords:
+            return (
+                f"{wanted.name}: passwords are not mailauth's here ([[sources]], password.source); leave the hash out"
+            )
+        if account is not None and account.source and has_hash:
+            return f"the password of {wanted.name} is kept by {account.source}: leave the hash out"
         taken = self._taken(connection, wanted, account)
         if taken is not None:
             return taken
+        rivals = accounts.of_names(connection, self._pam_users.rivals(wanted.name)) if account is None else ()
+        if rivals:
+            return f"{wanted.name} would be the same PAM user as {rivals[0]}"
         before = account
         if account is None:
             accounts.add(connection, wanted.name, wanted.password_hash, self._clock())
             account = accounts.load(connection, wanted.name)
         if account is None:
             return f"{wanted.name} was removed meanwhile"
+        address = wanted.recovery_address
+        if address and (_is_of(wanted, address) or recovery_address.is_own(connection, account.id, address)):
+            if before is None:
+                accounts.remove(connection, account.id)
+            return f"{wanted.name}: its recovery address leads to its own mailbox"
         has_changed = self._bring(connection, account, wanted, is_new=before is None)
         return "added" if before is None else "changed" if has_changed else ""
 
@@ -151,30 +203,36 @@ class AccountImport:
         has_changed = False
         if wanted.password_hash is not None and not self._is_same_hash(account, wanted.password_hash, is_new=is_new):
             accounts.set_password(connection, account.id, wanted.password_hash)
+            meters.clear_codes(connection, account.name)
+            mail_new_link(connection, self._links, self._notices, account.id, ADMINISTRATOR, self._clock())
             has_changed = True
         if wanted.password_hash is not None and (has_changed or is_new):
             source_accounts.set_fingerprint(connection, account.id, self._fingerprint(wanted.password_hash))
         if wanted.aliases is not None:
             there = frozenset(accounts.aliases(connection, account.id))
-            for name in there - wanted.aliases:
+            for name in () if account.source else there - wanted.aliases:  # what a source says is the source's
                 accounts.remove_alias(connection, name, account.id)
             for name in wanted.aliases - there:
                 accounts.add_alias(connection, name, account.id)
-            has_changed |= there != wanted.aliases
+            has_changed |= not wanted.aliases <= there if account.source else there != wanted.aliases
         has_changed |= self._bring_the_rest(connection, account, wanted)
         return has_changed
 
     def _bring_the_rest(self, connection: Connection, account: Account, wanted: "_Wanted") -> bool:
         has_changed = False
         stored = accounts.chosen(connection, account.id)
-        if wanted.language is not None and wanted.language != stored.language:
+        if wanted.language is not None and stored.language is None:
             accounts.set_language(connection, account.id, wanted.language)
             has_changed = True
-        if wanted.recovery_address is not None and wanted.recovery_address != stored.recovery_address:
+        if wanted.recovery_address is not None and stored.recovery_address is None:
             accounts.set_recovery_address(connection, account.id, wanted.recovery_address)
             has_changed = True
         if wanted.is_disabled is not None and wanted.is_disabled != (stored.disabled_at is not None):
-            accounts.set_disabled(connection, account.id, self._clock() if wanted.is_disabled else None)
+            now = self._clock()
+            accounts.set_disabled(connection, account.id, now if wanted.is_disabled else None)
+            if wanted.is_disabled:
+                self._links.void_undoing(connection, account.id, now)
+                self._links.void_confirming(connection, account.id, now)
             has_changed = True
         return has_changed
 
@@ -199,3 +257,10 @@ class _Wanted:
     language: str | None
     recovery_address: str | None
     is_disabled: bool | None
+
+
+def _is_of(wanted: _Wanted, address: str) -> bool:
+    """Tell whether an address is one of the names that the account is to have, or one of them with a detail."""
+    local, _, domain = address.lower().rpartition("@")
+    bases = [local, *(local[:end] for end, each in enumerate(local) if each in recovery_address.DELIMITERS)]
+    return any(f"{base}@{domain}" in {wanted.name, *(wanted.aliases or ())} for base in bases)

@@ -199,7 +199,9 @@ def build(
         ),
         passwords=passwords,
         accounts=accounts,
-        account_import=AccountImport(database, ring, domain, clock),
+        account_import=AccountImport(
+            database, ring, notices, links, pam_users, domain, clock, keeps_passwords=configuration.keeps_passwords()
+        ),
         enrolment=Enrolment(database, ring, notices, links, authenticators, provider.name, domain, clock, policy.zone),
         app_passwords=AppPasswords(database, ring, notices, links, domain, clock),
         recovery_codes=recovery_codes,

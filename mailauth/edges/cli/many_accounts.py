@@ -148,7 +148,7 @@ def import_(context: Context, file: Path, kind: str | None, default_scheme: str,
         raise click.UsageError(f"what {file} is does not show in its name: --format csv, jsonl or passwd-file")
     with context.installation() as installation, _opened(file) as stream, _bar(stream, is_shown=not as_json) as said:
         importing = installation.account_import
-        lines = reading.read(reading.decoded(stream), kind)
+        lines = reading.read(reading.decoded(reading.lines_of(stream)), kind)
         try:
             report = importing.put_in_force(lines, dry_run=dry_run, default_scheme=default_scheme, progress=said)
         except InvalidValue as error:
@@ -181,7 +181,7 @@ def import_(context: Context, file: Path, kind: str | None, default_scheme: str,
 @reports_errors
 def export(context: Context, kind: str, with_hashes: bool, domain: str | None, output: Path | None) -> None:
     """Write accounts so that `account import` reads them. Second factors are not among it: `mailauth db backup`."""
-    from mailauth.effects.account_files.reading import COLUMNS
+    from mailauth.effects.account_files.reading import COLUMNS, guarded
     from mailauth.effects.store.account_listing import AccountFilter
 
     columns = [column for column in COLUMNS if with_hashes or column != "hash"]
@@ -196,13 +196,13 @@ def export(context: Context, kind: str, with_hashes: bool, domain: str | None, o
                 "aliases": list(each.aliases),
                 "language": each.language,
                 "recovery_address": each.recovery_address,
-                "disabled": each.is_disabled,
+                "disabled": True if each.is_disabled else None,  # an old export enables nobody
             }
             if kind == "jsonl":
                 stream.write(json_text({column: facts[column] for column in columns}) + "\n")
             else:
-                facts |= {"aliases": " ".join(each.aliases), "disabled": "yes" if each.is_disabled else "no"}
-                writer.writerow({column: facts[column] for column in columns})
+                facts |= {"aliases": " ".join(each.aliases), "disabled": "yes" if each.is_disabled else ""}
+                writer.writerow({column: guarded(facts[column] or "") for column in columns})
 
 
 @contextmanager

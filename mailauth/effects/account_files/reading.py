@@ -8,13 +8,18 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import IO, Final
 
 from mailauth.vocabulary.errors import InvalidValue
 
 FORMATS: Final = ("csv", "jsonl", "passwd-file")
 COLUMNS: Final = ("name", "hash", "aliases", "language", "recovery_address", "disabled")
-MAX_LINE_CHARACTERS: Final = 100_000
+MAX_LINE_BYTES: Final = 64 * 1024
+_STRANGE: Final = ("=", "+", "-", "@", "'")
+"""What begins a formula, and what a cell that begins so is written with."""
+_HARMLESS: Final = frozenset({"nologin", "nodelay", "reason"})
+"""Extra fields of a passwd-file, beside the userdb's. Any other one, as `allow_nets` or `nopassword`, says who may log
+in and how; to leave it out could let in whoever was kept out."""
 _YES: Final = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False, "": None}
 
 
@@ -39,7 +44,7 @@ class BadLine:
     problem: str
 
 
-def read(lines: Iterable[str], kind: str) -> Iterator[AccountLine | BadLine]:
+def read(lines: Iterable[str | BadLine], kind: str) -> Iterator[AccountLine | BadLine]:
     """Return the accounts in a file of a kind (`FORMATS`). Raises InvalidValue for a header that cannot be."""
     match kind:
         case "csv":
@@ -50,43 +55,76 @@ def read(lines: Iterable[str], kind: str) -> Iterator[AccountLine | BadLine]:
             return _passwd_file(lines)
 
 
-def decoded(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Return a file's lines as text, without a byte order mark. Raises InvalidValue where it is not UTF-8."""
-    for number, chunk in enumerate(chunks, 1):
-        try:
-            line = chunk.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            problem = f"line {number} is not UTF-8; convert the file first: iconv -f latin1 -t utf8"
-            raise InvalidValue(problem) from error
+def lines_of(file: IO[bytes]) -> Iterator[bytes]:
+    """Return a file's lines, however long one is: of a longer one than any account has, only that it is too long."""
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        end = line
+        while not end.endswith(b"\n") and (more := file.readline(MAX_LINE_BYTES)):
+            end = more
         yield line
 
 
-def _csv(lines: Iterable[str]) -> Iterator[AccountLine | BadLine]:
-    rows = csv.DictReader(lines, strict=True)
+def decoded(chunks: Iterable[bytes]) -> Iterator[str | BadLine]:
+    """Return a file's lines as text, without a byte order mark; what cannot be read is named, and the rest is read."""
+    for number, chunk in enumerate(chunks, 1):
+        if len(chunk) > MAX_LINE_BYTES:
+            yield BadLine(number, f"it has more than {MAX_LINE_BYTES} bytes")
+            continue
+        if number == 1 and chunk.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise InvalidValue("it is UTF-16; save it as UTF-8")
+        try:
+            yield chunk.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            yield BadLine(number, "it is not UTF-8; convert the file: iconv -f latin1 -t utf-8")
+
+
+def _csv(lines: Iterable[str | BadLine]) -> Iterator[AccountLine | BadLine]:
+    """A line is a row: no account has a line break, and a quote that is not closed spoils no line but its own."""
+    numbered = enumerate(lines, 1)
+    _, first = next(numbered, (1, ""))
+    if isinstance(first, BadLine):
+        raise InvalidValue(f"line 1: {first.problem}")
     try:
-        header = rows.fieldnames or ()
+        header = [cell.strip().lower() for cell in next(csv.reader([first], strict=True), [])]
     except csv.Error as error:
         raise InvalidValue(f"the first line is no header of CSV: {error}") from error
     unknown = [column for column in header if column not in COLUMNS]
     if "name" not in header or unknown or len(set(header)) != len(header):
         problem = f"there is a column {unknown[0]!a}" if unknown else "there is no column `name`, or one twice"
         raise InvalidValue(f"{problem}; the first line names the columns: {', '.join(COLUMNS)}")
-    while True:
+    for number, line in numbered:
+        if isinstance(line, BadLine):
+            yield line
+            continue
         try:
-            row = next(rows)
-        except StopIteration:
-            return
+            cells = next(csv.reader([line], strict=True), [])
         except csv.Error as error:
-            yield BadLine(rows.line_num, f"this is no line of CSV: {error}")
+            yield BadLine(number, f"this is no line of CSV: {error}")
             continue
-        if None in row or any(value is None for value in row.values()):
-            yield BadLine(rows.line_num, f"it has not as many values as the header has columns, {len(header)}")
+        if not any(cells):
             continue
-        yield _account(rows.line_num, {key: value for key, value in row.items() if value != ""})
+        if len(cells) != len(header):
+            yield BadLine(number, f"it has not as many values as the header has columns, {len(header)}")
+            continue
+        values = [unguarded(cell.strip()) for cell in cells]
+        yield _account(number, {key: value for key, value in zip(header, values, strict=True) if value != ""})
 
 
-def _json_lines(lines: Iterable[str]) -> Iterator[AccountLine | BadLine]:
+def guarded(cell: str) -> str:
+    """Return a cell that no spreadsheet runs as a formula (CWE-1236): an apostrophe stands before what looks so."""
+    return f"'{cell}" if cell.startswith(_STRANGE) else cell
+
+
+def unguarded(cell: str) -> str:
+    """Return what `guarded` was given."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_STRANGE) else cell
+
+
+def _json_lines(lines: Iterable[str | BadLine]) -> Iterator[AccountLine | BadLine]:
     for number, line in enumerate(lines, 1):
+        if isinstance(line, BadLine):
+            yield line
+            continue
         if not line.strip():
             continue
         try:
@@ -100,14 +138,22 @@ def _json_lines(lines: Iterable[str]) -> Iterator[AccountLine | BadLine]:
         yield _account(number, facts)
 
 
-def _passwd_file(lines: Iterable[str]) -> Iterator[AccountLine | BadLine]:
+def _passwd_file(lines: Iterable[str | BadLine]) -> Iterator[AccountLine | BadLine]:
     for number, line in enumerate(lines, 1):
+        if isinstance(line, BadLine):
+            yield line
+            continue
         text = line.rstrip("\r\n")
         if not text.strip() or text.startswith("#"):
             continue
         name, _, rest = text.partition(":")
         password_hash, *others = rest.split(":", 6)
-        is_disabled = "nologin" in others[5].split() if len(others) > 5 else None
+        extras = [each.partition("=")[0] for each in others[5].split()] if len(others) > 5 else []
+        lost = [each for each in extras if each not in _HARMLESS and not each.startswith("userdb_")]
+        if lost:
+            yield BadLine(number, f"its extra field {lost[0][:40]!a} would be lost")
+            continue
+        is_disabled = True if "nologin" in extras else None  # who has been disabled here since stays so
         yield _account(number, {"name": name, "hash": password_hash, "disabled": is_disabled})
 
 

@@ -5,6 +5,7 @@ import json
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,8 @@ def test_every_bad_line_is_named_and_the_good_ones_are_taken(mailauth: CommandLi
         (b"user;password\n", "there is a column 'user;password'"),
         (b"name,name\n", "one twice"),
         (b"hash\n", "there is no column `name`"),
-        (b"name\nj\xf6rg@hoster.example\n", "line 2 is not UTF-8"),
+        (b"j\xf6rg@hoster.example\n", "line 1: it is not UTF-8"),
+        ("name\nanna@hoster.example\n".encode("utf-16"), "it is UTF-16; save it as UTF-8"),
         (b"", "there is no column `name`"),
     ],
 )
@@ -191,3 +193,97 @@ def test_list_says_who_has_not_been_there_for_long_and_how_the_others_came_in(
     assert (anna["last_credential"], bert["last_credential"]) == ("password", None)
     mailauth.clock.advance(days=31)
     assert names(mailauth, "--inactive", "30") == ["anna", "bert"]
+
+
+def imported(mailauth: CommandLine, text: str | bytes, kind: str = "csv", code: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = mailauth.json("account", "import", "-", "--format", kind, stdin=text, code=code)
+    return found
+
+
+def test_bad_line_costs_no_other_one(mailauth: CommandLine) -> None:
+    """A quote that is not closed, an encoding, a line without end."""
+    lines = b'anna,\n"bert,\nj\xf6rg,\n' + b"x" * 200_000 + b",\n,x\n" + b'"c"arl,\n\ndora,\n' + b"emil,"
+    report = imported(mailauth, b"name,aliases\n" + lines, code=1)
+    assert (report["added"], report["refused"]) == (3, 5)
+    assert [problem.partition(":")[0] for problem in report["problems"]] == [f"line {n}" for n in range(3, 8)]
+    assert names(mailauth) == ["anna", "dora", "emil"]
+
+
+def test_name_that_stands_twice_is_one_account_as_its_first_line_says(mailauth: CommandLine) -> None:
+    text = "name,hash\n" + "anna,{PLAIN}one\n" + "".join(f"user{n},\n" for n in range(300)) + "ANNA,{PLAIN}two\n"
+    for added in (301, 0):
+        report = imported(mailauth, text, code=1)
+        assert (report["added"], report["changed"]) == (added, 0)
+        assert report["problems"] == ["line 303: anna@mailitwize.be stands on line 2 already"]
+
+
+def test_field_of_a_passwd_file_that_says_who_may_log_in_is_not_left_out(mailauth: CommandLine) -> None:
+    """Without its `allow_nets` an account could be logged in to from anywhere."""
+    for extra in ("nopassword", "allow_nets=192.0.2.0/24", "user=bert", "proxy", "noauthenticate"):
+        report = imported(mailauth, f"anna:{{PLAIN}}x::::::userdb_uid=1 {extra}\n", "passwd-file", code=1)
+        assert report["problems"] == [f"line 1: its extra field {extra.partition('=')[0]!a} would be lost"]
+    assert names(mailauth) == []
+
+
+def test_old_file_enables_nobody_who_was_disabled_since(mailauth: CommandLine) -> None:
+    imported(mailauth, "anna:{PLAIN}x:1:1::/home::\nbert:{PLAIN}x::::::nologin\n", "passwd-file")
+    assert names(mailauth, "--disabled") == ["bert"]
+    for kind in ("csv", "jsonl"):
+        old = mailauth.run("account", "export", "--format", kind).stdout
+        mailauth.run("account", "disable", "anna")
+        assert imported(mailauth, old, kind)["changed"] == 0
+        assert names(mailauth, "--disabled") == ["anna", "bert"]
+        mailauth.run("account", "enable", "anna")
+    mailauth.run("account", "disable", "anna")
+    imported(mailauth, "anna:{PLAIN}x:1:1::/home::userdb_x=1\n", "passwd-file")
+    assert names(mailauth, "--disabled") == ["anna", "bert"]
+
+
+def test_recovery_address_is_another_mailbox_and_replaces_none(mailauth: CommandLine) -> None:
+    """REC4, REC5: recovery codes go there."""
+    header = "name,aliases,language,recovery_address\n"
+    own = "anna,,,anna+x@mailitwize.be\nbert,bb,,BB@mailitwize.be\ncarl,,,no address\n"
+    report = imported(mailauth, header + own, code=1)
+    assert (report["added"], report["refused"], names(mailauth)) == (0, 3, [])
+    imported(mailauth, header + "anna,,nl,anna@elsewhere.example\n")
+    before = mailauth.run("account", "export").stdout
+    assert "nl,anna@elsewhere.example" in before
+    assert imported(mailauth, header + "anna,,fr,other@elsewhere.example\n")["changed"] == 0
+    assert mailauth.run("account", "export").stdout == before
+
+
+def test_no_cell_of_an_export_is_a_formula_and_all_are_read_back(mailauth: CommandLine) -> None:
+    people = ("=cmd@x.example", "+1@x.example", "-1@x.example", "'tis@x.example", "'=1@x.example")
+    imported(mailauth, "".join(json.dumps({"name": name, "aliases": ["=" + name]}) + "\n" for name in people), "jsonl")
+    text = mailauth.run("account", "export").stdout
+    assert not [cell for row in csv.reader(text.splitlines()) for cell in row if cell.startswith(tuple("=+-@"))]
+    assert [each["name"] for each in mailauth.json("account", "list")] == sorted(people)
+    assert imported(mailauth, text)["unchanged"] == 5
+
+
+def test_two_accounts_of_one_pam_user_are_refused_and_so_is_a_hash(make_mailauth: Callable[..., CommandLine]) -> None:
+    """NAME2."""
+    mailauth = make_mailauth('password.source="pam"', 'password.pam_local_part_domains=["a.example","b.example"]')
+    report = imported(mailauth, "name,hash\nanna@a.example,\nanna@b.example,\nbert@a.example,{PLAIN}x\n", code=1)
+    assert report["problems"] == [
+        "line 3: anna@b.example would be the same PAM user as anna@a.example",
+        "line 4: bert@a.example: passwords are not mailauth's here ([[sources]], password.source); leave the hash out",
+    ]
+
+
+def test_another_password_voids_the_links_that_were_mailed(
+    make_mailauth: Callable[..., CommandLine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAC4: as `account password` and `account disable` do."""
+    seen: list[str] = []
+    for place in ("accounts", "account_import"):
+        monkeypatch.setattr(f"mailauth.usecases.{place}.mail_new_link", lambda *_: seen.append("new link"))
+    for name in ("void_undoing", "void_confirming"):
+        monkeypatch.setattr(
+            f"mailauth.usecases.mailed_links.MailedLinks.{name}", lambda *_, name=name: seen.append(name)
+        )
+    mailauth = make_mailauth()
+    imported(mailauth, "name,hash,disabled\nanna,{PLAIN}x,\n")
+    assert seen == []
+    imported(mailauth, "name,hash,disabled\nanna,{PLAIN}y,yes\n")
+    assert seen == ["new link", "void_undoing", "void_confirming"]
