@@ -237,10 +237,18 @@ class Accounts:
 
     def totals(self, wanted: AccountFilter) -> dict[str, Totals]:
         """Return how many accounts there are, by domain."""
-        return self._database.read(lambda connection: account_listing.totals(connection, wanted))
+        meant = self._meant(wanted)
+        return self._database.read(lambda connection: account_listing.totals(connection, meant))
 
     def _page(self, wanted: AccountFilter, after: str) -> tuple[AccountSummary, ...]:
-        return self._database.read(lambda connection: account_listing.page(connection, wanted, after))
+        meant = self._meant(wanted)
+        return self._database.read(lambda connection: account_listing.page(connection, meant, after))
+
+    def _meant(self, wanted: AccountFilter) -> AccountFilter:
+        """Return a filter in the table's terms: what was typed in is our own, and belongs to none there."""
+        if wanted.source is None or wanted.source not in self._own_sources:
+            return wanted
+        return wanted._replace(or_typed_in=True)
 
     def get(self, name: str) -> Account:
         """Return one account."""

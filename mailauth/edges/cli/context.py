@@ -9,9 +9,10 @@ import functools
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -29,6 +30,7 @@ R = TypeVar("R")
 
 EX_TEMPFAIL = 75
 MAX_STDIN_BYTES = 64 * 1024
+_ROWS_MEASURED = 500
 INSPECTED_FOR_S = 0.25
 """How long a command waits for damage in the database to be found: enough for some 50 MB of it."""
 
@@ -146,6 +148,18 @@ def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str], empty:
     from tabulate import tabulate
 
     click.echo(tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True))
+
+
+def print_long_table(rows: Iterable[Sequence[object]], headers: Sequence[str], empty: str) -> None:
+    """Print a table that may be longer than memory: its first rows tell how wide its columns are."""
+    iterator = iter(rows)
+    first = [[str(cell) for cell in row] for row in islice(iterator, _ROWS_MEASURED)]
+    if not first:
+        click.echo(empty)
+        return
+    widths = [max(map(len, column)) for column in zip(headers, *first, strict=True)]
+    for row in chain([headers], first, iterator):
+        click.echo("  ".join(f"{cell!s:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def spoken(moment: datetime | None) -> str:

@@ -17,6 +17,7 @@ from mailauth.edges.cli.context import (
     json_text,
     pass_context,
     print_json,
+    print_long_table,
     print_table,
     reports_errors,
     spoken,
@@ -25,8 +26,6 @@ from mailauth.edges.cli.context import (
 if TYPE_CHECKING:
     from mailauth.effects.store.account_listing import AccountFilter
 
-_TABLE_ROWS = 1000
-"""Of one table; a longer list is several, so that it needs no more memory."""
 _HEADERS = ("ACCOUNT", "ENROLLED", "RECOVERY CODES", "APP PASSWORDS", "LAST LOGIN", "SOURCE", "ALIASES")
 
 
@@ -37,7 +36,13 @@ _HEADERS = ("ACCOUNT", "ENROLLED", "RECOVERY CODES", "APP PASSWORDS", "LAST LOGI
 @click.option("--disabled/--not-disabled", "is_disabled", default=None, help="Only those that may not log in, or may.")
 @click.option("--domain", help="Only those of this domain.")
 @click.option("--source", help="Only those whose password this source checks.")
-@click.option("--inactive", "idle_days", metavar="DAYS", type=click.IntRange(1), help="Only those idle for so long.")
+@click.option(
+    "--inactive",
+    "idle_days",
+    metavar="DAYS",
+    type=click.IntRange(1, 90),
+    help="Only those that nobody has logged in to for so long; logins are remembered for 90 days.",
+)
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @click.option("--after", default="", metavar="ACCOUNT", help="Begin behind this one: the last of the page before.")
 @click.option("--count", "only_counts", is_flag=True, help="Only how many there are, by domain.")
@@ -80,15 +85,9 @@ def list_(
 
 
 def _print_list(found: Iterator[Any], wanted: "AccountFilter") -> None:
-    from itertools import islice
-
-    is_first = True
-    while rows := [_row(summary) for summary in islice(found, _TABLE_ROWS)]:
-        print_table(rows, _HEADERS, "")
-        is_first = False
-    if is_first:
-        is_narrow = any(each is not None for each in wanted)
-        click.echo("no such accounts" if is_narrow else "no accounts; add one with: mailauth account add NAME")
+    is_narrow = any(each is not None for each in wanted)
+    empty = "no such accounts" if is_narrow else "no accounts; add one with: mailauth account add NAME"
+    print_long_table(map(_row, found), _HEADERS, empty)
 
 
 def _row(summary: Any) -> tuple[object, ...]:

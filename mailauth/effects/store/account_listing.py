@@ -17,13 +17,17 @@ _GRANTED = [reason.value for reason in WhyGranted]
 
 
 class AccountFilter(NamedTuple):
-    """Which accounts are meant; None: whatever. `idle_since`: who has not logged in since then."""
+    """Which accounts are meant; None: whatever. `idle_since`: who has not logged in since then.
+
+    `or_typed_in`: with `source`, who has a password here and belongs to no source by name as well.
+    """
 
     is_enrolled: bool | None = None
     is_disabled: bool | None = None
     domain: str | None = None
     source: str | None = None
     idle_since: datetime | None = None
+    or_typed_in: bool | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return it for a statement on accounts."""
@@ -35,7 +39,10 @@ class AccountFilter(NamedTuple):
         if self.domain is not None:
             found.append(account.c.name.endswith(f"@{self.domain}", autoescape=True))
         if self.source is not None:
-            found.append(account.c.source == self.source)
+            # Not by its index: pages in order of name are found by that of the names, and never sorted.
+            source = func.coalesce(account.c.source, "")
+            typed_in = (source == "") & account.c.password_hash.is_not(None)
+            found.append((source == self.source) | typed_in if self.or_typed_in else source == self.source)
         if self.idle_since is not None:
             logins = select(literal(1)).where(
                 login_activity.c.account_id == account.c.id,

@@ -2,13 +2,20 @@
 
 import csv
 import json
+import sqlite3
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
+from mailauth.effects.configuration import loading
+from mailauth.effects.store import account_listing
+from mailauth.effects.store.account_listing import AccountFilter
+from mailauth.effects.store.database import Database
+from mailauth.usecases.activity import KEPT_FOR
 from mailauth.vocabulary.reasons import WhyGranted
 from tests.integration.cli.conftest import CommandLine
 
@@ -287,3 +294,43 @@ def test_another_password_voids_the_links_that_were_mailed(
     assert seen == []
     imported(mailauth, "name,hash,disabled\nanna,{PLAIN}y,yes\n")
     assert seen == ["new link", "void_undoing", "void_confirming"]
+
+
+def test_own_table_is_a_source_by_its_name_and_others_are_told_apart(mailauth: CommandLine) -> None:
+    mailauth.run("account", "add", "anna", stdin="correct horse")
+    imported(mailauth, "name\nbert\ncarl\n")
+    mailauth.run("account", "move", "carl", "own")
+    assert names(mailauth, "--source", "own") == ["anna", "carl"]
+    assert mailauth.json("account", "list", "--count", "--source", "own")["total"]["accounts"] == 2
+
+
+def test_more_days_than_logins_are_remembered_for_are_refused(mailauth: CommandLine) -> None:
+    """They would show people who are active."""
+    assert KEPT_FOR.days == 90
+    assert mailauth.json("account", "list", "--inactive", "90") == []
+    assert "90" in mailauth.run("account", "list", "--inactive", "91", code=2).stderr
+
+
+def test_no_page_of_a_list_sorts_all_accounts(mailauth: CommandLine) -> None:
+    """Of a million, each page would take as long as the whole list."""
+    plans: list[str] = []
+
+    def note(_: object, cursor: sqlite3.Cursor, statement: str, parameters: tuple[str, ...], *_rest: object) -> None:
+        if statement.startswith("SELECT account.id, account.name"):
+            plan = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend(words for _, parent, _, words in plan.fetchall() if parent == 0)
+
+    database = Database(loading.load(mailauth.config).database.url)
+    event.listen(database.engine, "before_cursor_execute", note)
+    for wanted in (AccountFilter(), AccountFilter(source="panel", domain="a.example"), AccountFilter(False, False)):
+        database.read(lambda connection, wanted=wanted: account_listing.page(connection, wanted, ""))
+    database.close()
+    assert any("name>?" in words for words in plans)
+    assert not [words for words in plans if "ORDER BY" in words], plans
+
+
+def test_long_list_is_one_table(mailauth: CommandLine) -> None:
+    imported(mailauth, "name\n" + "".join(f"user{n:04}\n" for n in range(1200)))
+    lines = mailauth.run("account", "list").stdout.splitlines()
+    assert len(lines) == 1201
+    assert [line for line in lines if line.startswith("ACCOUNT")] == lines[:1]
