@@ -20,7 +20,13 @@ from mailauth.effects import keyring, sources
 from mailauth.effects.configuration import digest
 from mailauth.effects.configuration.places import key_file
 from mailauth.effects.configuration.schema import Configuration
-from mailauth.effects.configuration.source_sections import LdapSection, OwnSection, PamSection, SourceSection
+from mailauth.effects.configuration.source_sections import (
+    ImapSection,
+    LdapSection,
+    OwnSection,
+    PamSection,
+    SourceSection,
+)
 from mailauth.effects.keyring import Purpose
 from mailauth.effects.languages import Languages
 from mailauth.effects.passwords import HashPool, PasswordHasher
@@ -127,7 +133,7 @@ def _link(place: int, section: SourceSection, parts: sources.Parts) -> Link:
         DomainPatterns(section.domains),
         goes_on=section.on_unknown == "next",
         makes_accounts=not isinstance(section, OwnSection) and section.accounts == "login",
-        hard_limit=section.hard_limit if isinstance(section, PamSection | LdapSection) else None,
+        hard_limit=section.hard_limit if isinstance(section, PamSection | LdapSection | ImapSection) else None,
     )
 
 

@@ -133,3 +133,25 @@ def test_fields_of_a_source_reach_dovecot(make_sandbox: Callable[..., Sandbox], 
         assert login, login.words
         assert [b"by a look-up" in message for message in messages] == [True]
         phone = sandbox.installation.app_passwords.make(AccountName(ANNA), "phone").password
+
+
+def test_another_imap_server_is_asked_by_a_login_there(make_sandbox: Callable[..., Sandbox]) -> None:
+    there = make_sandbox("--tls", "--set", BEFORE)
+    people = [there.account(f'password {n} \u00e4 "quoted" \\') for n in range(2)]
+    assert there.imaps is not None
+    host, port = there.imaps
+    source = f'name = "there", kind = "imap", host = "localhost", port = {port}, ca_file = "{there.ca}"'
+    here = make_sandbox("--set", f"sources=[{{{source}}}]", "--set", BEFORE)
+    assert host == clients.HOME
+    for person in people:
+        assert not imap(here, person.name, "wrong")
+        assert imap(here, person.name, person.password)
+    assert not imap(here, "nobody@mailitwize.be", people[0].password)
+    assert {each.name for each in here.installation.accounts.all()} == {person.name for person in people}
+    there.stop("dovecot")
+    waits = imap(here, people[0].name, people[0].password, clients.ELSEWHERE)
+    assert "UNAVAILABLE" in waits.words.upper(), waits.words
+    there.start("dovecot")
+    wait_for(
+        lambda: bool(imap(here, people[0].name, people[0].password, clients.ELSEWHERE)), lambda: "it is not asked"
+    )

@@ -272,7 +272,28 @@ class LdapSection(_LockingSource):
         return self
 
 
-SourceSection = OwnSection | PamSection | SqlSection | PasswdFileSection | LdapSection
+class ImapSection(_LockingSource):
+    """Accounts of another IMAP server, which is asked by a login there."""
+
+    kind: Literal["imap"]
+    host: FilledLine = Field(description="The server's name, which its certificate has to have.")
+    port: int = Field(993, ge=1, le=65535, description="Its port.")
+    tls: Literal["tls", "starttls", "none"] = Field(
+        "tls", description="tls: from the start. starttls: before the login. none: for this very machine alone."
+    )
+    ca_file: Line = Field("", description="Who signs the server's certificate. Empty: those that the system trusts.")
+    local_part: bool = Field(False, description="Whether its users are called by the part before the @ alone.")
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> "ImapSection":
+        if self.tls == "none" and not is_loopback(self.host):
+            raise ValueError('tls = "none" would send passwords over the network in the clear')
+        if self.local_part and (len(self.domains) != 1 or self.domains[0].startswith("*")):
+            raise ValueError("local_part: name the one domain in `domains`, or anna@ of any domain would be one user")
+        return self
+
+
+SourceSection = OwnSection | PamSection | SqlSection | PasswdFileSection | LdapSection | ImapSection
 """A source of any kind."""
 KINDS = tuple(get_args(each.model_fields["kind"].annotation)[0] for each in get_args(SourceSection))
 """The kinds, by the names that the configuration has for them."""
