@@ -1,4 +1,4 @@
-"""What the configuration takes of password sources, and which of it would be unsafe; what an IMAP server's NO means."""
+"""What the configuration takes of password sources, and which of it would be unsafe; what an IMAP NO means."""
 
 import imaplib
 from pathlib import Path
