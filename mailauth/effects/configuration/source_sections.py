@@ -218,7 +218,10 @@ class LdapAttributes(Section):
     aliases: Line = Field("", description="Other addresses to log in by; many values.")
     active: Line = Field("", description="Whether the user may log in: TRUE, active, 1 and the like.")
     language: Line = Field("", description="The language for pages and mails: preferredLanguage.")
-    recovery_address: Line = Field("", description="Another address of the user.")
+    recovery_address: Line = Field(
+        "",
+        description="Another address of the user, for recovery codes; one that users cannot change by their password.",
+    )
     allow_nets: Line = Field("", description="The only networks to log in from.")
 
     def named(self) -> dict[str, str]:

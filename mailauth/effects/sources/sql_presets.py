@@ -1,6 +1,7 @@
 """The queries for systems that are known: their tables, read as their own Dovecot configuration reads them.
 
-None of them takes a forwarding as a name to log in by: its target may be anybody. An alias domain is one.
+None of them takes a forwarding as a name to log in by: its target may be anybody. An alias domain is one. None takes
+another address of a user, which in panels whoever has the password may change: recovery codes are mailed there.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ FROM mailbox m JOIN domain d ON d.domain = m.domain
 """
 _IREDMAIL = """
 SELECT m.username AS name, m.password AS hash, m.created AS uid, {alias} AS alias_domains,
-       m.language AS language, m.allow_nets AS allow_nets, m.recovery_email AS recovery_address,
+       m.language AS language, m.allow_nets AS allow_nets,
        CASE WHEN m.active = 1 AND d.active = 1 AND d.backupmx = 0{service} THEN 1 ELSE 0 END AS active
 FROM mailbox m JOIN domain d ON d.domain = m.domain
 """
