@@ -34,26 +34,24 @@ from mailauth.vocabulary.notices import ADMINISTRATOR
 
 TOGETHER: Final = 200
 """Accounts that one transaction changes: logins wait for no longer than that takes."""
-MOST_NAMED: Final = 50
 MAX_HASH_BYTES: Final = 512
 """As many as the table takes."""
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """What became of a file's lines. `problems`: of those that were refused, by number, the first of them."""
+    """What became of a file's lines. `tell` is told of each that was refused, by number, with the reason."""
 
     added: int = 0
     changed: int = 0
     unchanged: int = 0
     refused: int = 0
-    problems: list[str] = field(default_factory=list)
+    tell: Callable[[str], object] = field(default=lambda _words: None, repr=False)
 
     def refuse(self, number: int, problem: str) -> None:
         """Count a line that was refused."""
         self.refused += 1
-        if len(self.problems) < MOST_NAMED:
-            self.problems.append(f"line {number}: {problem}")
+        self.tell(f"line {number}: {problem}")
 
 
 class AccountImport:
@@ -87,12 +85,13 @@ class AccountImport:
         dry_run: bool = False,
         default_scheme: str = "CRYPT",
         progress: Callable[[int], None] = lambda _lines: None,
+        refused: Callable[[str], object] = lambda _words: None,
     ) -> ImportReport:
         """Take over the lines of a file, and return what became of them. Raises StoreUnavailable.
 
-        `progress` is told of so many lines more.
+        `progress` is told of so many lines more, `refused` of each line that is not taken, and why.
         """
-        report, seen = ImportReport(), iter(lines)
+        report, seen = ImportReport(tell=refused), iter(lines)
         with LinesOfNames() as names_before:
             while part := list(islice(seen, TOGETHER)):
                 ready = []

@@ -47,8 +47,8 @@ def account() -> None:
 def add(context: Context, account_name: str, is_hash: bool, as_json: bool) -> None:
     """Add an account; its password is read from standard input, or asked for on a terminal.
 
-    With - for ACCOUNT many are added: standard input has one a line, the name and, behind a tab, the password. Each is
-    told of; exit 1 where one could not be added.
+    With - for ACCOUNT many are added: standard input has one a line, the name and, behind a tab, the password; a name
+    alone is an account without one yet. Each is told of; exit 1 where one could not be added.
 
     Where mailauth keeps no passwords (`[[sources]]` without `kind = "own"`), none is read.
     """
@@ -271,11 +271,13 @@ def _add_many(context: Context, *, is_ours: bool, as_json: bool) -> None:
 
     def lines() -> Iterator[tuple[str, Secret | None]]:
         for line in sys.stdin.buffer:
-            name, _, password = line.rstrip(b"\r\n").partition(b"\t")
+            name, tab, password = line.removesuffix(b"\n").removesuffix(b"\r").partition(b"\t")
             if name.strip():
-                yield name.decode("utf-8", "surrogateescape"), Secret(password) if is_ours else None
+                presented = name.decode("utf-8", "surrogateescape")
+                common.extend([presented] if tab and new_password.is_common(password, presented) else [])
+                yield presented, Secret(password) if is_ours and tab else None
 
-    refused = 0
+    refused, common = 0, list[str]()
     with context.installation() as installation:
         for added in installation.accounts.add_many(lines()):
             refused += added.account is None
@@ -285,6 +287,9 @@ def _add_many(context: Context, *, is_ours: bool, as_json: bool) -> None:
                 click.echo(f"added {added.account}")
             else:
                 click.echo(f"{added.presented!a}: {added.problem}", err=True)
+    if is_ours and common:
+        some = ", ".join(map(ascii, common[:20]))
+        click.echo(f"warning: {len(common)} of these passwords are among the first that are guessed: {some}", err=True)
     if refused:
         raise SystemExit(1)
 

@@ -136,8 +136,6 @@ def import_(context: Context, file: Path, kind: str | None, default_scheme: str,
 
     Good lines are taken whatever the others are. Exit 1 where some were refused; each is named with its line.
     """
-    from dataclasses import asdict
-
     from mailauth.effects.account_files import reading
     from mailauth.vocabulary.errors import InvalidValue
 
@@ -145,22 +143,29 @@ def import_(context: Context, file: Path, kind: str | None, default_scheme: str,
         kind = {".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}.get(file.suffix)
     if kind is None:
         raise click.UsageError(f"what {file} is does not show in its name: --format csv, jsonl or passwd-file")
+    problems: list[str] = []
+
+    def refused(words: str) -> None:
+        if as_json:
+            problems.append(words)
+        else:
+            click.echo(f"refused: {words}", err=True)
+
     with context.installation() as installation, _opened(file) as stream, _bar(stream, is_shown=not as_json) as said:
         importing = installation.account_import
         lines = reading.read(reading.decoded(reading.lines_of(stream)), kind)
         try:
-            report = importing.put_in_force(lines, dry_run=dry_run, default_scheme=default_scheme, progress=said)
+            report = importing.put_in_force(
+                lines, dry_run=dry_run, default_scheme=default_scheme, progress=said, refused=refused
+            )
         except InvalidValue as error:
             raise InvalidValue(f"{file}: {error}") from error
     if as_json:
-        print_json(asdict(report))
+        counts = {key: getattr(report, key) for key in ("added", "changed", "unchanged", "refused")}
+        print_json(counts | {"problems": problems})
     else:
         would = "would be " if dry_run else ""
         click.echo(f"{report.added} {would}added, {report.changed} {would}changed, {report.unchanged} unchanged")
-        for problem in report.problems:
-            click.echo(f"refused: {problem}", err=True)
-        if report.refused > len(report.problems):
-            click.echo(f"and {report.refused - len(report.problems)} more were refused", err=True)
     if report.refused:
         raise SystemExit(1)
 

@@ -208,7 +208,7 @@ def imported(mailauth: CommandLine, text: str | bytes, kind: str = "csv", code: 
 
 
 def test_bad_line_costs_no_other_one(mailauth: CommandLine) -> None:
-    """A quote that is not closed, an encoding, a line without end."""
+    """FAC7: a quote that is not closed, an encoding, a line without end."""
     lines = b'anna,\n"bert,\nj\xf6rg,\n' + b"x" * 200_000 + b",\n,x\n" + b'"c"arl,\n\ndora,\n' + b"emil,"
     report = imported(mailauth, b"name,aliases\n" + lines, code=1)
     assert (report["added"], report["refused"]) == (3, 5)
@@ -334,3 +334,21 @@ def test_long_list_is_one_table(mailauth: CommandLine) -> None:
     lines = mailauth.run("account", "list").stdout.splitlines()
     assert len(lines) == 1201
     assert [line for line in lines if line.startswith("ACCOUNT")] == lines[:1]
+
+
+def test_every_line_that_is_refused_is_named(mailauth: CommandLine) -> None:
+    text = "name\n" + "a b\n" * 300
+    assert (
+        len(mailauth.run("account", "import", "-", "--format", "csv", stdin=text, code=1).stderr.splitlines()) == 300
+    )
+    assert len(imported(mailauth, text, code=1)["problems"]) == 300
+
+
+def test_name_alone_is_an_account_without_a_password_and_common_ones_are_warned_of(mailauth: CommandLine) -> None:
+    """PW5. The password is what stands behind the tab, byte for byte."""
+    said = mailauth.run("account", "add", "-", stdin=b"anna\nbert\tpassword1\ncarl\t a\tb \r\n", code=1)
+    assert said.stdout.splitlines() == ["added anna@mailitwize.be", "added bert@mailitwize.be"]
+    assert "warning: 1 of these passwords are among the first that are guessed: 'bert'" in said.stderr
+    assert "'carl': a password has" in said.stderr  # a control character
+    assert "anna@mailitwize.be," in mailauth.run("account", "export", "--with-hashes").stdout.replace(",,", ",")
+    assert mailauth.json("account", "list", "--source", "own")[0]["name"] == "bert@mailitwize.be"
