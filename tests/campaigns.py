@@ -102,6 +102,12 @@ CAMPAIGNS = {
         (module("tests.bench.announcing"),),
         (module("tests.bench.announcing", "--accounts", "500", "--seconds", "1"),),
     ),
+    "bulk": Campaign(
+        "how long files of 40,000 accounts, lists of them and 1,000 new passwords take, and in how much memory (FAC7)",
+        "2 minutes",
+        (module("tests.bench.bulk"),),
+        (module("tests.bench.bulk", "--accounts", "2000", "--names", "20"),),
+    ),
     "portal": Campaign(
         "how long each page of the portal takes, with 10,000 accounts",
         "10 seconds",
