@@ -23,6 +23,10 @@ def checked_domain(text: str) -> str:
         raise ValueError(str(error)) from error
 
 
+def _is_one_domain(patterns: list[str]) -> bool:
+    return len(patterns) == 1 and not patterns[0].startswith("*")
+
+
 def _checked_pattern(text: str) -> str:
     if text == "*":
         return text
@@ -272,6 +276,9 @@ class LdapSection(_LockingSource):
         placed = ("{user}", "{local}")
         if not any(place in (self.dn or self.filter) for place in placed):
             raise ValueError("neither {user} nor {local} stands in it: everybody would be the same user")
+        is_by_local_part = "{user}" not in self.dn and "{domain}" not in self.dn
+        if self.dn and is_by_local_part and not _is_one_domain(self.domains):
+            raise ValueError("dn: name the one domain in `domains`, or anna@ of any domain would be one user")
         return self
 
 
@@ -291,7 +298,7 @@ class ImapSection(_LockingSource):
     def _is_safe(self) -> "ImapSection":
         if self.tls == "none" and not is_loopback(self.host):
             raise ValueError('tls = "none" would send passwords over the network in the clear')
-        if self.local_part and (len(self.domains) != 1 or self.domains[0].startswith("*")):
+        if self.local_part and not _is_one_domain(self.domains):
             raise ValueError("local_part: name the one domain in `domains`, or anna@ of any domain would be one user")
         return self
 
