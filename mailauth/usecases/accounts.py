@@ -28,6 +28,10 @@ ADDED_TOGETHER = 64
 """How many passwords are held in memory at once while many accounts are added."""
 
 
+MOVED_TOGETHER = 200
+"""Accounts that one transaction moves: logins wait for no longer than that takes."""
+
+
 class Added(NamedTuple):
     """What came of adding an account: its name, or the problem."""
 
@@ -183,6 +187,20 @@ class Accounts:
             return account.name, account.source
 
         return self._database.write(move)
+
+    def move_all(self, before: str, source: str) -> int:
+        """Give all accounts of a password source to another one, some at a time; return how many there were."""
+
+        def move(connection: Connection) -> int:
+            some = source_accounts.of_source(connection, before, 0, MOVED_TOGETHER)
+            for each in some:
+                source_accounts.move(connection, each.id, source)
+            return len(some)
+
+        moved = 0
+        while count := self._database.write(move):
+            moved += count
+        return moved
 
     def remove(self, name: str) -> AccountName:
         """Remove an account and all that it holds, mails that wait among it: its name may be another person's next."""

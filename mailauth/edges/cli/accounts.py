@@ -170,12 +170,13 @@ def rename(context: Context, account_name: str, new_name: str, keep_alias: bool,
 
 
 @account.command()
-@click.argument("account_name", metavar="ACCOUNT")
+@click.argument("account_name", metavar="[ACCOUNT]", required=False)
 @click.argument("source", metavar="SOURCE")
+@click.option("--all-of", "before", metavar="SOURCE", help="All accounts of this source, which has another name now.")
 @json_option
 @pass_context
 @reports_errors
-def move(context: Context, account_name: str, source: str, as_json: bool) -> None:
+def move(context: Context, account_name: str | None, source: str, before: str | None, as_json: bool) -> None:
     """Let another password source check the password of ACCOUNT; `any`: whichever lets its owner in next.
 
     An account belongs to one source, and no other one is asked about it: else whoever can make users there could open
@@ -184,12 +185,24 @@ def move(context: Context, account_name: str, source: str, as_json: bool) -> Non
     there = [each.name for each in context.configuration().password_sources()]
     if source not in (*there, "any"):
         raise InvalidValue(f"there is no source {source}; there are: {', '.join(there)}")
+    if (account_name is None) == (before is None) or before == source:
+        raise click.UsageError("either an ACCOUNT, or --all-of with another source than the new one")
+    chosen = "" if source == "any" else source
     with context.installation() as installation:
-        name, before = installation.accounts.move(account_name, "" if source == "any" else source)
-    if as_json:
-        print_json({"account": name, "before": before, "source": source})
+        if account_name is None:
+            count = installation.accounts.move_all(before or "", chosen)
+        else:
+            name, before = installation.accounts.move(account_name, chosen)
+    if account_name is None:
+        shown = {"accounts": count, "before": before, "source": source}
+        text = f"{count} accounts belonged to {before}; {source} checks their passwords from now on"
     else:
-        click.echo(f"{name} belonged to {before or 'no source'}; {source} checks its password from now on")
+        shown = {"account": name, "before": before, "source": source}
+        text = f"{name} belonged to {before or 'no source'}; {source} checks its password from now on"
+    if as_json:
+        print_json(shown)
+    else:
+        click.echo(text)
 
 
 @account.command("password")

@@ -11,7 +11,7 @@ from mailauth.effects import keyring, passwords
 from mailauth.effects.configuration import digest
 from mailauth.effects.configuration.places import key_file
 from mailauth.effects.configuration.schema import Configuration
-from mailauth.effects.store import accounts, schema
+from mailauth.effects.store import accounts, schema, source_accounts
 from mailauth.effects.store.database import Database
 from mailauth.usecases import key_fingerprints
 from mailauth.usecases.presence import Presence
@@ -37,7 +37,9 @@ def of(configuration: Configuration, source: Path, clock: Clock) -> State:
             mistakes = key_mistakes(configuration, database)
         strange, policy = _time(configuration, database, clock)
         running = _running(configuration, database, source, clock)
-        return State(mistakes, (*strange, *running, *_hashes(configuration, database)), policy)
+        return State(
+            mistakes, (*strange, *running, *_hashes(configuration, database), *_lost(configuration, database)), policy
+        )
     except (SchemaMismatch, StoreMissing):
         return State((), (), configuration.cutover.policy())
     except StoreUnavailable as error:
@@ -81,6 +83,21 @@ def _hashes(configuration: Configuration, database: Database) -> tuple[Mistake, 
         "as 300"
     )
     return (Mistake("server.refusal_floor_ms", words),)
+
+
+def _lost(configuration: Configuration, database: Database) -> tuple[Mistake, ...]:
+    """Warn of accounts of a source that has another name now, or is gone."""
+    there = {each.name for each in configuration.password_sources()}
+    counts = database.read(source_accounts.counts)
+    return tuple(
+        Mistake(
+            "sources",
+            f"{count} accounts belong to the source {name}, which is not there: their logins are told to try again "
+            f"later. Where it has another name now: mailauth account move --all-of {name} NAME",
+        )
+        for name, count in counts.items()
+        if name not in there
+    )
 
 
 def _time(configuration: Configuration, database: Database, clock: Clock) -> tuple[tuple[Mistake, ...], Policy]:

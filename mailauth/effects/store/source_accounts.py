@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from mailauth.effects.store import dialects
 from mailauth.effects.store.tables import account, alias
@@ -94,6 +94,12 @@ def move(connection: Connection, account_id: int, source: str) -> None:
             epoch=account.c.epoch + 1,
         )
     )
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """Return how many accounts belong to each source; those that belong to none are not among them."""
+    statement = select(account.c.source, func.count()).where(account.c.source != "").group_by(account.c.source)
+    return {row[0]: row[1] for row in connection.execute(statement)}
 
 
 def of_source(connection: Connection, source: str, after: int, limit: int) -> tuple[Known, ...]:

@@ -76,6 +76,23 @@ def test_directory_is_followed_from_the_command_line(
     assert "cannot be asked" in mailauth.run("directory", "sync", code=75).stderr
 
 
+def test_accounts_of_a_source_that_got_another_name_are_told_of_and_moved_together(
+    make_mailauth: Callable[..., CommandLine], tmp_path: Path
+) -> None:
+    place = sqlite(tmp_path)
+    for number in range(3):
+        place.put(f"user{number}@hoster.example", "password")
+    mailauth = make_mailauth(f'sources=[{{name="panel",{place.section}}}]')
+    mailauth.run("directory", "sync")
+    mailauth.run("config", "set", f'sources=[{{name="tables",{place.section}}}]')
+    assert "3 accounts belong to the source panel, which is not there" in mailauth.run("config", "check").stderr
+    for words in (("user0@hoster.example", "tables", "--all-of", "panel"), ("--all-of", "tables", "tables")):
+        assert "either an ACCOUNT, or --all-of" in mailauth.run("account", "move", *words, code=2).stderr
+    assert "3 accounts belonged to panel" in mailauth.run("account", "move", "--all-of", "panel", "tables").stdout
+    assert "belong to the source" not in mailauth.run("config", "check").stderr
+    assert "3 updated" in mailauth.run("directory", "sync").stdout
+
+
 def test_names_and_existence_of_a_sources_accounts_are_its_own(
     make_mailauth: Callable[..., CommandLine], tmp_path: Path
 ) -> None:
