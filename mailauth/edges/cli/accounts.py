@@ -170,35 +170,35 @@ def rename(context: Context, account_name: str, new_name: str, keep_alias: bool,
 
 
 @account.command()
-@click.argument("account_name", metavar="[ACCOUNT]", required=False)
-@click.argument("source", metavar="SOURCE")
+@click.argument("words", metavar="[ACCOUNT] SOURCE", nargs=-1)
 @click.option("--all-of", "before", metavar="SOURCE", help="All accounts of this source, which has another name now.")
 @json_option
 @pass_context
 @reports_errors
-def move(context: Context, account_name: str | None, source: str, before: str | None, as_json: bool) -> None:
+def move(context: Context, words: tuple[str, ...], before: str | None, as_json: bool) -> None:
     """Let another password source check the password of ACCOUNT; `any`: whichever lets its owner in next.
 
     An account belongs to one source, and no other one is asked about it: else whoever can make users there could open
     it. Its owner keeps authenticator, recovery codes and app passwords; sessions in the portal end.
     """
+    *accounts, source = words or ("",)
+    if len(accounts) != int(before is None) or before == source:
+        raise click.UsageError("either ACCOUNT SOURCE, or --all-of with another source than SOURCE")
     there = [each.name for each in context.configuration().password_sources()]
     if source not in (*there, "any"):
         raise InvalidValue(f"there is no source {source}; there are: {', '.join(there)}")
-    if (account_name is None) == (before is None) or before == source:
-        raise click.UsageError("either an ACCOUNT, or --all-of with another source than the new one")
     chosen = "" if source == "any" else source
     with context.installation() as installation:
-        if account_name is None:
-            count = installation.accounts.move_all(before or "", chosen)
+        if before is not None:
+            count = installation.accounts.move_all(before, chosen)
         else:
-            name, before = installation.accounts.move(account_name, chosen)
-    if account_name is None:
+            name, belonged_to = installation.accounts.move(accounts[0], chosen)
+    if before is not None:
         shown = {"accounts": count, "before": before, "source": source}
         text = f"{count} accounts belonged to {before}; {source} checks their passwords from now on"
     else:
-        shown = {"account": name, "before": before, "source": source}
-        text = f"{name} belonged to {before or 'no source'}; {source} checks its password from now on"
+        shown = {"account": name, "before": belonged_to, "source": source}
+        text = f"{name} belonged to {belonged_to or 'no source'}; {source} checks its password from now on"
     if as_json:
         print_json(shown)
     else:

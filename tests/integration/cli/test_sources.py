@@ -86,8 +86,12 @@ def test_accounts_of_a_source_that_got_another_name_are_told_of_and_moved_togeth
     mailauth.run("directory", "sync")
     mailauth.run("config", "set", f'sources=[{{name="tables",{place.section}}}]')
     assert "3 accounts belong to the source panel, which is not there" in mailauth.run("config", "check").stderr
-    for words in (("user0@hoster.example", "tables", "--all-of", "panel"), ("--all-of", "tables", "tables")):
-        assert "either an ACCOUNT, or --all-of" in mailauth.run("account", "move", *words, code=2).stderr
+    for words in (
+        ("user0@hoster.example", "tables", "--all-of", "panel"),
+        ("--all-of", "tables", "tables"),
+        ("tables",),
+    ):
+        assert "either ACCOUNT SOURCE, or --all-of" in mailauth.run("account", "move", *words, code=2).stderr
     assert "3 accounts belonged to panel" in mailauth.run("account", "move", "--all-of", "panel", "tables").stdout
     assert "belong to the source" not in mailauth.run("config", "check").stderr
     assert "3 updated" in mailauth.run("directory", "sync").stdout
