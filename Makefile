@@ -61,10 +61,11 @@ lint: ## check style, types, layers and the C sources' format
 	clang-format --dry-run --Werror $(C_SOURCES)
 	$(MAKE) -C pam_module analyse
 
-lock: ## choose the newest versions that setup.cfg admits, for requirements.lock and requirements-dev.lock
+lock: ## choose the newest versions that setup.cfg admits, for the requirements*.lock
 	python3 -m venv build/lock && build/lock/bin/pip install -q 'uv>=0.5,<1'
 	build/lock/bin/$(LOCK) --extra fast setup.cfg -o requirements.lock
 	build/lock/bin/$(LOCK) --extra fast --extra dev setup.cfg -o requirements-dev.lock
+	build/lock/bin/$(LOCK) --extra fast --extra ldap setup.cfg -o requirements-ldap.lock
 
 campaign: ## run what takes long: `make campaign NAME`; alone it lists them (CAMPAIGN_ARGS)
 	@$(if $(CAMPAIGNS),deploy/bootstrap bench)

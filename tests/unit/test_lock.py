@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from tests.cases import case
 
 REPOSITORY = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-ldap.lock")
 
 
 @cache
@@ -32,15 +32,16 @@ def wanted(*extras: str) -> list[Requirement]:
 
 
 def test_lock_holds_a_version_in_range_of_all_that_is_asked_for() -> None:
-    for name, extras in zip(LOCKS, (("fast",), ("fast", "dev")), strict=True):
+    for name, extras in zip(LOCKS, (("fast",), ("fast", "dev"), ("fast", "ldap")), strict=True):
         for requirement in wanted(*extras):
             with case(name, str(requirement), "run: make lock"):
                 assert locked(name)[canonicalize_name(requirement.name)] in requirement.specifier
 
 
 def test_what_is_tested_is_what_is_installed() -> None:
-    run, dev = map(locked, LOCKS)
-    assert {package: dev.get(package) for package in run} == run
+    run, *others = map(locked, LOCKS)
+    for other in others:
+        assert {package: other.get(package) for package in run} == run
 
 
 def test_every_version_has_the_hashes_of_its_files() -> None:
