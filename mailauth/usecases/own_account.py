@@ -4,6 +4,7 @@ A link is followed once, by compare-and-set, and what it is for is done in the s
 Works on threads, not on the event loop.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +20,7 @@ from mailauth.usecases.mailed_links import LinkPurpose, MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.portal_sessions import Session, account_of
 from mailauth.usecases.shutting_out import mail_new_link
-from mailauth.vocabulary.errors import InvalidValue, TooMany
+from mailauth.vocabulary.errors import InvalidValue, SessionOver, TooMany
 from mailauth.vocabulary.model import AccountName
 from mailauth.vocabulary.notices import NoticeKind, Origin
 
@@ -47,8 +48,13 @@ class OwnAccount:
         self._clock = clock
 
     def set_language(self, session: Session, language: str) -> None:
-        """Keep the language that was chosen, for pages and mails."""
-        self._database.write(lambda connection: accounts.set_language(connection, session.account_id, language))
+        """Keep the language that was chosen, for pages and mails; for this browser alone where the session is over."""
+
+        def set_language(connection: Connection) -> None:
+            with suppress(SessionOver):
+                accounts.set_language(connection, account_of(connection, session).id, language)
+
+        self._database.write(set_language)
 
     def ask_for_address(self, session: Session, address: str, origin: Origin) -> None:
         """Mail a link to a new recovery address; it counts when the link was followed.

@@ -3,10 +3,11 @@
 import pytest
 from sqlalchemy import select, update
 
-from mailauth.effects.store import factors
+from mailauth.effects.store import accounts, factors
 from mailauth.effects.store.tables import portal_session, totp
 from mailauth.usecases.portal_sessions import Session
 from mailauth.vocabulary.errors import SessionOver
+from mailauth.vocabulary.model import Credential
 from tests.integration.portal_sessions.people import FIREFOX, granted, loaded, log_in, mails
 from tests.transactions import reading, writing
 from tests.world import World
@@ -80,3 +81,17 @@ def test_recovery_code_is_spent_for_its_own_account_alone(world: World) -> None:
         assert factors.recovery_codes_left(connection, alice.id) == 10
         assert factors.spend_recovery_code(connection, alice.id, 1, alice.epoch, world.clock())
     assert mails(world)
+
+
+def test_language_is_chosen_for_the_account_of_the_session_and_not_for_who_has_its_id_now(world: World) -> None:
+    installation = world.installation
+    session = log_in(world, world.add("mallory"), Credential.PASSWORD)
+    installation.own_account.set_language(session, "de")
+    with reading(installation.database) as connection:
+        assert accounts.chosen(connection, session.account_id).language == "de"
+    installation.accounts.remove("mallory")
+    world.add("alice")
+    assert installation.accounts.get("alice").id == session.account_id, "or this shows nothing"
+    installation.own_account.set_language(session, "nl")
+    with reading(installation.database) as connection:
+        assert accounts.chosen(connection, session.account_id).language is None
