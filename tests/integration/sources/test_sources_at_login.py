@@ -159,3 +159,13 @@ async def test_source_for_the_directory_alone_makes_no_account_at_login(make_wor
     world = make_world(f'sources=[{{accounts="sync",{place.section}}}]', now=BEFORE)
     assert reason(await world.login(ANNA, PASSWORD)) is WhyDenied.ACCOUNT_UNKNOWN
     assert not account_exists(world)
+
+
+async def test_first_login_after_the_date_opens_the_set_up_in_the_portal(make_world: WorldMaker, place: Place) -> None:
+    place.put(ANNA, PASSWORD)
+    world = world_of(make_world, place, now=CUTOVER)
+    assert reason(await world.login(ANNA, "wrong", service="portal")) is WhyDenied.PASSWORD_WRONG
+    assert not account_exists(world)
+    assert reason(await world.login(ANNA, PASSWORD, service="portal")) is WhyGranted.TO_ENROL
+    assert account_exists(world)
+    assert reason(await world.login(ANNA, PASSWORD)) is WhyDenied.NOT_ENROLLED
