@@ -1,10 +1,12 @@
 """Logins of people whom mailauth does not know, until their own system has let them in. On a file and a database."""
 
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from mailauth.core.limiter import MeterKind
 from mailauth.effects.store import accounts
 from mailauth.vocabulary.model import AccountName, Credential, Denied, Granted, Unavailable, Verdict
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
@@ -169,3 +171,33 @@ async def test_first_login_after_the_date_opens_the_set_up_in_the_portal(make_wo
     assert reason(await world.login(ANNA, PASSWORD, service="portal")) is WhyGranted.TO_ENROL
     assert account_exists(world)
     assert reason(await world.login(ANNA, PASSWORD)) is WhyDenied.NOT_ENROLLED
+
+
+async def test_guesses_by_another_name_count_against_the_account_that_has_it(
+    make_world: WorldMaker, tmp_path: Path
+) -> None:
+    """An alias that mailauth does not know yet is no way around the account's limits."""
+    place = sqlite(tmp_path)
+    place.put(ANNA, PASSWORD)
+    with sqlite3.connect(tmp_path / "panel.sqlite") as tables:
+        tables.execute("INSERT INTO alias_domain VALUES ('hoster.test', 'hoster.example', 1)")
+    world = world_of(make_world, place, "limits.account_burst=5", now=BEFORE)
+    for number in range(5):
+        verdict = await world.login("anna@hoster.test", f"guess {number}", client=f"203.0.113.{number}")
+        assert reason(verdict) is WhyDenied.PASSWORD_WRONG
+        assert verdict.account == ANNA
+    for name in (ANNA, "anna@hoster.test"):
+        verdict = await world.login(name, PASSWORD, client="198.51.100.9")
+        assert reason(verdict) is WhyUnavailable.THROTTLED, name
+    assert MeterKind.ACCOUNT in {usage.meter.kind for usage in world.installation.limits.usages(ANNA)}
+
+
+async def test_account_that_was_typed_in_is_not_the_panels_to_give(make_world: WorldMaker, tmp_path: Path) -> None:
+    place = sqlite(tmp_path)
+    place.put(ANNA, PASSWORD)
+    panel = place.section
+    for sections in (f'{{kind="own",on_unknown="next"}},{{{panel}}}', f'{{on_unknown="next",{panel}}},{{kind="own"}}'):
+        world = make_world(f"sources=[{sections}]", now=BEFORE)
+        world.add(ANNA, "typed in by hand")
+        assert isinstance(await world.login(ANNA, PASSWORD), Denied)
+        assert isinstance(await world.login(ANNA, "typed in by hand"), Granted)
