@@ -20,6 +20,8 @@ PROFILE_TYPE = "application/x-apple-aspen-config"
 QR_MASK = 0
 """ISO/IEC 18004 s7.8: each of the eight is read; weighing them takes four times as long as all else."""
 
+QR_BYTES = 2331
+"""ISO/IEC 18004 table 7: what the largest one holds at level M."""
 _TLS, _PASSWORD_IN_CLEAR = 3, 1
 """Numbers of the Thunderbird mobile import format, version 1."""
 
@@ -58,11 +60,16 @@ def qr_code(content: str, title: str, description: str) -> Markup:
 
 
 def thunderbird_code(account: AccountName, name: str, password: str, servers: MailServers) -> str:
-    """Return what Thunderbird for Android scans to set up an account ("Export for Mobile" format, version 1)."""
+    """Return what Thunderbird for Android scans to set up an account ("Export for Mobile" format, version 1).
+
+    In ASCII where that fits into a QR code: a long name of letters beyond it is shorter as it is.
+    """
     incoming = [0, servers.imap_host, servers.imap_port, _TLS, _PASSWORD_IN_CLEAR, account, name, password]
     outgoing = [0, servers.smtp_host, servers.smtp_port, _TLS, _PASSWORD_IN_CLEAR, account, password]
     identity = [account, account.partition("@")[0]]
-    return json.dumps([1, [1, 1], incoming, [[outgoing, identity]]], separators=(",", ":"))
+    settings = [1, [1, 1], incoming, [[outgoing, identity]]]
+    in_ascii = json.dumps(settings, separators=(",", ":"))
+    return in_ascii if len(in_ascii) <= QR_BYTES else json.dumps(settings, separators=(",", ":"), ensure_ascii=False)
 
 
 def apple_profile(account: AccountName, provider: str, device: str, password: str, servers: MailServers) -> bytes:

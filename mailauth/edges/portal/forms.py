@@ -53,11 +53,15 @@ class PortalForm(Form):
         return whole + [(field.id, str(message)) for field in self for message in field.errors]
 
 
-def _filled(message: str) -> Any:
-    """Return a validator that asks for something to be typed; `message` is translated when it is shown."""
+def _filled(message: str, *, blanks_count: bool = False) -> Any:
+    """Return a validator that asks for something to be typed; `message` is translated when it is shown.
+
+    `blanks_count`: blanks alone are something, as in a password.
+    """
 
     def check(form: Form, field: Any) -> None:
-        if not (field.data or "").strip():
+        typed_ = field.data or ""
+        if not (typed_ if blanks_count else typed_.strip()):
             raise StopValidation(field.gettext(message))
 
     return check
@@ -77,7 +81,7 @@ class LoginForm(PortalForm):
     """Account, password, and the code where one has been set up."""
 
     account = StringField(validators=[_filled(_("Type your e-mail address."))])
-    password = PasswordField(validators=[_filled(_("Type your password."))])
+    password = PasswordField(validators=[_filled(_("Type your password."), blanks_count=True)])
     code = StringField()
 
     def validate_code(self, field: Any) -> None:
@@ -88,7 +92,7 @@ class LoginForm(PortalForm):
 class ProofForm(PortalForm):
     """Password and code again, before something is changed that guards the account."""
 
-    password = PasswordField(validators=[_filled(_("Type your password."))])
+    password = PasswordField(validators=[_filled(_("Type your password."), blanks_count=True)])
     code = StringField()
 
     def __init__(

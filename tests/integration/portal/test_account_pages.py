@@ -453,3 +453,21 @@ async def test_new_authenticator_has_a_label_of_its_own_and_the_page_says_which(
     assert labels[1] == "Mail-IT-Wize:alice@mailitwize.be 2026-07-09", "the day, as the provider's zone has it"
     begun = world.installation.enrolment.begin(alice.name)
     assert unquote(begun.uri).partition("?")[0].removeprefix("otpauth://totp/") not in labels
+
+
+async def test_longest_name_beyond_ascii_is_shown_its_app_password(world: World, browser: Browser) -> None:
+    """Spelled in ASCII, the settings of such a name are more than a QR code holds."""
+    long = world.enrol("\u00e9" * 115 + "@mailitwize.be")
+    await browser.come_in(long)
+    page = await _made(browser, long)
+    assert page.status_code == 200
+    await _use(world, long, _shown(page))
+
+
+async def test_password_of_blanks_alone_opens_the_portal_as_it_opens_the_mailbox(
+    world: World, browser: Browser
+) -> None:
+    blank = world.add("blank@mailitwize.be", " " * 12)
+    page = await browser.log_in(blank)
+    assert "Type your password." not in words(page)
+    assert page.status_code == 303
