@@ -31,7 +31,8 @@ MAX_BCRYPT_COST = 14
 MIN_BCRYPT_COST = 4
 """What crypt_blowfish takes at least."""
 MAX_ROUNDS = 1_000_000
-"""Of sha-crypt, PBKDF2 and SCRAM. Beyond these one login would keep a core, or all memory, for seconds."""
+"""Of sha-crypt, PBKDF2 and SCRAM; of PBKDF2 for all blocks of the hash together (RFC 8018 s5.2). Beyond these one
+login would keep a core, or all memory, for seconds."""
 MAX_YESCRYPT_COST = "D"
 """As `$y$jDT$` has it: 256 MiB."""
 _LEAST_YESCRYPT_COST = "0"
@@ -39,15 +40,16 @@ _LEAST_YESCRYPT_COST = "0"
 _PREFIX = re.compile(r"\{([A-Za-z0-9_-]+)(?:\.([A-Za-z0-9]+))?\}(.*)", re.DOTALL)
 MAX_CRYPT_BYTES = 511
 """crypt(3): CRYPT_MAX_PASSPHRASE_SIZE, with its NUL. A longer password is computed as well, and never right."""
+BCRYPT_BYTES, DES_BYTES = 72, 8
+"""How many bytes of a password count at most (crypt(5))."""
 _CRYPT_DATA_BYTES = 32768
 """crypt_rn(3): the size of `struct crypt_data`, which libxcrypt's ABI has fixed."""
 _BCRYPT = re.compile(r"\$2[abxy]\$(\d\d)\$[./A-Za-z0-9]{53}")
 _SHA_CRYPT = re.compile(
     r"\$(?:(5)|6)\$(?:rounds=([1-9]\d{3,8})\$)?[^$:\n]{0,16}\$(?(1)[./A-Za-z0-9]{43}|[./A-Za-z0-9]{86})"
 )
-_YESCRYPT = re.compile(r"\$(?:y|gy)\$j([/0-9A-Za-z])[./0-9A-Za-z]{1,8}\$[./A-Za-z0-9]{0,86}\$[./A-Za-z0-9]{43}")
-_USUAL_YESCRYPT = re.compile(r"(\$g?y\$j).([5T]\$.+)")
-"""With the parameters that crypt_gensalt(3) writes: cost, and 8 or 32 blocks."""
+_YESCRYPT = re.compile(r"(\$g?y\$j)([/0-9A-Za-z])([5T]\$[./A-Za-z0-9]{0,86}\$[./A-Za-z0-9]{43})")
+"""With the parameters that crypt_gensalt(3) writes: cost, and 8 or 32 blocks. Others may take any memory and time."""
 _MD5_CRYPT = re.compile(r"\$1\$[^$:\n]{0,8}\$[./A-Za-z0-9]{22}")
 _DES_CRYPT = re.compile(r"[./A-Za-z0-9]{13}")
 _ARGON2 = re.compile(
@@ -75,13 +77,15 @@ class Scheme:
 
     `matches` gets the password, the hash (decoded unless it is text) and the account's name. `size`: of an unsalted
     hash in bytes, by which Dovecot tells hexadecimal from base64. `read`: the part of `matches` that costs nothing,
-    where the rest of it costs much; it raises what that raises.
+    where the rest of it costs much; it raises what that raises. `counts`: how many bytes of a password at most, where
+    that is bounded.
     """
 
     matches: Callable[[bytes, bytes, str], bool]
     form: Encoding = Encoding.TEXT
     size: int | None = None
     read: Callable[[bytes], object] | None = None
+    counts: Callable[[bytes], int | None] | None = None
 
 
 def matches(stored: str, password: bytes, name: str = "", default: str = "CRYPT") -> bool:
@@ -99,10 +103,7 @@ def matches(stored: str, password: bytes, name: str = "", default: str = "CRYPT"
 
 
 def require_known(stored: str, default: str = "CRYPT") -> None:
-    """Raise what `matches` would raise, in microseconds: no hash is computed of schemes that are made to be slow.
-
-    Of yescrypt it refuses parameters that can be checked, but that crypt_gensalt(3) does not write.
-    """
+    """Raise what `matches` would raise, in microseconds: no hash is computed of schemes that are made to be slow."""
     scheme, written = _read(stored, default)
     try:
         if scheme.read is not None:
@@ -111,6 +112,23 @@ def require_known(stored: str, default: str = "CRYPT") -> None:
             scheme.matches(b"", written, "")
     except _DAMAGED as error:
         raise HashUnreadable("a stored password hash is damaged") from error
+
+
+def is_locked(stored: str, default: str = "CRYPT") -> bool:
+    """Tell whether a stored hash is nobody's on purpose: of crypt's, with `!` or `*` before it (shadow(5))."""
+    prefix = _PREFIX.fullmatch(stored)
+    kind, written = (prefix[1], prefix[3]) if prefix else (_unprefixed(stored, default), stored)
+    return written.startswith(("!", "*")) and SCHEMES.get(kind.upper().replace("_", "-")) is _CRYPT
+
+
+def settles(stored: str, password: bytes, default: str = "CRYPT") -> bool:
+    """Tell whether a hash that matches a password matches no longer one: some schemes leave out what is at its end.
+
+    `password` may be other than its owner's where that is not so. Raises HashUnreadable.
+    """
+    scheme, written = _read(stored, default)
+    counted = None if scheme.counts is None else scheme.counts(written)
+    return counted is None or len(password) < counted
 
 
 def with_scheme(stored: str, default: str) -> str:
@@ -210,6 +228,11 @@ def _plain_truncated(password: bytes, stored: bytes, _name: str) -> bool:
     return _same(password[: int(count)], rest)
 
 
+def _counted_of_truncated(stored: bytes) -> int | None:
+    count, dash, _ = stored.partition(b"-")
+    return int(count) if dash and count.isdigit() else None
+
+
 def _digest_md5(password: bytes, stored: bytes, name: str) -> bool:
     """The A1 of DIGEST-MD5 (RFC 2831 s2.1.2.1): user, realm and password."""
     user, _, realm = name.rpartition("@") if "@" in name else (name, "", "")
@@ -229,7 +252,8 @@ class _Pbkdf2(NamedTuple):
         """Return it. Raises ValueError, and HashUnreadable for what costs too much."""
         if self.rounds < 1 or not self.expected:
             raise ValueError("no rounds, or no hash")
-        _require_bearable(self.rounds <= MAX_ROUNDS)
+        blocks = -(-len(self.expected) // hashlib.new(self.algorithm).digest_size)
+        _require_bearable(self.rounds * blocks <= MAX_ROUNDS)
         return self
 
     def of(self, password: bytes, size: int | None) -> bytes:
@@ -345,11 +369,17 @@ def _crypt(password: bytes, stored: bytes, _name: str) -> bool:
 def _read_crypt(stored: bytes) -> None:
     setting = stored.decode("ascii")
     _require_bearable_crypt(setting)
-    if _YESCRYPT.fullmatch(setting):
-        usual = _USUAL_YESCRYPT.fullmatch(setting)
-        # Whether its salt is sound libcrypt alone can say; at the least cost that is quick.
-        if usual is None or not _crypt_rn(b"", f"{usual[1]}{_LEAST_YESCRYPT_COST}{usual[2]}".encode()):
-            raise ValueError("crypt does not take it")
+    yescrypt = _YESCRYPT.fullmatch(setting)
+    # Whether its salt is sound libcrypt alone can say; at the least cost that is quick.
+    if yescrypt and not _crypt_rn(b"", f"{yescrypt[1]}{_LEAST_YESCRYPT_COST}{yescrypt[3]}".encode()):
+        raise ValueError("crypt does not take it")
+
+
+def _counted_of_crypt(stored: bytes) -> int | None:
+    setting = stored.decode("ascii", "replace")
+    if _BCRYPT.fullmatch(setting):
+        return BCRYPT_BYTES
+    return DES_BYTES if _DES_CRYPT.fullmatch(setting) else None
 
 
 def _require_bearable_crypt(setting: str) -> None:
@@ -361,7 +391,7 @@ def _require_bearable_crypt(setting: str) -> None:
     elif sha := _SHA_CRYPT.fullmatch(setting):
         _require_bearable(int(sha[2] or 0) <= MAX_ROUNDS)
     elif yescrypt := _YESCRYPT.fullmatch(setting):
-        _require_bearable(_DIGITS.index(yescrypt[1]) <= _DIGITS.index(MAX_YESCRYPT_COST))
+        _require_bearable(_DIGITS.index(yescrypt[2]) <= _DIGITS.index(MAX_YESCRYPT_COST))
     elif not (_MD5_CRYPT.fullmatch(setting) or _DES_CRYPT.fullmatch(setting)):
         raise ValueError("none of crypt's forms")
 
@@ -409,7 +439,7 @@ def _unpadded(text: str) -> bytes:
 
 
 _SHA1, _MD5 = Scheme(_digest("sha1"), Encoding.BASE64, 20), Scheme(_digest("md5"), Encoding.HEX, 16)
-_CRYPT, _PLAIN = Scheme(_crypt, read=_read_crypt), Scheme(_plain)
+_CRYPT, _PLAIN = Scheme(_crypt, read=_read_crypt, counts=_counted_of_crypt), Scheme(_plain)
 _ARGON2_SCHEME = Scheme(_argon2, read=_read_argon2)
 SCHEMES: Mapping[str, Scheme] = {
     **dict.fromkeys(("ARGON2", "ARGON2I", "ARGON2ID"), _ARGON2_SCHEME),
@@ -417,7 +447,7 @@ SCHEMES: Mapping[str, Scheme] = {
         ("CRYPT", "BLF-CRYPT", "SHA256-CRYPT", "SHA512-CRYPT", "MD5-CRYPT", "MD5", "DES-CRYPT", "YESCRYPT"), _CRYPT
     ),
     **dict.fromkeys(("PLAIN", "CLEAR", "CLEARTEXT"), _PLAIN),
-    "PLAIN-TRUNC": Scheme(_plain_truncated),
+    "PLAIN-TRUNC": Scheme(_plain_truncated, counts=_counted_of_truncated),
     **dict.fromkeys(("SHA", "SHA1"), _SHA1),
     "SHA256": Scheme(_digest("sha256"), Encoding.BASE64, 32),
     "SHA512": Scheme(_digest("sha512"), Encoding.BASE64, 64),

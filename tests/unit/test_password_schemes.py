@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailauth.effects import password_schemes
-from mailauth.effects.password_schemes import SCHEMES, matches, require_known, with_scheme
+from mailauth.effects.password_schemes import SCHEMES, is_locked, matches, require_known, settles, with_scheme
 from mailauth.vocabulary.errors import HashUnreadable
 from tests.cases import case
 
@@ -136,10 +136,51 @@ def test_what_would_cost_too_much_is_not_computed() -> None:
         "$y$jET$saltsaltsaltsaltsalts.$" + "x" * 43,
         "{PBKDF2}$1$salt$1000001$" + "ab" * 20,
         "$pbkdf2-sha256$1000001$0ZrzXitFSGltTQnBWOsdeg$Y11AchqV4b0sUisdZd0Xr97KWoymNE0LNNrnEgY4H9M",
+        "{PBKDF2-SHA256}500001$c2FsdA$" + base64.b64encode(b"x" * 33).decode(),  # two blocks, as 300 kB have 9,000
+        "$pbkdf2-sha512$500001$c2FsdA$" + base64.b64encode(b"x" * 65).decode().rstrip("="),
         "{SCRAM-SHA-1}1000001,PVpHbw4pBs7N/w+qbhnMrw==,Gi3NrFiSD2dgqj22tyWCBydYkqk=,x",
     ):
         with case(stored), pytest.raises(HashUnreadable, match="too much"):
             matches(stored, b"x")
+
+
+def test_parameters_of_yescrypt_that_no_system_writes_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This one has a cost below the bound, and takes more than a gigabyte by its blocks."""
+    monkeypatch.setattr(password_schemes, "_crypt_rn", lambda *_: pytest.fail("it was computed"))
+    with pytest.raises(HashUnreadable, match="damaged"):
+        matches("$y$j8szz$saltsaltsaltsaltsalts.$" + "x" * 43, b"x")
+
+
+@pytest.mark.parametrize(
+    ("stored", "counted"),
+    [
+        ("{DES-CRYPT}i2QVfcYfjAVZg", 8),
+        ("i2QVfcYfjAVZg", 8),
+        ("{BLF-CRYPT}$2y$05$PuQRNosNUn71FgxhjK2kYuu99pJzyRGWovusL6eZwVB.FrAm8Wz7u", 72),
+        ("$2a$05$PuQRNosNUn71FgxhjK2kYuu99pJzyRGWovusL6eZwVB.FrAm8Wz7u", 72),
+        ("{PLAIN-TRUNC}10-correct ho", 10),
+        ("{PLAIN-TRUNC}correct horse", None),
+        ("{PLAIN}correct horse", None),
+        ("{MD5-CRYPT}$1$lnmOJrF2$C0E6BCrDm252Zn7UHg/Ks1", None),
+        ("$bcrypt-sha256$v=2,t=2b,r=12$n79VH.0Q2TMWmt3Oqt9uku$Kq4Noyk3094Y2QlB8NdRT8SvGiI4ft2", None),
+    ],
+)
+def test_hash_of_a_part_of_the_password_is_known_as_one(stored: str, counted: int | None) -> None:
+    """A password of just so many bytes may be the beginning of a longer one."""
+    if counted is None:
+        assert settles(stored, b"x" * 400)
+    else:
+        assert settles(stored, b"x" * (counted - 1))
+        assert not settles(stored, b"x" * counted)
+
+
+def test_locked_hash_is_known_by_its_mark() -> None:
+    """shadow(5): nobody's password matches, and no more is meant."""
+    locked = ("*", "!", "!!", "*LK*", "!$6$salt$x", "{CRYPT}!", "{CRYPT}*", "{BLF-CRYPT}!$2y$05$x", "{sha512-crypt}*")
+    assert [each for each in locked if not is_locked(each)] == []
+    others = ("", "{PLAIN}!", "{PLAIN}*secret", "$6$salt$x", "{NOSUCH}!", "{SHA}!")
+    assert [each for each in others if is_locked(each)] == []
+    assert not is_locked("!secret", "PLAIN")
 
 
 def test_what_cannot_be_checked_is_named_by_its_scheme_alone() -> None:
@@ -220,9 +261,8 @@ def test_what_passes_without_being_computed_can_be_computed(stored: str) -> None
     try:
         require_known(stored)
     except HashUnreadable as error:
-        if not stored.startswith("$y$"):  # odd parameters are refused
-            with pytest.raises(HashUnreadable, match=str(error)):
-                matches(stored, b"correct horse", WHO)
+        with pytest.raises(HashUnreadable, match=str(error)):
+            matches(stored, b"correct horse", WHO)
     else:
         assert matches(stored, b"correct horse", WHO) in (True, False)
 

@@ -45,7 +45,7 @@ class OwnTable:
                 return UnknownUser(self.name)
             if match is None:
                 return Wrong(self.name)
-            if self.hasher.is_ours(stored):
+            if self.hasher.is_ours(stored) or not match.settles:
                 return Right(self.name)
             return Right(self.name, renewed_hash=await self.pool.run(lambda: self.hasher.hash(match.form)))
         except (HashUnreadable, Overloaded) as error:

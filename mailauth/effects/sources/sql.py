@@ -94,7 +94,7 @@ class Sql:
             if entry.must_change:
                 return Expired(self.name)
             hasher = self._hashes.hasher
-            if not self.can_renew or hasher.is_ours(stored):
+            if not self.can_renew or hasher.is_ours(stored) or not match.settles:
                 return Right(self.name, entry)
             renewed = await self._hashes.pool.run(lambda: hasher.hash(match.form))
             return Right(self.name, entry, renewed_hash=renewed)

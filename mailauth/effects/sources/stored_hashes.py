@@ -19,9 +19,13 @@ _LOOKED_BACK = 64
 
 
 class Match(NamedTuple):
-    """The password is right. `form`: as which bytes, of the forms that it has."""
+    """The password is right. `form`: as which bytes, of the forms that it has.
+
+    `settles`: the hash lets in no longer one that begins alike, so that another hash may be made of it.
+    """
 
     form: bytes
+    settles: bool
 
 
 class StoredHashes:
@@ -44,14 +48,14 @@ class StoredHashes:
 
     def _compare(self, stored: str | None, compared: Sequence[bytes], name: AccountName) -> Match | None:
         verify, default = self.hasher.verify, self._default_scheme
-        if stored is None:
+        if stored is None or password_schemes.is_locked(stored, default):
             typical = self._typical()
             for form in compared:
                 verify(typical, form, name, default)
             return None
         found = [form for form in compared if verify(stored, form, name, default)]  # each, whichever is right
         self._recent.append(stored)
-        return Match(found[0]) if found else None
+        return Match(found[0], password_schemes.settles(stored, found[0], default)) if found else None
 
     def _typical(self) -> str | None:
         """Return a hash of the kind that most of the last had; None, for one of ours, while there was none."""

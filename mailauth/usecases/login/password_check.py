@@ -148,6 +148,8 @@ class PasswordCheck:
                 answer = await source.check(asked, account, entry, password, readings)
             else:
                 answer = await self._sparingly(link, asked, account, entry, password, network, is_familiar=is_familiar)
+            if isinstance(answer, Right) and not password:
+                return Wrong(source.name)  # a code alone is one factor, whatever is stored there
             if not isinstance(answer, UnknownUser):
                 return answer
             is_work_done = True

@@ -1,6 +1,8 @@
 """PW5: an account whose hash another system has made logs in with its password, and has one of ours from then on."""
 
 import asyncio
+import base64
+import hashlib
 import shutil
 import subprocess
 import threading
@@ -11,6 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from mailauth.core.password_chain import Right
+from mailauth.core.source_entry import Asked
+from mailauth.effects import password_schemes
 from mailauth.effects.passwords import SCHEME
 from mailauth.effects.store import accounts
 from mailauth.effects.store.database import Database
@@ -21,6 +26,7 @@ from tests.transactions import reading, writing
 from tests.world import World, WorldMaker
 
 NOT_BY_US = {"OTP", "PLAIN-MD4", "CRAM-MD5", "HMAC-MD5"}
+SSHA_OF_NOTHING = base64.b64encode(hashlib.sha1(b"salt").digest() + b"salt").decode()
 WHO, PASSWORD = "anna@mailitwize.be", "correct horse battery"
 
 
@@ -90,13 +96,52 @@ async def test_every_scheme_that_dovecot_makes_lets_in_and_is_replaced(
         assert wrong.reason is WhyDenied.PASSWORD_WRONG
         assert hash_of(world) == made, "a wrong password replaces nothing"
         assert isinstance(await world.login(WHO, PASSWORD), Granted), scheme
-        if made.startswith(SCHEME):
-            assert hash_of(world) == made, "it is as good as ours"
+        if made.startswith(SCHEME) or not password_schemes.settles(made, PASSWORD.encode()):
+            assert hash_of(world) == made, "it is as good as ours, or of a part of the password"
             continue
         await ends(renewed)
         assert hash_of(world).startswith(SCHEME), scheme
         assert world.installation.accounts.get(WHO).epoch == epoch, "nothing ends by it"
         assert isinstance(await world.login(WHO, PASSWORD), Granted), scheme
+
+
+@pytest.mark.parametrize("scheme", ["DES-CRYPT", "PLAIN-TRUNC", "BLF-CRYPT"])
+async def test_what_only_begins_as_the_password_does_never_becomes_the_password(
+    make_world: WorldMaker, scheme: str
+) -> None:
+    """Somebody types the code behind it before the cut-over, as they were told: their phone goes on without."""
+    world = make_world("cutover.date=2099-01-01T00:00Z")
+    world.add(WHO)
+    password = "x" * 72 if scheme == "BLF-CRYPT" else "sommer20"
+    made = "{PLAIN-TRUNC}8-sommer20" if scheme == "PLAIN-TRUNC" else doveadm("-s", scheme, "-p", password).strip()
+    store(world, made)
+    for presented in (password + "19123456", password, password + "elsewhere"):
+        whose = world.installation.accounts.get(WHO)
+        answer = await world.own_table.check(Asked(whose.name), whose, None, presented.encode())
+        assert answer == Right("own"), presented
+        assert isinstance(await world.login(WHO, presented), Granted), presented
+
+
+@pytest.mark.parametrize(
+    "stored", ["{PLAIN}", "{CLEAR}", "{PLAIN-TRUNC}", "{PLAIN-TRUNC}0-", "{SSHA}" + SSHA_OF_NOTHING]
+)
+async def test_code_with_nothing_before_it_is_one_factor_whatever_is_stored(
+    make_world: WorldMaker, stored: str
+) -> None:
+    world = make_world()
+    anna = world.enrol(WHO)
+    store(world, stored)
+    verdict = await world.login(WHO, anna.code(world.clock()))
+    assert verdict.reason is WhyDenied.PASSWORD_WRONG
+
+
+@pytest.mark.parametrize("stored", ["*", "!", "!$6$salt$x", "{CRYPT}!"])
+async def test_locked_hash_is_refused_as_any_wrong_password_is(make_world: WorldMaker, stored: str) -> None:
+    world = make_world()
+    world.add(WHO)
+    store(world, stored)
+    for presented in ("wrong", stored):
+        assert (await world.login(WHO, presented)).reason is WhyDenied.PASSWORD_WRONG
 
 
 async def test_hash_that_was_changed_meanwhile_is_not_replaced(
