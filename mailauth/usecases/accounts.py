@@ -153,7 +153,7 @@ class Accounts:
                 revoked = app_passwords.revoke(connection, account.id, None, now)
             if revoked:
                 kind = NoticeKind.APP_PASSWORD_REVOKED
-                undoing = replace_links(connection, self._links, account.id, now)
+                undoing = replace_links(connection, self._links, account.id, ADMINISTRATOR, now)
                 self._notices.tell(connection, account.id, kind, ADMINISTRATOR, now, names=list(revoked), **undoing)
             else:
                 mail_new_link(connection, self._links, self._notices, account.id, ADMINISTRATOR, now)

@@ -152,7 +152,7 @@ class AppPasswords:
             found = changing.whose(connection, account, in_session, self._default_domain)
             revoked = app_passwords.revoke(connection, found.id, app_password_id, now)
             if revoked:
-                names, undoing = list(revoked), replace_links(connection, self._links, found.id, now)
+                names, undoing = list(revoked), replace_links(connection, self._links, found.id, origin, now)
                 kind = NoticeKind.APP_PASSWORD_REVOKED
                 self._notices.tell(connection, found.id, kind, origin, now, names=names, **undoing)
                 return len(revoked)

@@ -46,7 +46,7 @@ class Authenticators:
             connection, account.id, self._keyring.seal(Purpose.TOTP_SEED, account.name, seed), step, now
         )
         if account.totp is not None:
-            undoing = replace_links(connection, self._links, account.id, now)
+            undoing = replace_links(connection, self._links, account.id, origin, now)
             self._notices.tell(connection, account.id, NoticeKind.AUTHENTICATOR_REPLACED, origin, now, **undoing)
             return
         self._links.void_confirming(connection, account.id, now)

@@ -26,9 +26,13 @@ _TO_MAILBOX_ONLY = frozenset(
         NoticeKind.PASSWORD_ALONE_REFUSED,
         NoticeKind.CODE_SET_APART,
         NoticeKind.ANNOUNCEMENT,
+        NoticeKind.UNDO_LINK_REPLACED,
     }
 )
-"""About logins, not about changes of what the account holds."""
+"""About logins, or a link that is for the mailbox, and not about changes of what the account holds."""
+_REPLACED_LINK = frozenset({"link", "since", "until"})
+"""What of a change undoes the enrolment. An address that was confirmed since may be an intruder's, who would be shut
+out by the change, and would let themselves in by the link again."""
 _AT_MAILBOX, _AT_RECOVERY_ADDRESS = "", " recovery-address"
 """Where a mail goes, as it stands behind the key that it is queued under once."""
 _ID_BYTES = 16
@@ -68,7 +72,8 @@ class Notices:
         `facts` are JSON values, by kind as in `vocabulary/notices.py`. Every kind goes to the mailbox, whose address
         is the account's name; those about a change of what the account holds also go to its recovery address, as
         the row has it at this moment (so ADDRESS_CHANGED is told before the row changes, and reaches the address
-        that goes). Codes go to the recovery address alone where there is one; the mailbox is told without them.
+        that goes). Codes go to the recovery address alone where there is one; the mailbox is told without them. A link
+        in place of another one, with its `since` and `until`, goes to the mailbox alone.
         CONFIRM_ADDRESS goes to its fact `address` and nowhere else.
 
         Where something with the same `once_key` was queued before, nothing happens; until `due_at` it waits, and may
@@ -159,4 +164,6 @@ def _recipients(kind: NoticeKind, to: Addressee, facts: dict[str, Any]) -> list[
     if to.recovery_address is None or kind in _TO_MAILBOX_ONLY:
         return [(_AT_MAILBOX, to.account, facts)]
     for_mailbox = {**facts, "codes": []} if "codes" in facts else facts
-    return [(_AT_MAILBOX, to.account, for_mailbox), (_AT_RECOVERY_ADDRESS, to.recovery_address, facts)]
+    is_replaced = facts.keys() >= _REPLACED_LINK
+    for_other = {fact: facts[fact] for fact in facts.keys() - _REPLACED_LINK} if is_replaced else facts
+    return [(_AT_MAILBOX, to.account, for_mailbox), (_AT_RECOVERY_ADDRESS, to.recovery_address, for_other)]

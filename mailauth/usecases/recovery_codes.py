@@ -71,7 +71,7 @@ class RecoveryCodes:
             now = self._clock()
             self._links.void_confirming(connection, found.id, now)
             had_some = factors.recovery_codes_left(connection, found.id) > 0  # a first set shuts nobody out
-            undoing = replace_links(connection, self._links, found.id, now) if had_some else {}
+            undoing = replace_links(connection, self._links, found.id, origin, now) if had_some else {}
             self._put_in_force(connection, found, codes, now)
             if in_session is not None and origin.client is not None:
                 network = limiter.source_of(origin.client, ()).network

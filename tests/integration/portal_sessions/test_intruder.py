@@ -168,8 +168,7 @@ def test_who_once_read_the_mailbox_undoes_nothing_after_a_change_against_an_intr
     assert world.installation.accounts.get("alice").totp is not None
     assert own_account.open_link(link_in(world)) == made, "nor is the new one good for longer"
     intruders = {token for to, notice in mails(world) for token in (notice.facts.get("link"),) if to == INTRUDER_S}
-    if change in (remove_address, change_address):
-        assert f"/link/{link_in(world)}" not in intruders
+    assert f"/link/{link_in(world)}" not in intruders, "whom the change shuts out"
     world.clock.advance(hours=70)
     assert own_account.follow_link(link_in(world), FIREFOX) is not None
     assert world.installation.accounts.get("alice").totp is None
@@ -184,6 +183,32 @@ def test_no_link_is_mailed_where_none_was_good(
     change(world, undo)
     links = [notice for _, notice in mails(world)[before:] if "since" in notice.facts]
     assert links == []
+
+
+def test_intruder_who_enrolled_cannot_void_every_link_before_its_owner_has_pressed_it(world: World) -> None:
+    """One who has the password alone binds a phone, and then makes and revokes app passwords without end."""
+    intruder = log_in(world, world.add("alice"))
+    set_up(world, ALICE, intruder)
+    own_account, app_passwords = world.installation.own_account, world.installation.app_passwords
+    session = log_in(world, Person(ALICE.name, "", b"x"))
+    for _ in range(30):
+        made = app_passwords.make("alice", "phone", origin=FIREFOX, in_session=session)
+        app_passwords.revoke("alice", made.id, FIREFOX, session)
+        world.clock.advance(seconds=1)
+    newest = link_in(world)
+    made = app_passwords.make("alice", "phone", origin=FIREFOX, in_session=session)
+    app_passwords.revoke("alice", made.id, FIREFOX, session)
+    assert link_in(world) == newest, "no other one was mailed"
+    assert own_account.follow_link(newest, FIREFOX) is not None
+    assert world.installation.accounts.get("alice").totp is None
+
+
+def test_administrator_voids_the_links_however_many_there_were(world: World, undo: str) -> None:
+    for _ in range(30):
+        revoke_app_passwords(world, undo)
+    seen = link_in(world)
+    change_password(world, undo)
+    assert world.installation.own_account.open_link(seen) is None
 
 
 def test_links_of_an_account_that_was_disabled_serve_no_more(world: World, undo: str) -> None:
