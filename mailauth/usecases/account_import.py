@@ -23,6 +23,7 @@ from mailauth.effects.scratch import LinesOfNames
 from mailauth.effects.store import accounts, meters, source_accounts
 from mailauth.effects.store.database import Database
 from mailauth.usecases import recovery_address
+from mailauth.usecases.giving_way import GivingWay
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.own_account import checked_address
@@ -32,7 +33,7 @@ from mailauth.vocabulary.languages import LANGUAGES
 from mailauth.vocabulary.model import Account, AccountName
 from mailauth.vocabulary.notices import ADMINISTRATOR
 
-TOGETHER: Final = 200
+TOGETHER: Final = 100
 """Accounts that one transaction changes: logins wait for no longer than that takes."""
 MAX_HASH_BYTES: Final = 512
 """As many as the table takes."""
@@ -70,7 +71,7 @@ class AccountImport:
         keeps_passwords: bool,
     ) -> None:
         self._keeps_passwords = keeps_passwords
-        self._database = database
+        self._giving_way = GivingWay(database)
         self._keyring = keyring
         self._notices = notices
         self._links = links
@@ -140,7 +141,7 @@ class AccountImport:
             done.clear()
             done.extend(self._one(connection, wanted) for _, wanted in ready)
 
-        (self._database.rehearse if dry_run else self._database.write)(write)
+        self._giving_way.write(write, is_rehearsal=dry_run)
         for (line, _), what in zip(ready, done, strict=True):
             match what:
                 case "added":

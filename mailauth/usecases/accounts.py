@@ -16,6 +16,7 @@ from mailauth.effects.passwords import PasswordHasher
 from mailauth.effects.store import account_listing, accounts, app_passwords, meters, outbox, source_accounts
 from mailauth.effects.store.account_listing import AccountFilter, AccountSummary, StoredFacts, Totals
 from mailauth.effects.store.database import Database
+from mailauth.usecases.giving_way import GivingWay
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.shutting_out import mail_new_link, replace_links
@@ -26,8 +27,6 @@ from mailauth.vocabulary.secret import Secret
 
 ADDED_TOGETHER = 64
 """How many passwords are held in memory at once while many accounts are added."""
-
-
 MOVED_TOGETHER = 200
 """Accounts that one transaction moves: logins wait for no longer than that takes."""
 
@@ -197,8 +196,8 @@ class Accounts:
                 source_accounts.move(connection, each.id, source)
             return len(some)
 
-        moved = 0
-        while count := self._database.write(move):
+        moved, giving_way = 0, GivingWay(self._database)
+        while count := giving_way.write(move):
             moved += count
         return moved
 

@@ -4,14 +4,12 @@ Each account is told once for a cut-over: what was queued is remembered with it,
 way is finished by another one, and no run tells anybody twice. Told is who has a mail that a server accepted; who has
 one that was given up is written to again. Works on threads, not on the event loop.
 
-A run gives way to logins: it takes the database's write lock for a few milliseconds, and leaves it alone for longer
-than that before it takes it again.
+A run gives way to logins (`giving_way.py`).
 """
 
 import hashlib
 import os
 import stat
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -32,15 +30,15 @@ from mailauth.effects.store.addressing import Unenrolled
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.outbox import ACCEPTED, GIVEN_UP, WAITING, Addressee, NewMail
 from mailauth.usecases.accounts import find
+from mailauth.usecases.giving_way import GivingWay
 from mailauth.usecases.notices import Notices
 from mailauth.vocabulary.errors import InvalidValue, MailauthError
 from mailauth.vocabulary.notices import ADMINISTRATOR, Notice, NoticeKind
 
 BATCH = 100
 """How many accounts a transaction takes: the write lock is held for a few thousandths of a second."""
-_LEAST_PAUSE_S = 0.03
 _PAUSE_FOR_EACH_SECOND = 3.0
-"""How long the database is left alone after each: who waits for the write lock looks ever more seldom."""
+"""How long the database is left alone: nobody waits for a run, and everybody logs in."""
 _MAX_FILE_NAME_BYTES = 255
 """NAME_MAX of the file systems that servers have (limits.h)."""
 _SUFFIX = ".eml"
@@ -81,16 +79,15 @@ class Campaign:
         policy: Policy,
         default_domain: str,
         clock: Clock,
-        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._database = database
+        self._giving_way = GivingWay(database, _PAUSE_FOR_EACH_SECOND)
         self._notices = notices
         self._mails = mails
         self._languages = languages
         self._policy = policy
         self._default_domain = default_domain
         self._clock = clock
-        self._pause = pause
 
     def chosen(self, names: Sequence[str]) -> tuple[int, ...]:
         """Return the accounts that an administrator names, once each. Raises AccountUnknown, InvalidName."""
@@ -178,8 +175,7 @@ class Campaign:
 
     def _queue(self, mails: list[NewMail]) -> None:
         # Not durable: a run that a power failure undoes in part is finished by the next one.
-        began = self._database.write(lambda connection: _enqueue_all(connection, mails), durable=False)
-        self._pause(max(_LEAST_PAUSE_S, _PAUSE_FOR_EACH_SECOND * (time.monotonic() - began)))
+        self._giving_way.write(lambda connection: outbox.enqueue_all(connection, mails), durable=False)
 
     def _batches(self, only: tuple[int, ...] | None) -> Iterator[tuple[Unenrolled, ...]]:
         """Give the accounts that are concerned, a transaction's worth at a time."""
@@ -197,13 +193,6 @@ class Campaign:
         announced = self._policy.announced(account.name.rpartition("@")[2], self._clock())
         date = announced.moment.astimezone(UTC).isoformat()
         return f"{NoticeKind.ANNOUNCEMENT} {date} {_digest(account.name)}"
-
-
-def _enqueue_all(connection: Connection, mails: list[NewMail]) -> float:
-    """Queue mails; return since when the write lock is held, by the clock of `time.monotonic`."""
-    began = time.monotonic()
-    outbox.enqueue_all(connection, mails)
-    return began
 
 
 @contextmanager

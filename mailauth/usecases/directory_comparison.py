@@ -22,6 +22,7 @@ from mailauth.effects.store import accounts, directory_runs, outbox, source_acco
 from mailauth.effects.store.database import Database
 from mailauth.effects.store.directory_runs import HeldBack
 from mailauth.effects.store.source_accounts import Known, SourceFacts
+from mailauth.usecases.giving_way import GivingWay
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.renaming import Renaming
 from mailauth.usecases.source_accounts import copy_of, keep_copy, replace_person
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-TOGETHER: Final = 200
+TOGETHER: Final = 100
 """Accounts that one transaction changes: others who write wait for no longer than that takes."""
 MOST_NAMED: Final = 20
 """Names that a report has of each kind; of the others it has the number."""
@@ -101,6 +102,7 @@ class Comparison:
 
     def __init__(self, tools: Tools, source: str, scratch: Scratch, report: Report, now: datetime) -> None:
         self._tools = tools
+        self._giving_way = GivingWay(tools.database)
         self._source = source
         self._scratch = scratch
         self._report = report
@@ -323,7 +325,7 @@ class Comparison:
                 accounts.remove(connection, account_id)
             return len(gone)
 
-        while count := self._tools.database.write(remove):
+        while count := self._giving_way.write(remove):
             self._report.removed += count
         listed, held = self._report.listed, self._report.held
         self._tools.database.write(
@@ -366,8 +368,7 @@ class Comparison:
             self._refusals.clear()
             done.extend(change(connection, item) for item in items)
 
-        database = self._tools.database
-        (database.rehearse if self._report.is_dry_run else database.write)(make)
+        self._giving_way.write(make, is_rehearsal=self._report.is_dry_run)
         for item, what in zip(items, done, strict=True):
             if what == "renamed":
                 self._scratch.forget_absent(listing.read(_payload(item), self._source).entry.uid or "")

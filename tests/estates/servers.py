@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -40,7 +41,7 @@ def program(name: str, *places: str) -> str:
     return found
 
 
-class Served:
+class Served(ABC):
     """A server's process. `command`: what starts it, in the foreground."""
 
     def __init__(self, directory: Path) -> None:
@@ -49,13 +50,13 @@ class Served:
         self.user: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> Sequence[str]:
         """Return what starts it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def probe(self) -> None:
         """Ask it something; raise whatever says that it is not there."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
