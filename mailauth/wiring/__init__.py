@@ -14,6 +14,7 @@ from ipaddress import ip_network
 from mailauth import __version__
 from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
+from mailauth.core.refusal_times import RefusalTimes
 from mailauth.core.source_entry import DomainPatterns
 from mailauth.core.texts import RefusalTexts
 from mailauth.effects import keyring, sources
@@ -50,6 +51,7 @@ from mailauth.usecases.housekeeping import Housekeeping
 from mailauth.usecases.limits import AccountLimits
 from mailauth.usecases.login.device_networks import DeviceNetworks
 from mailauth.usecases.login.login_notices import LoginNotices
+from mailauth.usecases.login.paced_refusals import PacedRefusals
 from mailauth.usecases.login.password_check import Link, PasswordCheck
 from mailauth.usecases.login.refunds import Refunds
 from mailauth.usecases.login.refused_strings import RefusedStrings
@@ -242,7 +244,11 @@ def build(
             default_domain=domain,
             clock=clock,
             deadline_s=configuration.server.deadline_s,
-            refusal_floor_s=configuration.server.refusal_floor_ms / 1000,
+            refusals=PacedRefusals(
+                RefusalTimes(configuration.server.refusal_floor_ms / 1000, configuration.server.deadline_s),
+                trusted,
+                time.monotonic,
+            ),
             monotonic=time.monotonic,
         ),
         lookups=Lookups(database, passwords, domain, configuration.server.deadline_s, time.monotonic),

@@ -2,9 +2,10 @@
 
 import click
 
-from mailauth.edges.cli import database_state, sources_check
+from mailauth.edges.cli import database_state, refusal_floor, sources_check
 from mailauth.edges.cli.configuration_words import passed_sentence, warn
 from mailauth.edges.cli.context import Context, print_json
+from mailauth.edges.cli.refusal_floor import Kinds
 from mailauth.effects.configuration import files, leftovers
 from mailauth.usecases import pam_conflicts
 from mailauth.vocabulary.errors import InvalidConfiguration, Mistake
@@ -25,11 +26,13 @@ def report(context: Context, *, as_json: bool) -> None:
             raise
         print_json({"file": error.source, "ok": False, "mistakes": _listed(error.mistakes)})
         raise SystemExit(1) from error
+    kinds = state.kinds or Kinds()
+    kinds.merge(of_sources.kinds)
+    floor = refusal_floor.warnings(configuration, state.foreign_hashes, kinds, of_sources.look_up_s)
+    strange = (*state.warnings, *of_sources.warnings, *floor)
     cutover = state.policy.announced(configuration.accounts.default_domain, context.now())
     if as_json:
-        warnings = _listed(
-            (*leftovers.warnings(configuration), *files.warnings(configuration), *state.warnings, *of_sources.warnings)
-        )
+        warnings = _listed((*leftovers.warnings(configuration), *files.warnings(configuration), *strange))
         shown = {"file": str(context.config_path), "ok": True, "mistakes": []}
         print_json({**shown, "warnings": warnings, "cutover_has_passed": cutover.has_passed})
         return
@@ -37,7 +40,7 @@ def report(context: Context, *, as_json: bool) -> None:
     if cutover.has_passed:
         click.echo(passed_sentence(context.config_path, configuration))
     warn(configuration)
-    for warning in (*state.warnings, *of_sources.warnings):
+    for warning in strange:
         click.echo(f"warning: {warning.place}: {warning.problem}", err=True)
 
 

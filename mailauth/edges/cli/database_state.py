@@ -7,6 +7,7 @@ from typing import NamedTuple
 from mailauth import __version__
 from mailauth.core.clock import Clock
 from mailauth.core.policy import Policy
+from mailauth.edges.cli.refusal_floor import Kinds
 from mailauth.effects import keyring, passwords
 from mailauth.effects.configuration import digest
 from mailauth.effects.configuration.places import key_file
@@ -20,11 +21,16 @@ from mailauth.vocabulary.errors import KeyUnusable, Mistake, SchemaMismatch, Sto
 
 
 class State(NamedTuple):
-    """What contradicts the configuration, what is strange but no mistake, and the rules as the database knows them."""
+    """What contradicts the configuration, what is strange but no mistake, and the rules as the database knows them.
+
+    `foreign_hashes`: how many accounts have another system's; `kinds`: of which kinds all are, where there are any.
+    """
 
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...]
     policy: Policy
+    foreign_hashes: int = 0
+    kinds: Kinds | None = None
 
 
 def of(configuration: Configuration, source: Path, clock: Clock) -> State:
@@ -37,9 +43,8 @@ def of(configuration: Configuration, source: Path, clock: Clock) -> State:
             mistakes = key_mistakes(configuration, database)
         strange, policy = _time(configuration, database, clock)
         running = _running(configuration, database, source, clock)
-        return State(
-            mistakes, (*strange, *running, *_hashes(configuration, database), *_lost(configuration, database)), policy
-        )
+        warnings = (*strange, *running, *_lost(configuration, database))
+        return State(mistakes, warnings, policy, *_hashes(configuration, database))
     except (SchemaMismatch, StoreMissing):
         return State((), (), configuration.cutover.policy())
     except StoreUnavailable as error:
@@ -70,19 +75,15 @@ def _running(configuration: Configuration, database: Database, source: Path, clo
     return tuple(Mistake("running", sentence) for sentence in presence.warnings(source))
 
 
-def _hashes(configuration: Configuration, database: Database) -> tuple[Mistake, ...]:
-    """Warn where the time of a refusal tells who has an account."""
-    if not configuration.keeps_passwords() or configuration.server.refusal_floor_ms > 0:
-        return ()
+def _hashes(configuration: Configuration, database: Database) -> tuple[int, Kinds]:
+    """Return how many accounts have a hash that is not ours, and of which kinds theirs and ours are."""
+    kinds = Kinds()
+    if not configuration.keeps_passwords():
+        return 0, kinds
     count = database.read(lambda connection: accounts.count_hashes_but(connection, passwords.SCHEME))
-    if count == 0:
-        return ()
-    words = (
-        f"{count} accounts have another system's password hash until their next login. To check it takes another "
-        "time than for who has no account: a guesser can tell them apart, unless this is more than the slowest takes, "
-        "as 300"
-    )
-    return (Mistake("server.refusal_floor_ms", words),)
+    if count:
+        database.read(lambda connection: kinds.add(accounts.password_hashes(connection)))
+    return count, kinds
 
 
 def _lost(configuration: Configuration, database: Database) -> tuple[Mistake, ...]:

@@ -1,40 +1,47 @@
 """What `config check` finds out about the password sources: it makes each, and asks it about somebody unknown.
 
-The question costs nothing at the source but a look-up. Nothing is checked, counted or changed.
+The question costs nothing at the source but a look-up, and a listing where it can be listed. Nothing is checked,
+counted or changed.
 """
 
 import asyncio
-import math
+import contextlib
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from mailauth.core.password_chain import Unanswered
 from mailauth.core.source_entry import Asked
+from mailauth.edges.cli.refusal_floor import Kinds
 from mailauth.effects import sources
 from mailauth.effects.configuration.schema import Configuration
-from mailauth.effects.configuration.source_sections import OwnSection, PamSection, SourceSection
+from mailauth.effects.configuration.source_sections import SourceSection
 from mailauth.effects.passwords import HashPool, PasswordHasher
-from mailauth.vocabulary.errors import InvalidValue, Mistake
+from mailauth.effects.sources import ListedSource, PasswordSource
+from mailauth.vocabulary.errors import InvalidValue, Mistake, SourceUnavailable
 from mailauth.vocabulary.model import AccountName
 
 _LOCAL_PART = "mailauth-asks-whether-you-are-there"
-_STEP_MS = 50
-_MOST_MS = 500
-_SLOW_HASH_MS = 250
-"""What a hash of a costly kind takes where the machine is busy."""
+_MAX_LOOKED_AT = 100_000
+"""Of how many of a source's users the kinds of hashes are looked at."""
 
 
 class Findings(NamedTuple):
-    """What can't work, and what is strange though no mistake."""
+    """What can't work, and what is strange though no mistake.
+
+    `kinds`: of the hashes that sources show; `look_up_s`: how long the slowest look-up took.
+    """
 
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...]
+    kinds: Kinds
+    look_up_s: float
 
 
 def of(configuration: Configuration) -> Findings:
     """Look at each source."""
-    mistakes, warnings, slowest_s = [], [], 0.0
+    mistakes, warnings, kinds, slowest_s = [], [], Kinds(), 0.0
     hasher, pool = PasswordHasher(1, 64, 1), HashPool(1)
     parts = sources.Parts(
         hasher, pool, configuration.accounts.default_domain, configuration.pam_users(), lambda _name: ()
@@ -53,13 +60,24 @@ def of(configuration: Configuration) -> Findings:
                 slowest_s = max(slowest_s, time.monotonic() - began)
                 if isinstance(found, Unanswered):
                     warnings.append(Mistake(where, f"{found.error}; logins are told to try again later"))
+                else:
+                    kinds.add(_hashes(source), getattr(section, "default_scheme", "CRYPT"))
             finally:
                 source.close()
     finally:
         pool.close()
     warnings += _older_form(configuration)
-    warnings += _floor(configuration, slowest_s)
-    return Findings(tuple(mistakes), tuple(warnings))
+    return Findings(tuple(mistakes), tuple(warnings), kinds, slowest_s)
+
+
+def _hashes(source: PasswordSource) -> Iterator[str]:
+    """Return what a source shows of its users' hashes, where it can be listed."""
+    if not isinstance(source, ListedSource) or not source.is_listed:
+        return
+    with contextlib.suppress(SourceUnavailable):
+        for entry in islice(source.entries(), _MAX_LOOKED_AT):
+            if entry.stored_hash is not None:
+                yield entry.stored_hash
 
 
 def _somebody(section: SourceSection, configuration: Configuration) -> AccountName:
@@ -77,17 +95,3 @@ def _older_form(configuration: Configuration) -> Iterator[Mistake]:
             f'is the older form of: [[sources]] with kind = "pam", service = "{section.service}", '
             f'local_part_domains = [{domains}], accounts = "sync"',
         )
-
-
-def _floor(configuration: Configuration, slowest_s: float) -> Iterator[Mistake]:
-    """Warn where the time of a refusal tells whose password is checked elsewhere, and propose what hides it."""
-    others = [each for each in configuration.sources if not isinstance(each, OwnSection | PamSection)]
-    if not others or configuration.server.refusal_floor_ms > 0:
-        return
-    needed_ms = 2 * slowest_s * 1000 + _SLOW_HASH_MS
-    proposed_ms = min(_MOST_MS, math.ceil(needed_ms / _STEP_MS) * _STEP_MS)
-    yield Mistake(
-        "server.refusal_floor_ms",
-        "is 0, and passwords are checked by another system: the time of a refusal tells a guesser who has an account. "
-        f"By what it took just now, {proposed_ms} hides that",
-    )

@@ -223,9 +223,9 @@ class ServerSection(Section):
         ge=0,
         le=500,
         description=(
-            "How many milliseconds after its receipt a login by password is refused, at the earliest. Needed where "
-            "passwords are checked in several ways, so that the time does not tell who has an account; `config check` "
-            "says so."
+            "How many milliseconds after its receipt a login by password is refused, at the earliest, and after "
+            "another refusal to the same address or of the same name. Needed where passwords are checked in several "
+            "ways, so that the time does not tell who has an account; `config check` says so, and how many."
         ),
     )
     idle_s: float = Field(

@@ -1,6 +1,6 @@
 """Statements on accounts, aliases and exemptions. Each takes a connection, inside the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -117,6 +117,12 @@ def count_hashes_but(connection: Connection, scheme: str) -> int:
     """Return how many accounts have a password hash that does not begin with a scheme's name."""
     others = account.c.password_hash.is_not(None) & ~account.c.password_hash.startswith(scheme, autoescape=True)
     return connection.execute(select(func.count()).select_from(account).where(others)).scalar_one()
+
+
+def password_hashes(connection: Connection) -> Iterator[str]:
+    """Return each account's password hash that is stored here."""
+    hashes = select(account.c.password_hash).where(account.c.password_hash.is_not(None))
+    yield from connection.execute(hashes.execution_options(yield_per=1000)).scalars()
 
 
 def renew_hash(connection: Connection, account_id: int, seen_hash: str, password_hash: str) -> None:

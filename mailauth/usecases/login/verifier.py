@@ -45,6 +45,7 @@ from mailauth.usecases.login.codelike_passwords import CodelikePasswords
 from mailauth.usecases.login.device_networks import DeviceNetworks
 from mailauth.usecases.login.granted_passwords import GrantedPasswords
 from mailauth.usecases.login.login_notices import LoginNotices
+from mailauth.usecases.login.paced_refusals import PacedRefusals
 from mailauth.usecases.login.password_check import Located, PasswordCheck
 from mailauth.usecases.login.renewals import Renewals
 from mailauth.usecases.login.reservation import Admitted, Reservation, closed
@@ -76,8 +77,6 @@ from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
 
 log = logging.getLogger(__name__)
 
-LOOP_GRAIN_S = 0.0015
-"""Within how much of a wish an event loop wakes: a millisecond (epoll_wait(2)), and what it does in between."""
 _UNAVAILABLE_BECAUSE: dict[type[Exception], WhyUnavailable] = {
     StoreUnavailable: WhyUnavailable.STORE_UNAVAILABLE,
     SourceUnavailable: WhyUnavailable.SOURCE_UNAVAILABLE,
@@ -108,7 +107,7 @@ class Verifier:
         default_domain: str,
         clock: Clock,
         deadline_s: float,
-        refusal_floor_s: float,
+        refusals: PacedRefusals,
         monotonic: Callable[[], float],
     ) -> None:
         self._database = database
@@ -126,7 +125,7 @@ class Verifier:
         self._default_domain = default_domain
         self._clock = clock
         self._deadline_s = deadline_s
-        self._refusal_floor_s = refusal_floor_s
+        self._refusals = refusals
         self._monotonic = monotonic
         self._cache = AppPasswordCache(database, monotonic)
         self._granted_passwords = GrantedPasswords(keyring, monotonic)
@@ -181,15 +180,8 @@ class Verifier:
         self._activity.note(attempt, verdict, now)
         self._login_notices.note(attempt, verdict, now)
         if not isinstance(verdict, Granted) and isinstance(reading, ByPassword):
-            # Where passwords are checked in several ways, the time of a refusal would tell which it was, if any.
-            await self._wait_until(began + self._refusal_floor_s)
+            await self._refusals.keep_back(reading, verdict, began)
         return verdict
-
-    async def _wait_until(self, moment: float) -> None:
-        """Wait to some microseconds: event loops sleep for whole milliseconds, which keeps the rest of a time."""
-        await asyncio.sleep(max(0.0, moment - self._monotonic() - LOOP_GRAIN_S))
-        while self._monotonic() < moment:
-            await asyncio.sleep(0)
 
     async def give_back(self, attempt: Attempt, token: str) -> AccountName | None:
         """Unspend what was spent under a token whose password proved wrong elsewhere; return whose it was, if any.

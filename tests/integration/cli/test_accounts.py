@@ -343,6 +343,11 @@ def test_hash_of_another_system_is_taken_over_when_told(mailauth: CommandLine) -
     assert "2 accounts have another system's password hash" in mailauth.run("config", "check").stderr
     mailauth.run("config", "set", "server.refusal_floor_ms=300")
     assert "another system's" not in mailauth.run("config", "check").stderr
+    # A kind that takes longer than the floor is named, with what would do.
+    mailauth.run("config", "set", "server.refusal_floor_ms=1")
+    said = mailauth.run("config", "check").stderr
+    assert "server.refusal_floor_ms: is 1, and 2 accounts" in said
+    assert "BLF-CRYPT $2y$05" in said or "ARGON2ID" in said
     for name in ("anna", "bob"):
         mailauth.run("policy", "exempt", name, "--until", "2099-01-01", "--reason", "a test")
         assert mailauth.json("check", name, stdin="correct horse\n")["verdict"] == "granted"

@@ -182,3 +182,19 @@ async def test_refusal_is_no_sooner_than_its_floor_and_nothing_else_waits(
     monkeypatch.setattr(asyncio, "sleep", sleep)
     assert isinstance(await world.login(WHO, anna.password + anna.code(world.clock())), Granted)
     assert waited == []
+
+
+async def test_refusals_of_many_guesses_at_once_leave_a_floor_apart(make_world: WorldMaker) -> None:
+    """ENU2: else the time of the last of them tells how long one check takes."""
+    world = make_world("server.refusal_floor_ms=100")
+    world.add(WHO)
+    for name in (WHO, "nobody@mailitwize.be"):
+        left: list[float] = []
+
+        async def guess(password: str, name: str = name, left: list[float] = left) -> None:
+            assert not isinstance(await world.login(name, password), Granted)
+            left.append(time.monotonic())
+
+        began = time.monotonic()
+        await asyncio.gather(*(guess(f"wrong {number}") for number in range(6)))
+        assert all(moment - began >= 0.1 * number for number, moment in enumerate(sorted(left), 1))
