@@ -2,8 +2,8 @@
 
 uvicorn bounds neither: it waits for the end of a request for ever, and accepts until the process has no descriptor
 left, from when on no login is answered either. Here no more are accepted than may be open, the rest waits in the
-kernel's queue; who has waited longest for its own next byte makes room for it. A request that is being answered is
-never cut off for that.
+kernel's queue; who has waited longest for its own next byte makes room for it, or for its own reading of what it was
+sent. A request that is being answered is never cut off for that.
 """
 
 import asyncio
@@ -37,6 +37,7 @@ class Phase(Enum):
     HEAD = "part of a request's head has come"
     BODY = "part of a request's body has come"
     ANSWER = "the request is being answered"
+    UNREAD = "more was answered than the other end has read"
     LEAVING = "closed, but for what the other end has not taken"
 
 
@@ -45,13 +46,15 @@ class Deadlines:
     """How long each phase may last, in seconds.
 
     What is sent is some kilobytes, at once; a web server in front has gathered it before it connects. An answer takes
-    a login's deadline at most, the rest is for who reads slowly.
+    a login's deadline at most. It is some kilobytes as well, for which the kernel has room: who leaves more unread has
+    asked for more than one.
     """
 
     silent_s: float = 15
     head_s: float = 10
     body_s: float = 20
     answer_s: float = 60
+    unread_s: float = 30
     leaving_s: float = 10
 
     def of(self, phase: Phase) -> float:
@@ -61,6 +64,7 @@ class Deadlines:
             Phase.HEAD: self.head_s,
             Phase.BODY: self.body_s,
             Phase.ANSWER: self.answer_s,
+            Phase.UNREAD: self.unread_s,
             Phase.LEAVING: self.leaving_s,
         }[phase]
 
@@ -171,6 +175,16 @@ class Connection(H11Protocol):
             self._has_begun = bool(self.conn.trailing_data[0])
         self.state()
 
+    def pause_writing(self) -> None:
+        """Wait for the other end, which does not read."""
+        super().pause_writing()
+        self.state()
+
+    def resume_writing(self) -> None:
+        """Go on with what it has made room for."""
+        super().resume_writing()
+        self.state()
+
     def state(self) -> tuple[Phase, float]:
         """Return what it is at, and since which moment of the monotonic clock."""
         seen = self._phase(), self.cycle
@@ -182,6 +196,8 @@ class Connection(H11Protocol):
     def _phase(self) -> Phase:
         if self.transport.is_closing():
             return Phase.LEAVING
+        if self.flow.write_paused:
+            return Phase.UNREAD
         if self.conn.their_state is h11.IDLE:
             return Phase.HEAD if self._has_begun else Phase.SILENT
         return Phase.BODY if self.conn.their_state is h11.SEND_BODY else Phase.ANSWER

@@ -8,6 +8,8 @@ traceback.
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from ipaddress import ip_address
 
@@ -138,7 +140,10 @@ class Guard:
 
 
 class _UnderWay:
-    """How many requests are being answered: those that have begun, but for those that wait for their own body."""
+    """How many requests are being answered: those that have begun, but for those that wait for their own sender.
+
+    That is for the rest of a body, or until what was answered is read.
+    """
 
     def __init__(self) -> None:
         self._count = 0
@@ -153,11 +158,12 @@ class _UnderWay:
     def __exit__(self, *_: object) -> None:
         self._count -= 1
 
-    async def wait(self, receive: Receive) -> Message:
-        """Return what the sender sends next, and count its request again when that has come."""
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Do not count a request as long as it waits for its sender."""
         self._count -= 1
         try:
-            return await receive()
+            yield
         finally:
             self._count += 1
 
@@ -174,7 +180,8 @@ class _Exchange:
         self.status: int | None = None
 
     async def receive(self) -> Message:
-        message = await self._under_way.wait(self._receive)
+        with self._under_way.waiting():
+            message = await self._receive()
         if self._under_way.is_too_much:
             self.reason = BUSY
             raise HTTPException(503)
@@ -190,7 +197,8 @@ class _Exchange:
             for name, content in HEADERS.items():
                 headers[name] = content
             message = {**message, "headers": headers.raw}
-        await self._send(message)
+        with self._under_way.waiting():
+            await self._send(message)
 
 
 def is_our_host(presented: list[str], own: str) -> bool:

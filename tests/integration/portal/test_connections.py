@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from mailauth.edges.portal import service
+from mailauth.edges.portal import middleware, service
 from mailauth.edges.portal.connections import Deadlines
 from tests.integration.portal.browsing import HOST
 from tests.integration.portal.listening import ask, socket_of, start
@@ -88,7 +88,7 @@ async def test_request_that_does_not_end_is_not_waited_for(
 
 async def test_who_reads_no_answer_is_not_waited_for(make_world: WorldMaker, tmp_path: Path) -> None:
     asking = HEAD.replace(b"/nothing", b"/static/portal.css") + b"\r\n"
-    async with serving(make_world, Deadlines(answer_s=0.2), where(tmp_path)):
+    async with serving(make_world, Deadlines(unread_s=0.2), where(tmp_path)):
         with socket.socket(socket.AF_UNIX) as client:
             client.setblocking(False)
             client.connect(str(tmp_path / "world0" / "portal.sock"))
@@ -97,9 +97,48 @@ async def test_who_reads_no_answer_is_not_waited_for(make_world: WorldMaker, tmp
                     await send_for_ever(client, asking)
 
 
-async def send_for_ever(client: socket.socket, data: bytes) -> None:
+@pytest.mark.parametrize("most", ["connections", "requests"])
+async def test_who_reads_no_answers_closes_the_portal_to_nobody(
+    make_world: WorldMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: str
+) -> None:
+    """As many who ask in one go, and read nothing, as there may be connections, or requests under way."""
+    monkeypatch.setattr(middleware, "MAX_UNDER_WAY", 400 if most == "connections" else 3)
+    limit = 8 if most == "connections" else 32
+    settings = (where(tmp_path), f"portal.max_connections={limit}")
+    asking = HEAD.replace(b"/nothing", b"/static/portal.css") + b"\r\n"
+    async with AsyncExitStack() as ends:
+        open_ = await ends.enter_async_context(
+            serving(make_world, Deadlines(answer_s=NEVER, unread_s=NEVER), *settings)
+        )
+        sent: list[int] = []
+        for _ in range(8):
+            client = ends.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            client.connect(str(tmp_path / "world0" / "portal.sock"))
+            sending = asyncio.create_task(send_for_ever(client, asking, sent))
+            ends.callback(sending.cancel)
+        await has_stalled(sent)
+        answer = b""
+        async with asyncio.timeout(PATIENCE_S):
+            while not answer.startswith(b"HTTP/1.1 404"):
+                reader, _ = await open_(HEAD + b"Connection: close\r\n\r\n")
+                answer = await rest(reader)
+
+
+async def has_stalled(sent: list[int]) -> None:
+    """Return when nobody takes any more of what is sent."""
+    before = -1
+    async with asyncio.timeout(PATIENCE_S):
+        while len(sent) != before:
+            before = len(sent)
+            await asyncio.sleep(0.5)
+
+
+async def send_for_ever(client: socket.socket, data: bytes, sent: list[int] | None = None) -> None:
     while True:
         await asyncio.get_running_loop().sock_sendall(client, data)
+        if sent is not None:
+            sent.append(len(data))
 
 
 async def test_head_that_comes_byte_by_byte_has_one_deadline_for_all_of_it(
