@@ -27,6 +27,8 @@ from mailauth.vocabulary.errors import HashUnreadable
 
 MAX_ARGON2_KIB = 256 * 1024
 MAX_ARGON2_PASSES = 20
+MAX_ARGON2_WORK_KIB = 1024 * 1024
+"""Memory by passes: what a login waits for. With both bounds above used up it would be most of its deadline."""
 MAX_BCRYPT_COST = 14
 MIN_BCRYPT_COST = 4
 """What crypt_blowfish takes at least."""
@@ -337,7 +339,8 @@ def _read_argon2(stored: bytes) -> None:
         raise ValueError("bits that mean nothing at the end of its base64")
     if memory_kib < 8 * lanes or len(salt) < 8 or len(digest) < 4:
         raise ValueError("no argon2 hash")
-    _require_bearable(memory_kib <= MAX_ARGON2_KIB and passes <= MAX_ARGON2_PASSES)
+    is_bearable = memory_kib <= MAX_ARGON2_KIB and passes <= MAX_ARGON2_PASSES
+    _require_bearable(is_bearable and memory_kib * passes <= MAX_ARGON2_WORK_KIB)
 
 
 def _bcrypt_sha256(password: bytes, stored: bytes, _name: str) -> bool:

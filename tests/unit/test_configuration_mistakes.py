@@ -3,8 +3,9 @@
 import pytest
 from tomlkit.exceptions import TOMLKitError
 
+from mailauth.effects import password_schemes
 from mailauth.effects.configuration.loading import parse
-from mailauth.effects.configuration.schema import Configuration
+from mailauth.effects.configuration.schema import MAX_ARGON2_WORK_KIB, Configuration
 from mailauth.vocabulary.errors import InvalidConfiguration, Mistake
 from mailauth.vocabulary.languages import LANGUAGES
 from tests.cases import case
@@ -236,3 +237,11 @@ def test_what_is_no_toml_is_one_mistake(text: str) -> None:
 
 def test_whole_numbers_stand_for_seconds_as_well() -> None:
     assert parse(completed(DATE + "[server]\ndeadline_s = 5\n"), "x").server.deadline_s == 5.0
+
+
+def test_hashes_that_a_login_would_wait_for_too_long_are_refused() -> None:
+    """What is made has to be checked, by the same bound."""
+    assert MAX_ARGON2_WORK_KIB == password_schemes.MAX_ARGON2_WORK_KIB
+    section = f"{DATE}[password.argon2]\nmemory_kib = 262144\ntime_cost = "
+    assert parse(_completed(f"{section}4\n"), "test.toml").password.argon2.time_cost == 4
+    assert "1048576 at most" in mistakes(f"{section}5\n")["password.argon2"]

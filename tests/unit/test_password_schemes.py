@@ -131,6 +131,7 @@ def test_what_would_cost_too_much_is_not_computed() -> None:
     for stored in (
         "{ARGON2ID}$argon2id$v=19$m=262145,t=1,p=1$c2FsdHNhbHQ$iOjo6OjoiOjo6OjoiOjo6Ojo",
         "{ARGON2ID}$argon2id$v=19$m=64,t=21,p=1$c2FsdHNhbHQ$iOjo6OjoiOjo6OjoiOjo6Ojo",
+        "{ARGON2ID}$argon2id$v=19$m=209716,t=5,p=1$c2FsdHNhbHQ$iOjo6OjoiOjo6OjoiOjo6Ojo",
         "$2y$15$abcdefghijklmnopqrstuu5Lo0g67CiD3M4RpN1BmBb4Crp5w7dbK",
         "$6$rounds=1000001$saltsalt$" + "x" * 86,
         "$y$jET$saltsaltsaltsaltsalts.$" + "x" * 43,

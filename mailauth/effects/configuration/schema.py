@@ -10,7 +10,7 @@ they can be without touching anything; files, users and databases are looked at 
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -105,12 +105,25 @@ class KeysSection(Section):
     )
 
 
+MAX_ARGON2_WORK_KIB = 1024 * 1024
+"""What `password_schemes` computes at most, which commands that need no hash do not import."""
+
+
 class Argon2(Section):
     """The strength of new password hashes."""
 
     time_cost: int = Field(2, ge=1, le=20, description="Passes over the memory.")
     memory_kib: int = Field(19456, ge=64, le=262144, description="Memory of one hash in KiB; 19456 is 19 MiB.")
     parallelism: int = Field(1, ge=1, le=16, description="Lanes.")
+
+    @model_validator(mode="after")
+    def _is_bearable(self) -> Self:
+        if self.time_cost * self.memory_kib > MAX_ARGON2_WORK_KIB:
+            raise ValueError(
+                f"time_cost x memory_kib is {self.time_cost * self.memory_kib}, and a login would take seconds: "
+                f"{MAX_ARGON2_WORK_KIB} at most"
+            )
+        return self
 
 
 class PasswordSection(Section):

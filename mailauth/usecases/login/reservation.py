@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from mailauth.core import engine, limiter, login_memory, service_copy, splitter
 from mailauth.core.limiter import AttemptMeters, Familiarity, Kinship, Limits, Meter, Source
 from mailauth.core.login_memory import Profile, Profiles
+from mailauth.core.opaque import opaque
 from mailauth.core.reading import ByPassword
 from mailauth.core.services import PORTAL
 from mailauth.effects import name_bound, session_bound
@@ -53,12 +54,15 @@ class Memory:
 
     `serves`: it may pass by what is remembered. In the portal nobody comes in by that; in a session that is open, the
     string that opened it serves, and one that was a proof in it, and in no other: a network is not a person.
+    `needs_password`: only once its password has proved right again, for somebody else may have changed it meanwhile.
+    `string_digest` is of what was read, not of how it was typed: a code that was accepted has no other spelling.
     """
 
     digest: bytes
     string_digest: bytes
     profile: Profile
     serves: bool
+    needs_password: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +157,11 @@ class Reservation:
         meters.undo(connection, let_go)
         account = accounts.load(connection, name)
         subject = name if account is None else account.name
-        memory = self._memory(attempt, subject, account)
+        memory = self._memory(reading, subject, account)
         copies = _copies(connection, account)
         if closed(copies, attempt) is not None:
             memory = replace(memory, serves=False)
-        is_remembered = use(connection, memory, account, now)
+        is_remembered = use(connection, memory, account, now) and not memory.needs_password
         if is_remembered and account is not None:
             granted = engine.granted(account, Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED)
             return replace(granted, fields=service_copy.fields(copies, attempt.service))
@@ -255,7 +259,7 @@ class Reservation:
             attempt, subject = admitted.attempt, admitted.subject
             account = accounts.load(connection, subject)
             if_enrolled = reading.presented(is_enrolled=True)
-            memory, copies = self._memory(attempt, subject, account), _copies(connection, account)
+            memory, copies = self._memory(reading, subject, account), _copies(connection, account)
             return replace(
                 admitted,
                 account=account,
@@ -273,8 +277,8 @@ class Reservation:
         undone = [meter for meter in admitted.charged if not was_begun or not admitted.meters.bounds_work(meter)]
         self._database.write(lambda connection: meters.undo(connection, undone), durable=False)
 
-    def _memory(self, attempt: Attempt, subject: AccountName, account: Account | None) -> Memory:
-        secret = attempt.secret.reveal()
+    def _memory(self, reading: ByPassword, subject: AccountName, account: Account | None) -> Memory:
+        attempt, secret = reading.attempt, reading.secret
         bound_to = (subject, epoch_of(account), _scope(attempt))
         if attempt.client is None:
             network, profile = limiter.NOWHERE, login_memory.NONE
@@ -282,13 +286,15 @@ class Reservation:
             network, profile = login_memory.network_of(attempt.client), self._profiles.of(attempt.client)
         service_class = login_memory.service_class(attempt.service)
         digest = self._keyring.mac(Purpose.LOGIN_MEMORY, *bound_to, service_class, network, secret)
-        if attempt.ask is Ask.PROOF:
+        is_proof = attempt.ask is Ask.PROOF
+        if is_proof:
             digest = session_bound.digest(self._keyring, digest, attempt.session)
         return Memory(
             digest=digest,
-            string_digest=self._keyring.mac(Purpose.ACCEPTED_STRING, *bound_to, secret),
+            string_digest=self._keyring.mac(Purpose.ACCEPTED_STRING, *bound_to, *_parts(reading)),
             profile=profile,
-            serves=attempt.ask is Ask.PROOF or service_class != PORTAL,
+            serves=is_proof or service_class != PORTAL,
+            needs_password=is_proof and account is not None and (bool(account.source) or not account.password_hash),
         )
 
     def _refused_digest(
@@ -326,6 +332,15 @@ def use(connection: Connection, memory: Memory, account: Account | None, now: da
     """Use what is remembered of this very login once; False where nothing is that serves."""
     epoch = None if account is None else account.epoch
     return memory.serves and remembered_logins.use(connection, memory.digest, memory.profile, now, epoch)
+
+
+def _parts(reading: ByPassword) -> tuple[bytes, ...]:
+    """Return what a string is for who is enrolled, in one spelling."""
+    match reading.presented(is_enrolled=True):
+        case splitter.PasswordAndCode(password, code):
+            return opaque(password), code
+        case _:
+            return (reading.secret,)
 
 
 def _tail(if_enrolled: splitter.Presented) -> limiter.Tail:

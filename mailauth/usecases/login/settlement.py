@@ -243,20 +243,25 @@ class Settlement:
         self, admitted: Admitted, denied: Denied, now: datetime, *, only_factor_is_right: bool = False
     ) -> Verdict:
         codes, factors = int(limiter.owes_code(denied)), int(only_factor_is_right)
-        return self._refuse(admitted, denied, self._weigh(admitted, now, codes=codes, factors=factors), now)
+        is_right = denied.password_was_right
+        weighed = self._weigh(admitted, now, codes=codes, factors=factors, is_password_right=is_right)
+        return self._refuse(admitted, denied, weighed, now)
 
-    def _weigh(self, admitted: Admitted, now: datetime, *, codes: int = 0, factors: int = 0) -> _Weighed:
+    def _weigh(
+        self, admitted: Admitted, now: datetime, *, codes: int = 0, factors: int = 0, is_password_right: bool = True
+    ) -> _Weighed:
         """Charge for what is half right, or is to be let in, and look what the client had accepted before.
 
         The same statements whatever is right; before anything is told, and before anything durable is written.
         """
+        may_serve = is_password_right or not admitted.memory.needs_password
         costs = [(meter, codes) for meter in admitted.meters.codes]
         costs += [(meter, factors) for meter in admitted.meters.factors]
 
         def weigh(connection: Connection) -> _Weighed:
             return _Weighed(
                 # What this client had accepted a moment ago, on another connection, is remembered by now.
-                is_remembered=use(connection, admitted.memory, admitted.account, now),
+                is_remembered=use(connection, admitted.memory, admitted.account, now) and may_serve,
                 is_known=remembered_logins.is_known(connection, admitted.memory.digest),
                 is_admitted=meters.charge_alike(connection, costs, now),
             )

@@ -2,14 +2,17 @@
 
 import sqlite3
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from mailauth.core.limiter import MeterKind
 from mailauth.effects.store import accounts
-from mailauth.vocabulary.model import AccountName, Credential, Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.model import AccountName, Ask, Attempt, Credential, Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.notices import Origin
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
+from mailauth.vocabulary.secret import Secret
 from tests.estates.places import Place, passwd_file, sqlite
 from tests.transactions import reading
 from tests.world import CUTOVER, World, WorldMaker, enrol_account
@@ -97,6 +100,25 @@ async def test_changed_password_at_the_source_ends_what_was_remembered(make_worl
     place.put(ANNA, "another password")
     assert isinstance(await world.login(ANNA, "another password" + anna.code(world.clock())), Granted)
     assert isinstance(await world.login(ANNA, secret), Denied)
+
+
+async def test_session_is_not_proved_again_by_a_password_that_has_changed_meanwhile(
+    make_world: WorldMaker, place: Place
+) -> None:
+    place.put(ANNA, PASSWORD)
+    world = world_of(make_world, place, "login_memory.life_s=600", now=BEFORE)
+    await world.login(ANNA, PASSWORD)
+    anna = enrol_account(world.installation, AccountName(ANNA), PASSWORD)
+    secret = PASSWORD + anna.code(world.clock())
+    granted = await world.login(ANNA, secret, "portal")
+    assert isinstance(granted, Granted)
+    origin = Origin("portal", ip_address("192.0.2.7"))
+    session = world.installation.sessions.load(world.installation.sessions.open(granted, origin))
+    assert session is not None
+    proof = Attempt(ANNA, Secret(secret.encode()), "portal", origin.client, session=str(session.id), ask=Ask.PROOF)
+    assert isinstance(await world.installation.verifier.verify(proof), Granted)
+    place.put(ANNA, "another password")
+    assert isinstance(await world.installation.verifier.verify(proof), Denied)
 
 
 async def test_another_person_under_a_known_name_gets_nothing_of_the_first_ones(

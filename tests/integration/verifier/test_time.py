@@ -1,11 +1,13 @@
 """Time: the window of codes, single use by step, the cut-over, exemptions, and clocks that are set."""
 
+import unicodedata
 from datetime import timedelta
 
 import pytest
 
 from mailauth.vocabulary.model import Credential, Denied, Granted, Verdict
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
+from tests.cases import case
 from tests.world import CUTOVER, Person, World, WorldMaker
 
 SECOND = timedelta(seconds=1)
@@ -88,6 +90,24 @@ async def test_clock_that_was_ahead_for_a_while_lets_no_code_pass_twice(world: W
             spent.append(secret)
         assert isinstance(await world.login("alice", secret), Denied)
     assert len(spent) == len(set(spent)) == 5
+
+
+async def test_code_that_was_accepted_has_no_other_spelling_after_codes_are_set_back(world: World) -> None:
+    """The step is forgotten then; that this code was accepted with this password is not."""
+    alice = world.enrol("alice", password="p\u00e4ssword of hers")
+    now = world.clock.now
+    world.clock.now = now + timedelta(days=1)
+    code = alice.code(world.clock())
+    assert isinstance(await world.login("alice", alice.password + code), Granted)
+    world.clock.now = now
+    assert world.installation.time_watch.set_steps_back(None) == 1
+    world.clock.now = now + timedelta(days=1)
+    decomposed = unicodedata.normalize("NFD", alice.password)
+    for password in (alice.password, decomposed):
+        for spelled in (code, f"{code[:3]} {code[3:]}", f"{code} ", f"{code[:3]} {code[3:]}  "):
+            with case(password + spelled):
+                assert isinstance(await world.login("alice", password + spelled, client="192.0.2.99"), Denied)
+    assert isinstance(await login_with_step(world, alice, 1), Granted)
 
 
 async def test_clock_before_1970_grants_nothing_and_breaks_nothing(world: World) -> None:
