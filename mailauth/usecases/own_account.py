@@ -98,7 +98,8 @@ class OwnAccount:
         """
 
         def sign_out_everywhere(connection: Connection) -> int:
-            if sessions.find(connection, [session.digest]) is None:
+            # By its id: another request may have renewed its cookie meanwhile.
+            if not sessions.is_good(connection, session.id, session.epoch):
                 return 0
             mail_new_link(connection, self._links, self._notices, session.account_id, origin, self._clock())
             return sessions.remove_all(connection, session.account_id)

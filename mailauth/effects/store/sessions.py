@@ -106,6 +106,12 @@ def find(connection: Connection, digests: list[bytes]) -> StoredSession | None:
     return None if row is None else _session(row)
 
 
+def is_good(connection: Connection, session_id: int, seen_epoch: int) -> bool:
+    """Tell whether a session is there, whatever its cookie is by now, and its account in the state that was seen."""
+    is_it = (portal_session.c.id == session_id) & (account.c.epoch == seen_epoch)
+    return connection.execute(_GOOD.where(is_it)).first() is not None
+
+
 def of_account(connection: Connection, account_id: int) -> tuple[StoredSession, ...]:
     """Return the sessions of an account that are good by its epoch, those used last in front."""
     return tuple(_session(row) for row in connection.execute(_OF_ACCOUNT, {"whose": account_id}))

@@ -237,6 +237,16 @@ def test_all_sessions_of_an_account_are_closed_together(world: World) -> None:
     loaded(world, other)
 
 
+def test_sessions_are_closed_together_though_the_one_that_asks_was_renewed_meanwhile(world: World) -> None:
+    """The page says that they are, and another tab may have proved something in between."""
+    alice = world.enrol("alice")
+    cookies = [opened(world, alice.name) for _ in range(2)]
+    session = loaded(world, cookies[0])
+    cookies[0] = world.installation.sessions.renew(session, granted(world, "alice"), FIREFOX)
+    assert world.installation.own_account.sign_out_everywhere(session, FIREFOX) == 2
+    assert [world.installation.sessions.load(cookie) for cookie in cookies] == [None] * 2
+
+
 def test_renewed_session_has_another_cookie_and_is_the_same(world: World) -> None:
     alice = world.enrol("alice")
     cookie = opened(world, alice.name)

@@ -244,6 +244,7 @@ def test_addresses_of_one_ipv6_subscriber_share_one_limit(tmp_path: Path) -> Non
         assert answers(*(f"2001:db8:2:{number:x}::1" for number in range(1, 60))) == {404}
         assert answers(*(f"192.0.2.{number}" for number in range(1, 60))) == {404}
         assert answers(*["198.51.100.7"] * 60) == {404, 429}
+        assert answers(*(f"::ffff:198.51.101.{number}" for number in range(1, 60))) == {404}
     finally:
         run.terminate()
         run.wait(20)
