@@ -116,7 +116,8 @@ def decide(evidence: Evidence, policy: Policy, now: datetime) -> Decision:
 
 def granted(account: Account, credential: Credential, reason: WhyGranted) -> Granted:
     """Return that a login to an account, in the state that it is in, is accepted."""
-    return Granted(account.name, credential, reason, epoch=account.epoch, reply_name=account.reply_name)
+    digits = None if account.totp is None else account.totp.parameters.digits
+    return Granted(account.name, credential, reason, epoch=account.epoch, reply_name=account.reply_name, digits=digits)
 
 
 def lost_race(lost: Granted) -> Denied:
@@ -152,7 +153,7 @@ def _with_code(account: Account, evidence: Evidence, found: CodeMatch | None, no
         return Decision(_denied(account, reason, evidence))
     if not evidence.password_is_right:
         return Decision(_denied(account, WhyDenied.PASSWORD_WRONG, evidence))
-    if not found.unspent and account.totp is not None and found.step and otp.lies_ahead(account.totp.last_step, now):
+    if not found.unspent and account.totp is not None and found.step and otp.is_ahead(account.totp, now):
         # Refused all the same, since it may be one that was accepted; but nobody has guessed or replayed anything.
         return Decision(_denied(account, WhyDenied.CODE_SPENT_AHEAD, evidence))
     if not found.unspent or account.totp is None:

@@ -2,10 +2,12 @@
 
 pyotp computes the codes and the URI. Which step matched is found here, because single use is enforced by
 step (RFC 6238 s5.2), and because pyotp takes digits of other scripts, which are refused here.
-Spending a step is not done here: that is a compare-and-set in the database.
+Spending a step is not done here: that is a compare-and-set in the database. A step is counted in the authenticator's
+own periods.
 """
 
 import base64
+import hashlib
 import hmac
 import re
 from dataclasses import dataclass
@@ -13,9 +15,16 @@ from datetime import datetime, tzinfo
 
 import pyotp
 
-STEP_S = 30
+from mailauth.vocabulary.model import USUAL, ActiveTotp, TotpParameters
+
+STEP_S = USUAL.period_s
 """RFC 6238 s5.2: 30 seconds are recommended, and both named apps honour nothing else."""
-DIGITS = 6
+DIGITS = USUAL.digits
+ALL_DIGITS = (6, 8)
+"""How many digits a code may have."""
+PERIODS_S = (30, 60)
+ALGORITHMS = {"SHA1": hashlib.sha1, "SHA256": hashlib.sha256, "SHA512": hashlib.sha512}
+"""Of the Key URI format (RFC 6238 s1.2)."""
 WINDOW_STEPS = 1
 """RFC 6238 s5.2: at most one step of network delay either side."""
 SEED_BYTES = 20
@@ -23,7 +32,7 @@ SEED_BYTES = 20
 DRIFT_REACH_STEPS = 10
 """How far a wrong clock is diagnosed; nothing beyond the window is ever accepted."""
 
-_CODE = re.compile(rb"[0-9]{6}")
+_CODES = {digits: re.compile(rb"[0-9]{%d}" % digits) for digits in ALL_DIGITS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,47 +43,55 @@ class CodeMatch:
     unspent: bool
 
 
-def step_at(now: datetime) -> int:
+def step_at(now: datetime, parameters: TotpParameters = USUAL) -> int:
     """Return the step that a moment lies in."""
-    return int(now.timestamp()) // STEP_S
+    return int(now.timestamp()) // parameters.period_s
 
 
-def is_code(text: bytes) -> bool:
-    """Tell whether these bytes are six ASCII digits."""
-    return _CODE.fullmatch(text) is not None
+def is_code(text: bytes, digits: int = DIGITS) -> bool:
+    """Tell whether these bytes are that many ASCII digits."""
+    return _CODES[digits].fullmatch(text) is not None
 
 
-def code_at(seed: bytes, step: int) -> str:
-    """Return the code of a step (RFC 6238 s4.2, RFC 4226 s5.3 with SHA-1)."""
-    return pyotp.HOTP(base32(seed), digits=DIGITS).at(step)
+def code_at(seed: bytes, step: int, parameters: TotpParameters = USUAL) -> str:
+    """Return the code of a step (RFC 6238 s4.2, RFC 4226 s5.3)."""
+    digest = ALGORITHMS[parameters.algorithm]
+    return pyotp.HOTP(base32(seed), digits=parameters.digits, digest=digest).at(step)
 
 
-def match(seed: bytes, code: bytes, now: datetime, last_step: int) -> CodeMatch | None:
+def match(
+    seed: bytes, code: bytes, now: datetime, last_step: int, parameters: TotpParameters = USUAL
+) -> CodeMatch | None:
     """Return the step within the window that a code belongs to, or None.
 
     Every step of the window is computed and compared in constant time, whichever matches. Should a code
     belong to two of them, the later one counts, so that spending it spends both.
     `last_step` is the last step that was spent; any step up to it is spent as well.
     """
-    if not is_code(code):
-        code = b"------"
-    here = step_at(now)
+    if not is_code(code, parameters.digits):
+        code = b"-" * parameters.digits
+    here = step_at(now, parameters)
     found: int | None = None
     for step in range(max(0, here - WINDOW_STEPS), here + WINDOW_STEPS + 1):  # a dead clock begins in 1970
-        if hmac.compare_digest(code_at(seed, step).encode(), code):
+        if hmac.compare_digest(code_at(seed, step, parameters).encode(), code):
             found = step
     return None if found is None else CodeMatch(found, unspent=found > last_step)
 
 
-def lies_ahead(step: int, now: datetime) -> bool:
-    """Tell whether a step is later than all whose codes are accepted now: the clock was ahead, or is behind."""
-    return step > step_at(now) + WINDOW_STEPS
+def is_ahead(totp: ActiveTotp, now: datetime) -> bool:
+    """Tell whether a step was spent that is later than all accepted now: the clock was ahead, or is behind."""
+    return totp.last_step > step_at(now, totp.parameters) + WINDOW_STEPS
+
+
+def latest_steps(now: datetime) -> dict[int, int]:
+    """Return the last step whose code is accepted now, for each period in seconds that there is."""
+    return {each: step_at(now, TotpParameters(period_s=each)) + WINDOW_STEPS for each in PERIODS_S}
 
 
 def drift(seed: bytes, code: bytes, now: datetime) -> int | None:
     """Return by how many steps the clock that made a code is off, within the reach; None where it isn't that.
 
-    Positive: that clock is ahead. For telling people, never for accepting.
+    Positive: that clock is ahead. For telling people who set one of ours up, never for accepting.
     """
     if not is_code(code):
         return None

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from mailauth.core import app_password, names, splitter
+from mailauth.core import app_password, names, otp, splitter
 from mailauth.core.services import PORTAL
 from mailauth.core.splitter import Presented
 from mailauth.vocabulary.errors import InvalidName
@@ -23,26 +23,48 @@ class ByAppPassword(NamedTuple):
 
 
 class ByPassword(NamedTuple):
-    """What was presented begins with a password. `enrolled`: how it reads for an account that is."""
+    """What was presented begins with a password. Where that ends depends on the account, and its codes' digits."""
 
     attempt: Attempt
     name: AccountName
     secret: bytes
-    enrolled: Presented
 
-    def presented(self, *, is_enrolled: bool) -> Presented:
-        """Return the one reading, by the account's state; where the password alone is asked for, all of it is that."""
-        if is_enrolled and self.attempt.ask is not Ask.PASSWORD:
-            return self.enrolled
-        return splitter.Password(self.secret)
+    def presented(self, digits: int | None) -> Presented:
+        """Return the one reading, by the digits of the account's codes; None for one that is not enrolled.
+
+        Where the password alone is asked for, all of it is that.
+        """
+        return splitter.split(self.secret, digits=None if self.attempt.ask is Ask.PASSWORD else digits)
 
     @property
-    def passwords(self) -> tuple[bytes, bytes]:
-        """The password as it is for an account that is not enrolled, and for one that is.
+    def likely(self) -> Presented:
+        """How it reads for the accounts that are enrolled somewhere and have the codes that it ends in, if in any.
 
-        One of them is checked. Both count where the time that it takes must not tell which one that was.
+        For what has to be the same whoever it is for: to which limits it is charged.
         """
-        return self.secret, self.enrolled.password
+        for digits in (otp.DIGITS, *otp.ALL_DIGITS):
+            presented = self.presented(digits)
+            if isinstance(presented, splitter.PasswordAndCode):
+                return presented
+        return self.presented(otp.DIGITS)
+
+    @property
+    def recovery_code(self) -> bytes | None:
+        """The recovery code that it ends in by any reading, folded; to be looked for whoever it is for."""
+        for digits in otp.ALL_DIGITS:
+            presented = self.presented(digits)
+            if isinstance(presented, splitter.PasswordAndRecoveryCode):
+                return presented.recovery_code
+        return None
+
+    @property
+    def passwords(self) -> tuple[bytes, ...]:
+        """The password as it is for an account that is not enrolled, and for those that are, by their codes' digits.
+
+        One of them is checked. All count where the time that it takes must not tell which one that was.
+        """
+        enrolled = (splitter.split(self.secret, digits=digits).password for digits in otp.ALL_DIGITS)
+        return (self.secret, *enrolled)
 
 
 Reading = ByAppPassword | ByPassword
@@ -62,4 +84,4 @@ def read(attempt: Attempt, default_domain: str) -> Reading | Denied:
     token = None if attempt.ask in _NEVER_BY_APP_PASSWORD else app_password.read(secret)
     if token is not None:
         return ByAppPassword(attempt, name, token)
-    return ByPassword(attempt, name, secret, splitter.split(secret, enrolled=True))
+    return ByPassword(attempt, name, secret)

@@ -16,7 +16,10 @@ MAX_SECRET_BYTES = 512
 MAX_BLANKS = 4
 """Behind a code, where a keyboard or a paste has put them; who types more means them."""
 
-_CODE_TAIL = re.compile(rb"(?:[0-9]{6}|[0-9]{3} [0-9]{3})\Z")
+_CODE_TAILS = {
+    digits: re.compile(rb"(?:[0-9]{%d}|[0-9]{%d} [0-9]{%d})\Z" % (digits, digits // 2, digits // 2))
+    for digits in (6, 8)
+}
 _BLANKS = re.compile(rb"%b{1,%d}\Z" % (recovery.BLANK, MAX_BLANKS))
 _SET_APART = re.compile(rb"(?:%b|[+:,;/_.])\Z" % recovery.SEPARATOR)
 _CONTROLS = bytes([*range(0x20), 0x7F])
@@ -29,7 +32,7 @@ class Password(NamedTuple):
 
 
 class PasswordAndCode(NamedTuple):
-    """A password with a verification code appended; the code is six ASCII digits."""
+    """A password with a verification code appended; the code is six or eight ASCII digits."""
 
     password: bytes
     code: bytes
@@ -50,19 +53,19 @@ def is_presentable(secret: bytes) -> bool:
     return 0 < len(secret) <= MAX_SECRET_BYTES and len(secret.translate(None, _CONTROLS)) == len(secret)
 
 
-def split(secret: bytes, *, enrolled: bool) -> Presented:
-    """Return the one reading of a presented string.
+def split(secret: bytes, *, digits: int | None) -> Presented:
+    """Return the one reading of a presented string. `digits`: of the account's codes; None for who is not enrolled.
 
-    Not enrolled: all of it is the password, trailing digits and blanks and all. Enrolled: a tail of six ASCII digits
-    (one space in their middle allowed, as apps display them) is a code; a tail of a recovery code's shape is
+    Not enrolled: all of it is the password, trailing digits and blanks and all. Enrolled: a tail of so many ASCII
+    digits (one space in their middle allowed, as apps display them) is a code; a tail of a recovery code's shape is
     one; with neither tail there is no second factor. A few blanks behind a code belong to the tail, since keyboards
     and pasting add them. What stands before a code belongs to the password, a blank as well: passwords may end in one.
     """
-    if not enrolled:
+    if digits is None:
         return Password(secret)
     blanks = _BLANKS.search(secret)
     bare = secret if blanks is None else secret[: blanks.start()]
-    code = _CODE_TAIL.search(bare)
+    code = _CODE_TAILS[digits].search(bare)
     if code is not None:
         return PasswordAndCode(bare[: code.start()], code[0].replace(b" ", b""))
     length = recovery.tail_length(bare)

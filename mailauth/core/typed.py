@@ -95,7 +95,7 @@ def strange_in_code(folded: str, *, takes_recovery: bool) -> str:
 
 def is_possible_code(folded: str) -> bool:
     """Tell whether a folded code has the shape of a verification code or of a recovery code."""
-    if otp.is_code(folded.encode("utf-8", "replace")):
+    if any(otp.is_code(folded.encode("utf-8", "replace"), digits) for digits in otp.ALL_DIGITS):
         return True
     return alphabet.is_spelled(alphabet.fold(folded.encode("utf-8", "replace")), recovery.CHARACTERS)
 

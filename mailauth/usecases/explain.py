@@ -94,7 +94,7 @@ class Explainer:
         sentences += self._account_sentences(account, requirement, codes)
         if account.totp is not None and set_apart_at is not None and now - set_apart_at < _RECENTLY:
             sentences.append(_set_apart_sentence(set_apart_at))
-        if account.totp is not None and (until := ahead_until(account.totp.last_step, now)) is not None:
+        if account.totp is not None and (until := ahead_until(account.totp, now)) is not None:
             sentences.append(_ahead_sentence(account, until))
         if (
             requirement is Requirement.SECOND_FACTOR

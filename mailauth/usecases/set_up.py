@@ -236,7 +236,7 @@ class SetUp:
             return False
         sealed = Sealed(found.totp.key_id, found.totp.sealed_seed)
         seed = self._keyring.unseal(Purpose.TOTP_SEED, found.name, sealed)
-        match = otp.match(seed, code, now, found.totp.last_step)
+        match = otp.match(seed, code, now, found.totp.last_step, found.totp.parameters)
         return match is not None and not match.unspent
 
     def _shown(self, connection: Connection, session: Session, pending: Pending) -> PendingSetUp:

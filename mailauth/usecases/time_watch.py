@@ -19,6 +19,7 @@ from mailauth.effects.log_lines import FIELDS
 from mailauth.effects.store import clock_marks
 from mailauth.effects.store.database import Database
 from mailauth.usecases.accounts import find
+from mailauth.vocabulary.model import ActiveTotp
 
 log = logging.getLogger(__name__)
 
@@ -136,11 +137,11 @@ class TimeWatch:
         No code that may be shown now is accepted twice: those of this minute are spent. Return how many authenticators
         there were. Raises AccountUnknown, InvalidName, StoreUnavailable.
         """
-        step = otp.step_at(self._clock()) + otp.WINDOW_STEPS
+        steps = otp.latest_steps(self._clock())
 
         def set_steps_back(connection: Connection) -> int:
             account_id = None if name is None else find(connection, name, self._default_domain).id
-            return clock_marks.set_steps_back(connection, step, account_id)
+            return clock_marks.set_steps_back(connection, steps, account_id)
 
         return self._database.write(set_steps_back)
 
@@ -162,11 +163,11 @@ def _rule(date: datetime) -> str:
     return date.astimezone(UTC).isoformat()
 
 
-def ahead_until(last_step: int, now: datetime) -> datetime | None:
+def ahead_until(totp: ActiveTotp, now: datetime) -> datetime | None:
     """Return until when every code of an authenticator is refused because a later one was accepted; None: is not."""
-    if not otp.lies_ahead(last_step, now):
+    if not otp.is_ahead(totp, now):
         return None
-    return datetime.fromtimestamp((last_step - otp.WINDOW_STEPS + 1) * otp.STEP_S, UTC)
+    return datetime.fromtimestamp((totp.last_step - otp.WINDOW_STEPS + 1) * totp.parameters.period_s, UTC)
 
 
 def _tell(jump: Jump) -> None:

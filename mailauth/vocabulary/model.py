@@ -76,6 +76,7 @@ class Granted:
     change of password or factors the verdict is void. None where nothing may be built on it later.
     `reply_name`: what mail servers call the account, where its source spells it in another way. `fields`: what else
     the source says of it for them; they may hold secrets of theirs.
+    `digits`: of the account's verification codes, by which its strings read; None where it is not enrolled.
     `remembered_as`: the digest of what opened the portal, by which it serves again in the session that it opens.
     """
 
@@ -90,6 +91,7 @@ class Granted:
     remembered_as: bytes | None = field(default=None, compare=False, repr=False)
     reply_name: str | None = field(default=None, compare=False)
     fields: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
+    digits: int | None = field(default=None, compare=False)
 
 
 class Hint(StrEnum):
@@ -132,13 +134,34 @@ Verdict = Granted | Denied | Unavailable
 
 
 @dataclass(frozen=True, slots=True)
+class TotpParameters:
+    """How an authenticator makes its codes: `digits` 6 or 8, `period_s` 30 or 60, `algorithm` SHA1, SHA256 or SHA512.
+
+    As in the Key URI format. Those that mailauth sets up have the defaults; those that people bring along may have
+    others.
+    """
+
+    digits: int = 6
+    period_s: int = 30
+    algorithm: str = "SHA1"
+
+    def __str__(self) -> str:
+        return f"{self.digits} digits, {self.period_s} s, {self.algorithm}"
+
+
+USUAL = TotpParameters()
+"""What both named apps honour, and all that mailauth itself sets up."""
+
+
+@dataclass(frozen=True, slots=True)
 class ActiveTotp:
-    """An authenticator in force: its row, its sealed seed, and the last step that was spent."""
+    """An authenticator in force: its row, its sealed seed, and the last step that was spent, in its own periods."""
 
     id: int
     sealed_seed: bytes
     key_id: str
     last_step: int
+    parameters: TotpParameters = USUAL
 
 
 @dataclass(frozen=True, slots=True)

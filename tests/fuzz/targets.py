@@ -53,8 +53,8 @@ def escapes(data: bytes) -> None:
 
 def split(data: bytes) -> None:
     """One reading each, in which no byte is lost or made up."""
-    assert splitter.split(data, enrolled=False) == splitter.Password(data)
-    read = splitter.split(data, enrolled=True)
+    assert splitter.split(data, digits=None) == splitter.Password(data)
+    read = splitter.split(data, digits=6)
     assert data.startswith(read.password)
     tail = data[len(read.password) :]
     match read:

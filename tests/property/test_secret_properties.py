@@ -53,33 +53,33 @@ def grouped(draw: st.DrawFn, folded: str) -> bytes:
 @given(PASSWORDS, SHOWN_CODES)
 def test_any_password_and_any_code_come_apart_exactly(password: bytes, code: str) -> None:
     expected = PasswordAndCode(password, code.replace(" ", "").encode())
-    assert split(password + code.encode(), enrolled=True) == expected
+    assert split(password + code.encode(), digits=6) == expected
 
 
 @given(PASSWORDS, RECOVERY_CODES.flatmap(lambda code: st.tuples(st.just(code), grouped(code))))
 def test_any_password_and_any_recovery_code_come_apart_exactly(password: bytes, code: tuple[str, bytes]) -> None:
     folded, shown = code
-    assert split(password + shown, enrolled=True) == PasswordAndRecoveryCode(password, folded.encode())
+    assert split(password + shown, digits=6) == PasswordAndRecoveryCode(password, folded.encode())
 
 
 @given(PASSWORDS, SHOWN_CODES | RECOVERY_CODES, st.text(" \u00a0\u200b\ufeff", max_size=MAX_BLANKS))
 def test_blanks_behind_a_code_change_no_reading(password: bytes, code: str, blanks: str) -> None:
     """Not enrolled, all of it is the password: one that ends in a code and a blank logs in as before."""
     presented = password + code.encode()
-    assert split(presented + blanks.encode(), enrolled=True) == split(presented, enrolled=True)
-    assert split(presented + blanks.encode(), enrolled=False) == Password(presented + blanks.encode())
+    assert split(presented + blanks.encode(), digits=6) == split(presented, digits=6)
+    assert split(presented + blanks.encode(), digits=None) == Password(presented + blanks.encode())
 
 
 @given(st.binary(max_size=60) | PASSWORDS, SHOWN_CODES | st.just(""))
 def test_nothing_is_cut_off_who_is_not_enrolled(password: bytes, tail: str) -> None:
     presented = password + tail.encode()
-    assert split(presented, enrolled=False) == Password(presented)
+    assert split(presented, digits=None) == Password(presented)
 
 
 @given(st.binary(max_size=80) | PASSWORDS)
 def test_head_and_tail_make_up_the_whole(presented: bytes) -> None:
     """There is one reading, and no byte of it is lost or made up."""
-    read = split(presented, enrolled=True)
+    read = split(presented, digits=6)
     assert presented.startswith(read.password)
     tail = presented[len(read.password) :]
     match read:
@@ -100,7 +100,7 @@ def test_recovery_code_never_reads_as_a_verification_code(entropy: bytes) -> Non
     code = recovery.generate(lambda _: next(draws))
     assert not code[-6:].isdigit()
     for shown in (code, alphabet.grouped(code), alphabet.grouped(code).replace("-", " ")):
-        assert isinstance(split(b"pw" + shown.encode(), enrolled=True), PasswordAndRecoveryCode)
+        assert isinstance(split(b"pw" + shown.encode(), digits=6), PasswordAndRecoveryCode)
 
 
 @given(APP_PASSWORDS.flatmap(lambda token: st.tuples(st.just(token), typed(token))))
@@ -114,7 +114,7 @@ def test_app_password_is_recognised_in_any_case_and_grouping(token: tuple[str, b
 def test_app_password_ends_in_a_letter_and_never_reads_as_password_and_code(token: str) -> None:
     assert token[-1].isalpha()
     for shown in (token, alphabet.grouped(token), alphabet.grouped(token).replace("-", " ")):
-        assert not isinstance(split(shown.encode(), enrolled=True), PasswordAndCode)
+        assert not isinstance(split(shown.encode(), digits=6), PasswordAndCode)
 
 
 @given(APP_PASSWORDS, st.integers(0, 23), st.sampled_from(alphabet.ALPHABET))

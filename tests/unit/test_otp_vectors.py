@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mailauth.core import otp
+from mailauth.vocabulary.model import TotpParameters
 from tests.cases import case
 
 SEED = b"12345678901234567890"
@@ -15,15 +16,16 @@ RFC_4226_APPENDIX_D = (
     "254676", "287922", "162583", "399871", "520489",
 )  # fmt: skip
 
-# The SHA-1 rows of RFC 6238 appendix B have eight digits; a code of six is their last six (RFC 4226 s5.3).
+# The rows of RFC 6238 appendix B have eight digits; a code of six is their last six (RFC 4226 s5.3).
 RFC_6238_APPENDIX_B = (
-    (59, "94287082"),
-    (1111111109, "07081804"),
-    (1111111111, "14050471"),
-    (1234567890, "89005924"),
-    (2000000000, "69279037"),
-    (20000000000, "65353130"),
+    (59, "94287082", "46119246", "90693936"),
+    (1111111109, "07081804", "68084774", "25091201"),
+    (1111111111, "14050471", "67062674", "99943326"),
+    (1234567890, "89005924", "91819424", "93441116"),
+    (2000000000, "69279037", "90698825", "38618901"),
+    (20000000000, "65353130", "77737706", "47863826"),
 )
+"""Of SHA-1, SHA-256 and SHA-512, whose seeds are as long as their output (errata 2866)."""
 
 
 def test_codes_are_those_of_rfc_4226_appendix_d() -> None:
@@ -33,11 +35,21 @@ def test_codes_are_those_of_rfc_4226_appendix_d() -> None:
 
 
 def test_codes_are_those_of_rfc_6238_appendix_b() -> None:
-    for second, code in RFC_6238_APPENDIX_B:
+    for second, code, *_ in RFC_6238_APPENDIX_B:
         with case(second, code):
             now = datetime.fromtimestamp(second, UTC)
             assert otp.code_at(SEED, otp.step_at(now)) == code[-6:]
             assert otp.match(SEED, code[-6:].encode(), now, last_step=-1) == otp.CodeMatch(second // 30, unspent=True)
+
+
+def test_codes_of_other_parameters_are_those_of_rfc_6238_appendix_b() -> None:
+    for second, *codes in RFC_6238_APPENDIX_B:
+        for (algorithm, size), code in zip((("SHA1", 20), ("SHA256", 32), ("SHA512", 64)), codes, strict=True):
+            with case(second, algorithm):
+                parameters = TotpParameters(digits=8, algorithm=algorithm)
+                seed, now = (SEED * 4)[:size], datetime.fromtimestamp(second, UTC)
+                assert otp.code_at(seed, second // 30, parameters) == code
+                assert otp.match(seed, code.encode(), now, -1, parameters) == otp.CodeMatch(second // 30, unspent=True)
 
 
 @pytest.mark.parametrize(

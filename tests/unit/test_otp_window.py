@@ -7,6 +7,7 @@ import pytest
 
 from mailauth.core import otp
 from mailauth.core.otp import CodeMatch
+from mailauth.vocabulary.model import USUAL, ActiveTotp, TotpParameters
 from tests.cases import case
 
 SEED = b"12345678901234567890"
@@ -153,4 +154,20 @@ def test_first_step_of_all_has_a_code() -> None:
 
 
 def test_only_a_step_beyond_the_window_lies_ahead() -> None:
-    assert [otp.lies_ahead(STEP + off, NOW) for off in (-2, 0, 1, 2, 3)] == [False, False, False, True, True]
+    for parameters in (USUAL, TotpParameters(period_s=60)):
+        here = otp.step_at(NOW, parameters)
+        spent = (ActiveTotp(1, b"", "", here + off, parameters) for off in (-2, 0, 1, 2, 3))
+        assert [otp.is_ahead(each, NOW) for each in spent] == [False, False, False, True, True]
+        assert otp.latest_steps(NOW)[parameters.period_s] == here + 1
+
+
+@pytest.mark.parametrize("off_s", [-90, -60, 0, 60, 119])
+def test_window_is_of_an_authenticators_own_periods(off_s: int) -> None:
+    minute = TotpParameters(digits=8, period_s=60, algorithm="SHA512")
+    now = datetime.fromtimestamp(1_700_000_040, UTC)
+    then = otp.step_at(now + timedelta(seconds=off_s), minute)
+    shown = otp.code_at(SEED, then, minute).encode()
+    found = otp.match(SEED, shown, now, 0, minute)
+    assert (found is not None) is (abs(then - otp.step_at(now, minute)) <= 1)
+    assert otp.match(SEED, shown[-6:], now, 0, minute) is None, "eight digits, and no fewer"
+    assert otp.match(SEED, shown, now, 0) is None

@@ -47,10 +47,25 @@ def test_string_reads_by_the_accounts_state_and_as_a_password_where_nothing_else
             with case(tail, ask):
                 reading = of(b"horse" + tail, ask, service)
                 assert isinstance(reading, ByPassword)
-                assert reading.presented(is_enrolled=True) == enrolled
-                assert reading.presented(is_enrolled=False) == Password(b"horse" + tail)
-                assert reading.passwords == (b"horse" + tail, b"horse")
+                assert reading.presented(6) == enrolled
+                assert reading.presented(None) == Password(b"horse" + tail)
+                of_eight = b"horse" + tail if tail == CODE else b"horse"
+                assert reading.passwords == (b"horse" + tail, b"horse", of_eight)
+                assert reading.likely == enrolled
         reading = of(b"horse" + tail, Ask.PASSWORD, "portal")
         assert isinstance(reading, ByPassword)
-        assert reading.presented(is_enrolled=True) == reading.presented(is_enrolled=False) == Password(b"horse" + tail)
-        assert reading.passwords == (b"horse" + tail, b"horse")
+        assert reading.presented(6) == reading.presented(None) == Password(b"horse" + tail)
+        assert reading.passwords[:2] == (b"horse" + tail, b"horse")
+
+
+def test_code_of_eight_digits_is_one_for_who_has_such_codes() -> None:
+    for typed in (b"12345678", b"1234 5678", b"12345678  "):
+        with case(typed):
+            reading = of(b"horse" + typed, Ask.WHOLE, "imap")
+            assert isinstance(reading, ByPassword)
+            assert reading.presented(8) == PasswordAndCode(b"horse", b"12345678")
+            assert reading.presented(6) != reading.presented(8)
+            assert isinstance(reading.likely, PasswordAndCode), "charged as one, whoever it is for"
+    reading = of(b"horse123456", Ask.WHOLE, "imap")
+    assert isinstance(reading, ByPassword)
+    assert reading.presented(8) == Password(b"horse123456")

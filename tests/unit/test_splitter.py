@@ -34,7 +34,7 @@ def test_six_digits_at_the_end_are_the_code_of_who_is_enrolled() -> None:
     ):
         with case(presented, password, code):
             expected = Password(password) if code is None else PasswordAndCode(password, code)
-            assert split(presented, enrolled=True) == expected
+            assert split(presented, digits=6) == expected
 
 
 def test_other_tails_are_no_code() -> None:
@@ -42,28 +42,28 @@ def test_other_tails_are_no_code() -> None:
     for tail in ("１２３４５６", "١٢٣٤٥٦", "12345", "123  456", "12 3456", "123-456", "123\u00a0456"):
         with case(tail):
             presented = b"correct horse" + tail.encode()
-            assert split(presented, enrolled=True) == Password(presented)
+            assert split(presented, digits=6) == Password(presented)
 
 
 def test_code_of_seven_digits_is_a_code_behind_a_digit() -> None:
-    assert split(b"x1234567", enrolled=True) == PasswordAndCode(b"x1", b"234567")
+    assert split(b"x1234567", digits=6) == PasswordAndCode(b"x1", b"234567")
 
 
 def test_recovery_code_at_the_end_is_folded() -> None:
     for shown in (CODE, CODE.upper(), CODE.replace("-", ""), CODE.replace("-", " ")):
         for password in (b"", b"correct horse", b"ends with dash-", b"pass123456"):
             with case(shown, password):
-                assert split(password + shown.encode(), enrolled=True) == PasswordAndRecoveryCode(password, FOLDED)
+                assert split(password + shown.encode(), digits=6) == PasswordAndRecoveryCode(password, FOLDED)
 
 
 @pytest.mark.parametrize("tail", ["", "123456", "123 456", CODE, CODE.upper()])
 def test_all_of_it_is_the_password_of_who_is_not_enrolled(tail: str) -> None:
     presented = b"correct horse" + tail.encode()
-    assert split(presented, enrolled=False) == Password(presented)
+    assert split(presented, digits=None) == Password(presented)
 
 
 def test_password_alone_stays_whole_for_who_is_enrolled() -> None:
-    assert split(b"correct horse", enrolled=True) == Password(b"correct horse")
+    assert split(b"correct horse", digits=6) == Password(b"correct horse")
 
 
 def test_secret_is_1_to_512_bytes_without_controls() -> None:
@@ -94,14 +94,14 @@ def test_few_blanks_behind_a_code_belong_to_it() -> None:
         for code, read in (("123456", b"123456"), ("123 456", b"123456")):
             with case(blank, code):
                 presented = b"correct horse" + (code + blank).encode()
-                assert split(presented, enrolled=True) == PasswordAndCode(b"correct horse", read)
-                assert split(presented, enrolled=False) == Password(presented)
+                assert split(presented, digits=6) == PasswordAndCode(b"correct horse", read)
+                assert split(presented, digits=None) == Password(presented)
         with case(blank):
             presented = b"correct horse" + (CODE + blank).encode()
-            assert split(presented, enrolled=True) == PasswordAndRecoveryCode(b"correct horse", FOLDED)
+            assert split(presented, digits=6) == PasswordAndRecoveryCode(b"correct horse", FOLDED)
     for tail in ("123456     ", "123456-", "123456.", "123456\u2011", "12345 ", CODE + "     "):
         with case(tail):
-            assert split(b"correct horse" + tail.encode(), enrolled=True) == Password(b"correct horse" + tail.encode())
+            assert split(b"correct horse" + tail.encode(), digits=6) == Password(b"correct horse" + tail.encode())
 
 
 def test_what_stands_before_a_code_is_the_passwords_and_is_known_to_set_it_apart() -> None:
@@ -109,7 +109,7 @@ def test_what_stands_before_a_code_is_the_passwords_and_is_known_to_set_it_apart
     for between in (" ", "-", "\u2013", "\u00a0", "+", ":", "\u200b"):
         with case(between):
             password = ("correct horse" + between).encode()
-            assert split(password + b"123456", enrolled=True) == PasswordAndCode(password, b"123456")
+            assert split(password + b"123456", digits=6) == PasswordAndCode(password, b"123456")
             assert is_set_apart(password)
     for password in (b"", b"correct horse", b"correct horse!", "pass\u00e9".encode(), b"\xff"):
         with case(password):

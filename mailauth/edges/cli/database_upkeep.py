@@ -147,9 +147,9 @@ def _prepared(configuration: Configuration, draft: URL, source: Path, now: datet
             if found:
                 raise MailauthError(f"nothing was changed: key file {path}, for {source}: {'; '.join(found)}")
         # Any code that may be shown or accepted now may have been spent before.
-        step = otp.step_at(now) + otp.WINDOW_STEPS
+        steps = otp.latest_steps(now)
         contents = database.read(restored.contents)
-        closed = database.write(lambda connection: restored.close(connection, step, now))
+        closed = database.write(lambda connection: restored.close(connection, steps, now))
         return _Prepared(contents, closed, revision)
     finally:
         database.close()

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, update
 from mailauth.effects.store import dialects
 from mailauth.effects.store.account_state import IS_ENABLED, STATE_COLUMNS, is_disabled
 from mailauth.effects.store.tables import account, alias, exemption, totp
-from mailauth.vocabulary.model import Account, AccountName, ActiveTotp, Exemption
+from mailauth.vocabulary.model import Account, AccountName, ActiveTotp, Exemption, TotpParameters
 
 _NAME = bindparam("name", type_=account.c.name.type)
 
@@ -35,6 +35,9 @@ _LOAD = (
         totp.c.sealed_seed,
         totp.c.key_id,
         totp.c.last_step,
+        totp.c.digits,
+        totp.c.period_s,
+        totp.c.algorithm,
         exemption.c.until,
     )
     .select_from(account)
@@ -232,7 +235,8 @@ def exemptions(connection: Connection) -> tuple[Exemption, ...]:
 def _account(row: Any) -> Account:
     active = None
     if row.totp_id is not None:
-        active = ActiveTotp(row.totp_id, row.sealed_seed, row.key_id, row.last_step)
+        parameters = TotpParameters(row.digits, row.period_s, row.algorithm)
+        active = ActiveTotp(row.totp_id, row.sealed_seed, row.key_id, row.last_step, parameters)
     return Account(
         id=row.id,
         name=AccountName(row.name),

@@ -1,6 +1,6 @@
 """Statements on what was seen of the clock: the newest moment, the last jump, and dates that were seen to pass."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -73,12 +73,18 @@ def end(connection: Connection, before: datetime) -> int:
     return sum(connection.execute(statement).rowcount for statement in statements)
 
 
-def set_steps_back(connection: Connection, step: int, account_id: int | None) -> int:
-    """Let this be the last step that was spent where a later one was; return of how many authenticators."""
-    ahead = update(totp).where(totp.c.state == "active", totp.c.last_step > step)
-    if account_id is not None:
-        ahead = ahead.where(totp.c.account_id == account_id)
-    return connection.execute(ahead.values(last_step=step)).rowcount
+def set_steps_back(connection: Connection, steps: Mapping[int, int], account_id: int | None) -> int:
+    """Let these be the last steps that were spent where later ones were; return of how many authenticators.
+
+    `steps`: by the period of the authenticator in seconds.
+    """
+    count = 0
+    for period_s, step in steps.items():
+        is_ahead = (totp.c.state == "active") & (totp.c.period_s == period_s) & (totp.c.last_step > step)
+        if account_id is not None:
+            is_ahead &= totp.c.account_id == account_id
+        count += connection.execute(update(totp).where(is_ahead).values(last_step=step)).rowcount
+    return count
 
 
 def _at(connection: Connection, name: str) -> datetime | None:

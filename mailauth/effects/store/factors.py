@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, fun
 from mailauth.effects.keyring import Sealed
 from mailauth.effects.store.account_state import IS_ENABLED
 from mailauth.effects.store.tables import account, recovery_code, totp
+from mailauth.vocabulary.model import USUAL, TotpParameters
 
 
 class PendingTotp(NamedTuple):
@@ -159,13 +160,21 @@ def set_pending(connection: Connection, account_id: int, sealed: Sealed, now: da
     connection.execute(insert(totp).values(**row, last_step=0, created_at=now))
 
 
-def put_in_force(connection: Connection, account_id: int, sealed: Sealed, step: int, now: datetime) -> None:
+def put_in_force(
+    connection: Connection,
+    account_id: int,
+    sealed: Sealed,
+    step: int,
+    now: datetime,
+    parameters: TotpParameters = USUAL,
+) -> None:
     """Store an authenticator that is proved already, with its first step spent, in place of the one before it.
 
     One that waits for its first code goes as well: whoever began that earlier must not replace this one by it.
     """
     connection.execute(delete(totp).where(totp.c.account_id == account_id))
     row = {"account_id": account_id, "state": "active", "sealed_seed": sealed.blob, "key_id": sealed.key_id}
+    row |= {"digits": parameters.digits, "period_s": parameters.period_s, "algorithm": parameters.algorithm}
     connection.execute(insert(totp).values(**row, last_step=step, created_at=now, confirmed_at=now))
 
 

@@ -1,5 +1,6 @@
 """Statements that close what a restored database opens again: it does not know what has happened since the backup."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -23,13 +24,16 @@ class Contents(NamedTuple):
     last_login_at: datetime | None
 
 
-def close(connection: Connection, step: int, now: datetime) -> Closed:
+def close(connection: Connection, steps: Mapping[int, int], now: datetime) -> Closed:
     """End sessions, remembered logins and links in mails, and spend every code up to a step.
 
+    `steps`: by the period of the authenticator in seconds.
     A session or link may have been ended or used since, a code may have been spent a moment ago. Recovery codes,
     app passwords and passwords are left as they were when the backup was made: nobody could log in any more.
     """
-    connection.execute(update(totp).where(totp.c.state == "active", totp.c.last_step < step).values(last_step=step))
+    for period_s, step in steps.items():
+        is_behind = (totp.c.state == "active") & (totp.c.period_s == period_s) & (totp.c.last_step < step)
+        connection.execute(update(totp).where(is_behind).values(last_step=step))
     return Closed(
         sessions=connection.execute(delete(portal_session)).rowcount,
         # The rows stay: what was accepted once is refused by them.

@@ -12,7 +12,7 @@ from typing import NamedTuple, assert_never
 
 from sqlalchemy import Connection
 
-from mailauth.core import engine, limiter, login_memory, service_copy, splitter
+from mailauth.core import engine, limiter, login_memory, otp, service_copy, splitter
 from mailauth.core.limiter import AttemptMeters, Familiarity, Kinship, Limits, Meter, Source
 from mailauth.core.login_memory import Profile, Profiles
 from mailauth.core.opaque import opaque
@@ -166,21 +166,19 @@ class Reservation:
             granted = engine.granted(account, Credential.PASSWORD_AND_CODE, WhyGranted.REMEMBERED)
             return replace(granted, fields=service_copy.fields(copies, attempt.service))
         # How the string reads depends on the account's state: never both ways.
-        is_enrolled = account is not None and account.totp is not None
-        presented = reading.presented(is_enrolled=is_enrolled)
-        if_enrolled = reading.presented(is_enrolled=True)
+        presented = reading.presented(digits_of(account))
         familiarity = familiar_networks.find(connection, 0 if account is None else account.id, source.network)
         refused_digest = self._refused_digest(attempt, subject, account, source)
         was_accepted = remembered_logins.was_accepted(connection, memory.string_digest)
         is_own_again = remembered_logins.is_known(connection, memory.digest)
         was_refused = self._refused.has(refused_digest, now)
-        attempt_meters = self._meters_of(subject, account, source, familiarity, if_enrolled, now)
+        attempt_meters = self._meters_of(subject, account, source, familiarity, reading.likely, now)
         is_no_guess = is_own_again or was_refused
         is_shown = is_no_guess or self._withheld.has(refused_digest, now)
         charges = self._charge(connection, attempt, attempt_meters, now, is_shown=is_shown, is_no_guess=is_no_guess)
         is_throttled = charges.refusing is not None or charges.is_used_up
         retry_after_s = meters.wait_s(connection, attempt_meters.visible, now) if is_throttled else 0.0
-        recovery_row = self._recovery_row(connection, subject, account, if_enrolled)
+        recovery_row = self._recovery_row(connection, subject, account, reading.recovery_code)
         if charges.refusing is not None:
             return _Throttled(subject, charges.refusing, retry_after_s)
         return Admitted(
@@ -209,13 +207,13 @@ class Reservation:
         account: Account | None,
         source: Source,
         familiarity: Familiarity | None,
-        if_enrolled: splitter.Presented,
+        likely: splitter.Presented,
         now: datetime,
     ) -> AttemptMeters:
         kinship, epoch = Kinship.STRANGE, 0 if account is None else account.epoch
         if familiarity is not None:
             kinship = familiarity.kinship(epoch, now)
-        return limiter.attempt_meters(self._limits, subject, epoch, source, kinship, _tail(if_enrolled))
+        return limiter.attempt_meters(self._limits, subject, epoch, source, kinship, _tail(likely))
 
     def _charge(
         self,
@@ -258,14 +256,13 @@ class Reservation:
         def load(connection: Connection) -> Admitted:
             attempt, subject = admitted.attempt, admitted.subject
             account = accounts.load(connection, subject)
-            if_enrolled = reading.presented(is_enrolled=True)
             memory, copies = self._memory(reading, subject, account), _copies(connection, account)
             return replace(
                 admitted,
                 account=account,
                 copies=copies,
-                presented=reading.presented(is_enrolled=account is not None and account.totp is not None),
-                recovery_row=self._recovery_row(connection, subject, account, if_enrolled),
+                presented=reading.presented(digits_of(account)),
+                recovery_row=self._recovery_row(connection, subject, account, reading.recovery_code),
                 memory=replace(memory, serves=memory.serves and closed(copies, attempt) is None),
                 refused_digest=self._refused_digest(attempt, subject, account, admitted.source),
             )
@@ -291,7 +288,7 @@ class Reservation:
             digest = session_bound.digest(self._keyring, digest, attempt.session)
         return Memory(
             digest=digest,
-            string_digest=self._keyring.mac(Purpose.ACCEPTED_STRING, *bound_to, *_parts(reading)),
+            string_digest=self._keyring.mac(Purpose.ACCEPTED_STRING, *bound_to, *_parts(reading, account)),
             profile=profile,
             serves=is_proof or service_class != PORTAL,
             needs_password=is_proof and account is not None and (bool(account.source) or not account.password_hash),
@@ -308,13 +305,12 @@ class Reservation:
         connection: Connection,
         subject: AccountName,
         account: Account | None,
-        if_enrolled: splitter.Presented,
+        code: bytes | None,
     ) -> int | None:
         """Find a recovery code's row; looked for whatever the account is, so that it costs every account alike."""
-        if not isinstance(if_enrolled, splitter.PasswordAndRecoveryCode):
+        if code is None:
             return None
         former_names = () if account is None else account.former_names
-        code = if_enrolled.recovery_code
         digests = name_bound.digests(self._keyring, Purpose.RECOVERY_CODE, subject, former_names, code)
         return factors.find_recovery_code(connection, 0 if account is None else account.id, digests)
 
@@ -334,17 +330,22 @@ def use(connection: Connection, memory: Memory, account: Account | None, now: da
     return memory.serves and remembered_logins.use(connection, memory.digest, memory.profile, now, epoch)
 
 
-def _parts(reading: ByPassword) -> tuple[bytes, ...]:
+def digits_of(account: Account | None) -> int | None:
+    """Return how many digits an account's codes have; None where it is not enrolled."""
+    return None if account is None or account.totp is None else account.totp.parameters.digits
+
+
+def _parts(reading: ByPassword, account: Account | None) -> tuple[bytes, ...]:
     """Return what a string is for who is enrolled, in one spelling."""
-    match reading.presented(is_enrolled=True):
+    match reading.presented(digits_of(account) or otp.DIGITS):
         case splitter.PasswordAndCode(password, code):
             return opaque(password), code
         case _:
             return (reading.secret,)
 
 
-def _tail(if_enrolled: splitter.Presented) -> limiter.Tail:
-    match if_enrolled:
+def _tail(likely: splitter.Presented) -> limiter.Tail:
+    match likely:
         case splitter.Password():
             return limiter.Tail.NOTHING
         case splitter.PasswordAndCode():
@@ -352,7 +353,7 @@ def _tail(if_enrolled: splitter.Presented) -> limiter.Tail:
         case splitter.PasswordAndRecoveryCode():
             return limiter.Tail.RECOVERY_CODE
         case _:
-            assert_never(if_enrolled)
+            assert_never(likely)
 
 
 def _scope(attempt: Attempt) -> str:

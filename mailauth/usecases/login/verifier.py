@@ -61,6 +61,7 @@ from mailauth.vocabulary.errors import (
     StoreUnavailable,
 )
 from mailauth.vocabulary.model import (
+    USUAL,
     AccountName,
     AppPassword,
     Ask,
@@ -460,12 +461,12 @@ class Verifier:
         code = admitted.presented.code if isinstance(admitted.presented, splitter.PasswordAndCode) else b""
         account = admitted.account
         if account is None or account.totp is None:
-            seed, last_step = self._keyring.unseal(Purpose.TOTP_SEED, "", self._dummy), 0
+            seed, last_step, parameters = self._keyring.unseal(Purpose.TOTP_SEED, "", self._dummy), 0, USUAL
         else:
             sealed = Sealed(account.totp.key_id, account.totp.sealed_seed)
             seed = self._keyring.unseal(Purpose.TOTP_SEED, account.name, sealed)
-            last_step = account.totp.last_step
-        found = otp.match(seed, code, now, last_step)
+            last_step, parameters = account.totp.last_step, account.totp.parameters
+        found = otp.match(seed, code, now, last_step, parameters)
         match admitted.presented:
             case splitter.Password():
                 return engine.NoSecondFactor()
@@ -532,7 +533,7 @@ def _of_second_factor(reading: ByPassword, verdict: Verdict) -> Verdict:
     """Return a grant that says that no password was checked, and where the password ends that others check."""
     if not isinstance(verdict, Granted):
         return verdict
-    presented = reading.presented(is_enrolled=verdict.credential is not Credential.PASSWORD)
+    presented = reading.presented(verdict.digits)
     tail_bytes = len(reading.secret) - len(presented.password)
     return replace(verdict, credential=_WITHOUT_PASSWORD[verdict.credential], tail_bytes=tail_bytes)
 

@@ -5,9 +5,11 @@ from unittest.mock import patch
 
 import argon2
 import pytest
+from sqlalchemy import update
 
 from mailauth.effects.store import accounts
-from mailauth.vocabulary.model import Granted, Verdict
+from mailauth.effects.store.tables import totp
+from mailauth.vocabulary.model import Granted, TotpParameters, Verdict
 from mailauth.vocabulary.reasons import Reason, WhyDenied
 from mailauth.vocabulary.secret import Secret
 from tests.transactions import writing
@@ -16,10 +18,10 @@ from tests.world import Person, World
 COMPOSED, DECOMPOSED = "correct hörse", "correct ho\u0308rse"
 OTHER_SPACE = "correct\u00a0ho\u0308rse"
 TWO_FORMS = (DECOMPOSED, "wro\u0308ng")
-PLAIN_TAILS = ("", "000000", "zzzz-2222-zzzz-2222", "zzzz\u20102222\u2010zzzz\u20102222")
+PLAIN_TAILS = ("", "000000", "00000000", "0000 0000", "zzzz-2222-zzzz-2222", "zzzz\u20102222\u2010zzzz\u20102222")
 INVISIBLE_TAILS = ("000000\u200b", "zzzz\u200b2222\u200bzzzz\u200b2222")
 """The profile refuses a zero-width space: the whole has one form, and what stands before the code may have two."""
-BLANK_TAILS = ("000000\u00a0", "000000\u2003", "zzzz\u00a02222\u00a0zzzz\u00a02222")
+BLANK_TAILS = ("000000\u00a0", "00000000\u00a0", "000000\u2003", "zzzz\u00a02222\u00a0zzzz\u00a02222")
 """The whole has two forms, and what stands before the code may have one."""
 
 
@@ -64,9 +66,13 @@ async def test_two_forms_cost_two_hashes_whoever_is_asked_for(world: World, hash
     """ENU2: the presented string alone decides, right or wrong, enrolled or not, known or not."""
     enrolled, plain, bytes_of_old = world.enrol("alice", COMPOSED), world.add("carol", COMPOSED), world.add("dora")
     keep_as_typed(world, bytes_of_old, DECOMPOSED.encode())
+    long_codes = world.enrol("fenna", COMPOSED)
+    take_over(world, long_codes, TotpParameters(digits=8))
     disabled = world.add("erna", COMPOSED)
     world.installation.accounts.set_disabled(disabled.name, disabled=True)
-    names = [person.name for person in (enrolled, plain, bytes_of_old, disabled)] + ["nobody@mailitwize.be"]
+    names = [person.name for person in (enrolled, long_codes, plain, bytes_of_old, disabled)] + [
+        "nobody@mailitwize.be"
+    ]
     refused = "\u200b" + DECOMPOSED  # by the profile, so that it has one form
     expected = {
         head + tail: 1 + (head in TWO_FORMS or (tail in BLANK_TAILS and head != refused))
@@ -78,6 +84,14 @@ async def test_two_forms_cost_two_hashes_whoever_is_asked_for(world: World, hash
             hashes.clear()
             await world.login(name, secret)
             assert len(hashes) == count, (ascii(secret), name)
+
+
+def take_over(world: World, person: Person, parameters: TotpParameters) -> None:
+    """Let an authenticator be one of other parameters."""
+    values = {"digits": parameters.digits, "period_s": parameters.period_s, "algorithm": parameters.algorithm}
+    account = world.installation.accounts.get(person.name)
+    with writing(world.installation.database) as connection:
+        connection.execute(update(totp).where(totp.c.account_id == account.id).values(last_step=0, **values))
 
 
 def keep_as_typed(world: World, person: Person, password: bytes) -> Person:
