@@ -35,6 +35,12 @@ DRIFT_REACH_STEPS = 10
 _CODES = {digits: re.compile(rb"[0-9]{%d}" % digits) for digits in ALL_DIGITS}
 
 
+class _Hotp(pyotp.HOTP):
+    """pyotp refuses seeds of less than 112 bits (NIST SP 800-63B s3.1.4), and people have some, for years."""
+
+    min_secret_length_bits = 80
+
+
 @dataclass(frozen=True, slots=True)
 class CodeMatch:
     """What a presented code is, for one seed: the step it belongs to, and whether that step is still unspent."""
@@ -56,7 +62,7 @@ def is_code(text: bytes, digits: int = DIGITS) -> bool:
 def code_at(seed: bytes, step: int, parameters: TotpParameters = USUAL) -> str:
     """Return the code of a step (RFC 6238 s4.2, RFC 4226 s5.3)."""
     digest = ALGORITHMS[parameters.algorithm]
-    return pyotp.HOTP(base32(seed), digits=parameters.digits, digest=digest).at(step)
+    return _Hotp(base32(seed), digits=parameters.digits, digest=digest).at(step)
 
 
 def match(

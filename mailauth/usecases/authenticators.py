@@ -15,8 +15,8 @@ from mailauth.effects.store import factors
 from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.shutting_out import replace_links
-from mailauth.vocabulary.model import Account
-from mailauth.vocabulary.notices import NoticeKind, Origin
+from mailauth.vocabulary.model import Account, TotpParameters
+from mailauth.vocabulary.notices import ADMINISTRATOR, NoticeKind, Origin
 from mailauth.vocabulary.secret import Secret
 
 
@@ -52,6 +52,28 @@ class Authenticators:
         self._links.void_confirming(connection, account.id, now)
         link = self._links.undo_enrolment(connection, account.id, now)
         self._notices.tell(connection, account.id, NoticeKind.AUTHENTICATOR_SET, origin, now, link=link)
+
+    def take_over(
+        self,
+        connection: Connection,
+        account: Account,
+        seed: bytes,
+        parameters: TotpParameters,
+        now: datetime,
+        *,
+        is_told: bool,
+    ) -> None:
+        """Store the authenticator that an account without one has had elsewhere. Whoever calls this raises its epoch.
+
+        No code of it is spent here: what it has shown elsewhere is not known. `is_told`: its owner is, as of
+        a new one.
+        """
+        sealed = self._keyring.seal(Purpose.TOTP_SEED, account.name, seed)
+        factors.put_in_force(connection, account.id, sealed, 0, now, parameters)
+        self._links.void_confirming(connection, account.id, now)
+        if is_told:
+            link = self._links.undo_enrolment(connection, account.id, now)
+            self._notices.tell(connection, account.id, NoticeKind.AUTHENTICATOR_SET, ADMINISTRATOR, now, link=link)
 
 
 def digits(code: Secret) -> bytes:

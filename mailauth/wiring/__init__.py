@@ -41,6 +41,7 @@ from mailauth.usecases.account_import import AccountImport
 from mailauth.usecases.accounts import Accounts
 from mailauth.usecases.activity import Activity
 from mailauth.usecases.app_passwords import AppPasswords
+from mailauth.usecases.authenticator_import import AuthenticatorImport
 from mailauth.usecases.authenticators import Authenticators
 from mailauth.usecases.crowds import Crowds
 from mailauth.usecases.directory import Directory
@@ -87,6 +88,7 @@ class Installation:
     passwords: PasswordCheck
     accounts: Accounts
     account_import: AccountImport
+    authenticator_import: AuthenticatorImport
     enrolment: Enrolment
     app_passwords: AppPasswords
     recovery_codes: RecoveryCodes
@@ -210,6 +212,7 @@ def build(
         account_import=AccountImport(
             database, ring, notices, links, pam_users, domain, clock, keeps_passwords=configuration.keeps_passwords()
         ),
+        authenticator_import=AuthenticatorImport(database, ring, authenticators, recovery_codes, domain, clock),
         enrolment=Enrolment(database, ring, notices, links, authenticators, provider.name, domain, clock, policy.zone),
         app_passwords=AppPasswords(database, ring, notices, links, domain, clock),
         recovery_codes=recovery_codes,

@@ -52,6 +52,11 @@ def test_codes_of_other_parameters_are_those_of_rfc_6238_appendix_b() -> None:
                 assert otp.match(seed, code.encode(), now, -1, parameters) == otp.CodeMatch(second // 30, unspent=True)
 
 
+def test_seed_of_80_bits_that_somebody_brings_along_has_codes() -> None:
+    """Older google-authenticator and Roundcube's plugin made such. By oathtool: --base32 GEZDGNBVGY3TQOJQ -c 1."""
+    assert otp.code_at(b"1234567890", 1) == "263420"
+
+
 @pytest.mark.parametrize(
     ("second", "step"), [(0, 0), (29, 0), (29.999, 0), (30, 1), (59, 1), (60, 2), (1111111109, 37037036)]
 )

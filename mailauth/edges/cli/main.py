@@ -23,6 +23,7 @@ _COMMANDS = {
     "explain": ("check", "explain"),
     "policy": ("policy", "policy"),
     "directory": ("directory", "directory"),
+    "import": ("importing", "import_"),
     "limits": ("limits", "limits"),
     "campaign": ("campaign", "campaign"),
     "outbox": ("outbox", "outbox"),
