@@ -34,8 +34,11 @@ def sandboxes_at_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict
     """One sandbox for each door, and a spare one that tests may change and stop; all started in the same moment."""
     options = {door: ("--dovecot", door) for door in sandboxes.doors()} | {SPARE: ()}
 
+    # Made one by one: the first of a process makes pytest's own folder, which two threads can't at once.
+    places = {name: tmp_path_factory.mktemp(f"sandbox-{name}") for name in options}
+
     def start(name: str) -> Sandbox:
-        return sandboxes.up(tmp_path_factory.mktemp(f"sandbox-{name}"), *options[name])
+        return sandboxes.up(places[name], *options[name])
 
     with ThreadPoolExecutor(len(options)) as pool:
         made = dict(zip(options, pool.map(start, options), strict=True))

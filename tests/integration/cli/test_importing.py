@@ -88,13 +88,13 @@ def test_homes_of_google_authenticator_are_taken_without_what_makes_guessing_eas
     assert "nobody@mailitwize.be" in result.stderr
     assert "there is no such account" in result.stderr
     assert anna not in result.stdout + result.stderr
+    assert people.json("outbox", "list") == [], "nobody is mailed about it"
     assert not logs_in(people, "anna", "")
     assert not logs_in(people, "anna", scratch)
     assert logs_in(people, "anna", oathtool(people, anna))
     assert not logs_in(people, "anna", oathtool(people, anna)), "once"
     again = people.run("import", "google-authenticator", str(homes), code=1)
     assert "0 taken, 2 there already, 2 refused" in again.stdout
-    assert people.json("outbox", "list") == [], "nobody is mailed about it"
 
 
 def test_home_that_leads_elsewhere_is_not_read(people: CommandLine, tmp_path: Path) -> None:
