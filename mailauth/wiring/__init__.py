@@ -50,7 +50,9 @@ from mailauth.usecases.enrolment import Enrolment
 from mailauth.usecases.explain import Explainer
 from mailauth.usecases.housekeeping import Housekeeping
 from mailauth.usecases.limits import AccountLimits
+from mailauth.usecases.login.app_password_logins import AppPasswordLogins
 from mailauth.usecases.login.device_networks import DeviceNetworks
+from mailauth.usecases.login.foreign_app_passwords import ForeignAppPasswords
 from mailauth.usecases.login.login_notices import LoginNotices
 from mailauth.usecases.login.paced_refusals import PacedRefusals
 from mailauth.usecases.login.password_check import Link, PasswordCheck
@@ -113,6 +115,7 @@ class Installation:
     def close(self) -> None:
         """Let what runs end, write down what was seen, and close the database."""
         self.passwords.close()
+        self.verifier.close()
         self.lookups.close()
         for write_down in (self.activity.flush, self.login_notices.flush, self.device_networks.flush):
             try:
@@ -243,7 +246,16 @@ def build(
             policy=policy,
             activity=activity,
             login_notices=login_notices,
-            device_networks=device_networks,
+            app_passwords=AppPasswordLogins(
+                database=database,
+                keyring=ring,
+                passwords=passwords,
+                source_accounts=source_accounts,
+                device_networks=device_networks,
+                foreign=ForeignAppPasswords(database, ring, hasher),
+                clock=clock,
+                monotonic=time.monotonic,
+            ),
             default_domain=domain,
             clock=clock,
             deadline_s=configuration.server.deadline_s,

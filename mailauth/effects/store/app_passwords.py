@@ -1,6 +1,6 @@
 """Statements on app passwords."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -34,6 +34,10 @@ _FIND = _JOINED.where(
     ),
 )
 
+_PRESENTED = _JOINED.where(
+    app_password.c.account_id == bindparam("whose"), app_password.c.digest.in_(bindparam("digests", expanding=True))
+)
+
 
 class NewAppPassword(NamedTuple):
     """What is stored of an app password when it is made."""
@@ -51,6 +55,18 @@ class NewAppPassword(NamedTuple):
 def find(connection: Connection, name: AccountName, selector: str) -> AppPassword | None:
     """Return the app password with a selector, if it belongs to the account of this name or alias."""
     row = connection.execute(_FIND, {"name": name, "selector": selector}).one_or_none()
+    if row is None:
+        return None
+    copies = service_copies.of_account(connection, row.account_id) if row.source else ()
+    return replace(_app_password(row), source=row.source, reply_name=row.reply_name, copies=copies)
+
+
+def presented(connection: Connection, account_id: int, digests: Sequence[bytes]) -> AppPassword | None:
+    """Return the app password of an account whose digest is one of these: one that somebody has brought along.
+
+    What it is found by is the digest of the whole string: those that we have made have another, and a selector.
+    """
+    row = connection.execute(_PRESENTED, {"whose": account_id, "digests": digests}).first()
     if row is None:
         return None
     copies = service_copies.of_account(connection, row.account_id) if row.source else ()

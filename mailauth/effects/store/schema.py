@@ -16,7 +16,7 @@ from mailauth.vocabulary.errors import SchemaMismatch, StoreUnavailable
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0006"
+HEAD = "0007"
 """The revision that this code works with; a test holds that the migrations end there."""
 
 _MIGRATIONS = Path(__file__).with_name("migrations")

@@ -210,15 +210,14 @@ app_password = Table(
 foreign_app_password = Table(
     "foreign_app_password",
     metadata,
-    # As another system has stored it, until it is used once or its time is over.
     Column("id", _Id, primary_key=True),
     _account_id(),
+    # The one of ours that it becomes when it is used first; from then on none, and the hash is gone. What is left says
+    # that it was imported, so that it is not once more after it was revoked.
+    Column("app_password_id", _Id, ForeignKey("app_password.id", ondelete="SET NULL")),
+    # As another system has stored it.
     Column("password_hash", String(512), nullable=False),
-    Column("name", String(100), nullable=False),
-    Column("services", Text, nullable=False),
-    Column("networks", Text, nullable=False),
     Column("imported_at", Moment, nullable=False),
-    Column("expires_at", Moment),
     UniqueConstraint("account_id", "password_hash"),
 )
 

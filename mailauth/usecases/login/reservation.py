@@ -23,18 +23,22 @@ from mailauth.effects.keyring import Keyring, Purpose
 from mailauth.effects.log_lines import FIELDS
 from mailauth.effects.store import (
     accounts,
+    app_passwords,
     factors,
     familiar_networks,
+    foreign_app_passwords,
     meters,
     remembered_logins,
     service_copies,
 )
 from mailauth.effects.store.database import Database
+from mailauth.effects.store.foreign_app_passwords import Waiting
 from mailauth.usecases.login.refunds import Refunds
 from mailauth.usecases.login.refused_strings import RefusedStrings
 from mailauth.vocabulary.model import (
     Account,
     AccountName,
+    AppPassword,
     Ask,
     Attempt,
     Credential,
@@ -73,7 +77,8 @@ class Admitted:
     network, so that its code is not judged again. `is_used_up`: a limit of guesses at the account is, so that
     only a login by both factors is told. `subject` is the account's name, or the presented one in its canonical form
     where there is no such account. `refused_digest` is that of the string in this network; `password_is_ours` whether
-    it was we who checked the password; `copies` what the account's source said of it for services.
+    it was we who checked the password; `copies` what the account's source said of it for services; `foreign` the
+    account's app passwords of another system, which were not used here yet.
     """
 
     attempt: Attempt
@@ -93,6 +98,7 @@ class Admitted:
     refused_digest: bytes
     password_is_ours: bool
     copies: tuple[ServiceCopy, ...] = ()
+    foreign: tuple[Waiting, ...] = ()
 
 
 class _Charges(NamedTuple):
@@ -138,8 +144,11 @@ class Reservation:
         self._refused = refused
         self._withheld = withheld
 
-    def admit(self, reading: ByPassword, now: datetime) -> Admitted | Granted | Unavailable:
-        """Return what is to be verified; or at once Granted from the login memory, or Unavailable if throttled."""
+    def admit(self, reading: ByPassword, now: datetime) -> Admitted | AppPassword | Granted | Unavailable:
+        """Return what is to be verified; or at once Granted from the login memory, or Unavailable if throttled.
+
+        An app password where the string is one that its owner has brought along from another system.
+        """
         # Taken once, though what follows may be run again.
         let_go = self._refunds.no_longer_held(now)
         found = self._database.write(lambda connection: self._admit(connection, reading, let_go, now), durable=False)
@@ -151,7 +160,7 @@ class Reservation:
 
     def _admit(
         self, connection: Connection, reading: ByPassword, let_go: tuple[Meter, ...], now: datetime
-    ) -> "Admitted | Granted | _Throttled":
+    ) -> "Admitted | AppPassword | Granted | _Throttled":
         attempt, name = reading.attempt, reading.name
         source = limiter.source_of(attempt.client, self._trusted)
         meters.undo(connection, let_go)
@@ -175,7 +184,15 @@ class Reservation:
         attempt_meters = self._meters_of(subject, account, source, familiarity, reading.likely, now)
         is_no_guess = is_own_again or was_refused
         is_shown = is_no_guess or self._withheld.has(refused_digest, now)
-        charges = self._charge(connection, attempt, attempt_meters, now, is_shown=is_shown, is_no_guess=is_no_guess)
+        own_app_password, foreign = self._app_passwords(connection, attempt, account, now)
+        # Each that it is compared with is a chance to hit, and work.
+        cost = 1 if own_app_password is not None else 1 + len(foreign)
+        charges = self._charge(
+            connection, attempt, attempt_meters, now, is_shown=is_shown, is_no_guess=is_no_guess, cost=cost
+        )
+        if own_app_password is not None and charges.refusing is None and not charges.is_used_up:
+            meters.undo(connection, charges.charged)
+            return own_app_password
         is_throttled = charges.refusing is not None or charges.is_used_up
         retry_after_s = meters.wait_s(connection, attempt_meters.visible, now) if is_throttled else 0.0
         recovery_row = self._recovery_row(connection, subject, account, reading.recovery_code)
@@ -199,7 +216,22 @@ class Reservation:
             refused_digest=refused_digest,
             password_is_ours=attempt.ask is not Ask.SECOND_FACTOR,
             copies=copies,
+            foreign=foreign,
         )
+
+    def _app_passwords(
+        self, connection: Connection, attempt: Attempt, account: Account | None, now: datetime
+    ) -> tuple[AppPassword | None, tuple[Waiting, ...]]:
+        """Return the app password that the whole string is, from another system, and those that it may be as well.
+
+        The same statements for every account.
+        """
+        if attempt.ask is not Ask.WHOLE or attempt.service == PORTAL:
+            return None, ()
+        account_id = 0 if account is None else account.id
+        digests = presented_digests(self._keyring, account, attempt.secret.reveal())
+        found = app_passwords.presented(connection, account_id, digests)
+        return found, foreign_app_passwords.waiting(connection, account_id, now)
 
     def _meters_of(
         self,
@@ -224,28 +256,30 @@ class Reservation:
         *,
         is_shown: bool,
         is_no_guess: bool,
+        cost: int,
     ) -> _Charges:
         """Charge the attempt; the same statements for a repetition and for a guess, so that the time tells nothing.
 
-        `is_shown`: the string was refused from there before, told or not; `is_no_guess`: it was told.
+        `is_shown`: the string was refused from there before, told or not; `is_no_guess`: it was told. `cost`: of one
+        that is neither.
         """
         refusing = meters.non_conforming(connection, attempt_meters.bounding, now)
         if refusing is not None:
             return _Charges((), refusing, is_used_up=False)
         is_free = meters.charge(connection, attempt_meters.repeating, now, cost=int(is_shown)) is None and is_shown
-        refusing = meters.charge(connection, attempt_meters.bounding, now, cost=int(not is_free))
+        refusing = meters.charge(connection, attempt_meters.bounding, now, cost=0 if is_free else cost)
         if refusing is not None:
             return _Charges((), refusing, is_used_up=False)
         is_guess = not (is_free and is_no_guess)
         used_up = meters.non_conforming(connection, attempt_meters.counting, now)
-        refused = meters.charge(connection, attempt_meters.counting, now, cost=int(is_guess))
+        refused = meters.charge(connection, attempt_meters.counting, now, cost=cost if is_guess else 0)
         used_up = used_up or refused
-        cost = attempt_meters.repeating if is_free else attempt_meters.bounding
+        charged = attempt_meters.repeating if is_free else attempt_meters.bounding * cost
         if used_up is not None and attempt.ask is Ask.SECOND_FACTOR:
             # Who checks the password is not us: nothing would tell its owner from a guesser.
-            return _Charges(cost, used_up, is_used_up=True)
+            return _Charges(charged, used_up, is_used_up=True)
         return _Charges(
-            cost + attempt_meters.counting if is_guess and used_up is None else cost,
+            charged + attempt_meters.counting * cost if is_guess and used_up is None else charged,
             None,
             is_used_up=used_up is not None,
         )
@@ -328,6 +362,12 @@ def use(connection: Connection, memory: Memory, account: Account | None, now: da
     """Use what is remembered of this very login once; False where nothing is that serves."""
     epoch = None if account is None else account.epoch
     return memory.serves and remembered_logins.use(connection, memory.digest, memory.profile, now, epoch)
+
+
+def presented_digests(ring: Keyring, account: Account | None, secret: bytes) -> list[bytes]:
+    """Return under which digests a whole string is stored that is an account's app password from another system."""
+    name, former_names = ("", ()) if account is None else (account.name, account.former_names)
+    return name_bound.digests(ring, Purpose.APP_PASSWORD, name, former_names, secret)
 
 
 def digits_of(account: Account | None) -> int | None:

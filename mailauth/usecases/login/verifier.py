@@ -9,40 +9,34 @@ Whatever goes wrong on the way is Unavailable: a grant is never built on state t
 """
 
 import asyncio
-import hmac
 import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
-from mailauth.core import app_password, engine, names, otp, service_copy, splitter
+from mailauth.core import engine, names, otp, service_copy, splitter
 from mailauth.core.clock import Clock
 from mailauth.core.password_chain import (
     Answer,
     Disabled,
     Expired,
-    NotLookedUp,
     Right,
     Unanswered,
-    UnknownUser,
     Wrong,
 )
 from mailauth.core.policy import Policy, Requirement
 from mailauth.core.reading import ByAppPassword, ByPassword, Reading, read
 from mailauth.core.service_copy import ANY_SERVICE
 from mailauth.core.source_entry import Asked, SourceEntry
-from mailauth.effects import name_bound
 from mailauth.effects.keyring import Keyring, Purpose, Sealed
 from mailauth.effects.pools import NOT_BEGUN
 from mailauth.effects.store.database import Database
 from mailauth.usecases.activity import Activity
-from mailauth.usecases.login.app_password_cache import AppPasswordCache
+from mailauth.usecases.login.app_password_logins import AppPasswordLogins
 from mailauth.usecases.login.codelike_passwords import CodelikePasswords
-from mailauth.usecases.login.device_networks import DeviceNetworks
 from mailauth.usecases.login.granted_passwords import GrantedPasswords
 from mailauth.usecases.login.login_notices import LoginNotices
 from mailauth.usecases.login.paced_refusals import PacedRefusals
@@ -50,7 +44,7 @@ from mailauth.usecases.login.password_check import Located, PasswordCheck
 from mailauth.usecases.login.renewals import Renewals
 from mailauth.usecases.login.reservation import Admitted, Reservation, closed
 from mailauth.usecases.login.settlement import Settlement
-from mailauth.usecases.source_accounts import SourceAccounts, copy_of
+from mailauth.usecases.source_accounts import SourceAccounts
 from mailauth.vocabulary.errors import (
     HashUnreadable,
     InvalidName,
@@ -70,11 +64,10 @@ from mailauth.vocabulary.model import (
     Denied,
     Granted,
     Hint,
-    ServiceCopy,
     Unavailable,
     Verdict,
 )
-from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
+from mailauth.vocabulary.reasons import WhyDenied, WhyUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +79,20 @@ _UNAVAILABLE_BECAUSE: dict[type[Exception], WhyUnavailable] = {
     HashUnreadable: WhyUnavailable.HASH_UNREADABLE,
     Overloaded: WhyUnavailable.OVERLOADED,
 }
+
+
+class _Found(NamedTuple):
+    """A login, and where its password is to be checked."""
+
+    admitted: Admitted
+    located: Located
+
+
+class _Answered(NamedTuple):
+    """A login, and what was said of its password."""
+
+    admitted: Admitted
+    answer: Answer
 
 
 class Verifier:
@@ -104,7 +111,7 @@ class Verifier:
         policy: Policy,
         activity: Activity,
         login_notices: LoginNotices,
-        device_networks: DeviceNetworks,
+        app_passwords: AppPasswordLogins,
         default_domain: str,
         clock: Clock,
         deadline_s: float,
@@ -121,14 +128,13 @@ class Verifier:
         self._policy = policy
         self._activity = activity
         self._login_notices = login_notices
-        self._device_networks = device_networks
+        self._app_passwords = app_passwords
         self.codelike_passwords = CodelikePasswords(passwords, login_notices)
         self._default_domain = default_domain
         self._clock = clock
         self._deadline_s = deadline_s
         self._refusals = refusals
         self._monotonic = monotonic
-        self._cache = AppPasswordCache(database, monotonic)
         self._granted_passwords = GrantedPasswords(keyring, monotonic)
         # What the codes of unknown and not enrolled accounts are compared with, so that they cost the same.
         self._dummy = keyring.seal(Purpose.TOTP_SEED, "", os.urandom(otp.SEED_BYTES))
@@ -141,7 +147,10 @@ class Verifier:
         reading = read(attempt, self._default_domain)
         verdict: Verdict | None
         if isinstance(reading, ByAppPassword):  # first, for it is the hot path
-            verdict = self._from_cache(reading)
+            try:
+                verdict = self._app_passwords.from_memory(reading)
+            except KeyUnusable as error:
+                verdict = _unavailable(reading.name, error)
             if verdict is None:
                 return self._in_time(reading)
         elif isinstance(reading, ByPassword):
@@ -155,18 +164,6 @@ class Verifier:
         """Return the verdict, for those who wait for it in any case."""
         decided = self.decide(attempt)
         return await decided if isinstance(decided, Coroutine) else decided
-
-    def _from_cache(self, reading: ByAppPassword) -> Verdict | None:
-        cached = self._cache.get(reading.name, reading.token.selector)
-        if cached is None:
-            return None
-        found = cached.value
-        if found is not None and found.source and self._has_to_ask(found, reading, self._clock()):
-            return None
-        try:
-            return self._by_app_password(reading, cached.value)
-        except KeyUnusable as error:
-            return _unavailable(reading.name, error)
 
     async def _in_time(self, reading: Reading) -> Verdict:
         attempt, name, began = reading.attempt, reading.name, self._monotonic()
@@ -183,6 +180,10 @@ class Verifier:
         if not isinstance(verdict, Granted) and isinstance(reading, ByPassword):
             await self._refusals.keep_back(reading, verdict, began)
         return verdict
+
+    def close(self) -> None:
+        """Let what runs end."""
+        self._app_passwords.close()
 
     async def give_back(self, attempt: Attempt, token: str) -> AccountName | None:
         """Unspend what was spent under a token whose password proved wrong elsewhere; return whose it was, if any.
@@ -206,11 +207,7 @@ class Verifier:
         now = self._clock()  # of receipt: a code does not go stale while a hash waits for its turn
         match reading:
             case ByAppPassword():
-                found = await self._cache.load(reading.name, reading.token.selector)
-                verdict = self._by_app_password(reading, found)
-                if found is None or not isinstance(verdict, Granted) or not self._has_to_ask(found, reading, now):
-                    return verdict
-                return self._by_app_password(reading, await self._with_copy(found, reading.attempt, now))
+                return await self._app_passwords.verify(reading, now)
             case ByPassword(attempt=attempt) if attempt.ask is Ask.SECOND_FACTOR:
                 return _of_second_factor(reading, await self._by_password(reading, now))
             case ByPassword():
@@ -227,6 +224,8 @@ class Verifier:
         except asyncio.CancelledError:
             is_abandoned.set()  # it may be carried out all the same, and gives back then what it drew
             raise
+        if isinstance(admitted, AppPassword):
+            return await self._app_passwords.on_right(admitted, attempt, now)
         if not isinstance(admitted, Admitted):
             return admitted
         answer: Answer | None = None  # where others check the password, they refuse a wrong one
@@ -235,15 +234,14 @@ class Verifier:
             if known_from is not None:
                 answer = Right(known_from)
             elif attempt.ask is not Ask.SECOND_FACTOR:
-                located = await self._passwords.locate(_asked(admitted), admitted.account)
-                again = await self._readmitted(reading, admitted, located, now, is_abandoned)
-                if not isinstance(again, Admitted):
-                    self._undo_charges_later(admitted, was_begun=True)
-                    return again
-                located = await self._relocated(located, again)
-                admitted = again
-                answer = await self._ask(reading, admitted, located)
-                admitted = await self._taken_in(reading, admitted, answer, now)
+                located = await self._located(reading, admitted, now, is_abandoned)
+                if not isinstance(located, _Found):
+                    return located
+                admitted = located.admitted
+                answered = await self._answered(reading, located, now)
+                if not isinstance(answered, _Answered):
+                    return answered
+                admitted, answer = answered
             is_right = (answer is None or isinstance(answer, Right)) and _closed(admitted, answer) is None
             is_checked = True
             factor = self._second_factor(admitted, now)
@@ -268,6 +266,30 @@ class Verifier:
                 self._granted_passwords.note(admitted, verdict, answer, is_followed=self._is_followed(answer))
         self.codelike_passwords.consider(admitted, verdict, now)
         return _with_hint(self._explained(verdict, admitted, answer), factor, admitted.presented.password)
+
+    async def _located(
+        self, reading: ByPassword, admitted: Admitted, now: datetime, is_abandoned: threading.Event
+    ) -> "_Found | Verdict":
+        """Return where the password is to be checked, and the login as one to whom that is; or its end."""
+        located = await self._passwords.locate(_asked(admitted), admitted.account)
+        again = await self._readmitted(reading, admitted, located, now, is_abandoned)
+        if isinstance(again, AppPassword):
+            self._undo_charges_later(admitted, was_begun=False)
+            return await self._app_passwords.on_right(again, reading.attempt, now)
+        if not isinstance(again, Admitted):
+            self._undo_charges_later(admitted, was_begun=True)
+            return again
+        return _Found(again, await self._relocated(located, again))
+
+    async def _answered(self, reading: ByPassword, found: "_Found", now: datetime) -> "_Answered | Verdict":
+        """Return what the password sources say, and the login with the account that it has by then; or its end."""
+        admitted = found.admitted
+        answer = await self._ask(reading, admitted, found.located)
+        by_foreign = await self._app_passwords.by_foreign(reading.secret, admitted, _asked(admitted), answer, now)
+        if by_foreign is not None:
+            self._undo_charges_later(admitted, was_begun=False)
+            return by_foreign
+        return _Answered(await self._taken_in(reading, admitted, answer, now), answer)
 
     def _is_followed(self, right: Right) -> bool:
         """Tell whether another password than this would be noticed, without a login by it."""
@@ -301,7 +323,7 @@ class Verifier:
         located: Located,
         now: datetime,
         is_abandoned: threading.Event,
-    ) -> Admitted | Granted | Unavailable:
+    ) -> Admitted | AppPassword | Granted | Unavailable:
         """Return the login as one to the account that a source has looked up, in the state that the source says."""
         entry, account = located.entry, admitted.account
         if entry is None:
@@ -376,7 +398,7 @@ class Verifier:
 
     def _admit(
         self, reading: ByPassword, now: datetime, is_abandoned: threading.Event
-    ) -> Admitted | Granted | Unavailable:
+    ) -> Admitted | AppPassword | Granted | Unavailable:
         """Load and count; on a thread, where it goes on also when nobody waits for it any more."""
         admitted = self._reservation.admit(reading, now)
         if is_abandoned.is_set() and isinstance(admitted, Admitted):
@@ -399,62 +421,6 @@ class Verifier:
 
     def _undo_charges_later(self, admitted: Admitted, *, was_begun: bool) -> None:
         self._database.later(lambda: self._reservation.undo_charges(admitted, was_begun=was_begun))
-
-    def _by_app_password(self, reading: ByAppPassword, found: AppPassword | None) -> Granted | Denied:
-        """Decide on an app password. Not a word about the account's password: none was presented."""
-        attempt, name, token = reading
-        owner = "" if found is None else found.account
-        key_id = self._keyring.current_id if found is None else found.key_id
-        digest = self._keyring.mac(Purpose.APP_PASSWORD, owner, token.selector, token.secret, key_id=key_id)
-        if found is None or not (hmac.compare_digest(digest, found.digest) or self._was_made_before(found, token)):
-            return Denied(WhyDenied.APP_PASSWORD_UNKNOWN, name if found is None else found.account)
-        refused = app_password.refusal(found, attempt.service, attempt.client, self._clock())
-        if refused is None and found.copies:
-            refused = service_copy.refusal(service_copy.chosen(found.copies, attempt.service), attempt.client)
-        if refused is not None:
-            return Denied(refused, found.account)
-        self._device_networks.note(found.id, attempt.client, self._clock())
-        fields = service_copy.fields(found.copies, attempt.service) if found.copies else ()
-        return _granted(found.account, found.id, found.reply_name, fields)
-
-    def _has_to_ask(self, found: AppPassword, reading: ByAppPassword, now: datetime) -> bool:
-        """Tell whether the account's source has to say first whether this service may be used."""
-        if not found.source or not self._passwords.is_by_service(found.source):
-            return False
-        service = reading.attempt.service
-        return service_copy.is_stale(service_copy.chosen(found.copies, service), now)
-
-    async def _with_copy(self, found: AppPassword, attempt: Attempt, now: datetime) -> AppPassword:
-        """Return an app password with what its account's source says for the service now; once in ten minutes.
-
-        Where the source is away, what it said last holds. Raises SourceUnavailable where it has said nothing yet.
-        """
-        asked = Asked(found.account, attempt.service, bool(attempt.secured), attempt.client)
-        answer = await self._passwords.look_up(found.source, asked)
-        others = tuple(copy for copy in found.copies if copy.service != attempt.service)
-        match answer:
-            case SourceEntry():
-                copy = copy_of(answer, attempt.service, now)
-                await self._database.run(lambda: self._source_accounts.keep(found.account_id, copy))
-                return replace(found, copies=(*others, copy))
-            case Unanswered(error=error):
-                if service_copy.chosen(found.copies, attempt.service) is None:
-                    raise error
-                return found
-            case UnknownUser() | NotLookedUp():
-                gone = ServiceCopy(attempt.service, is_allowed=False, allow_nets=(), fields=(), taken_at=now)
-                return replace(found, copies=(*others, gone))
-            case _:
-                assert_never(answer)
-
-    def _was_made_before(self, found: AppPassword, token: app_password.Token) -> bool:
-        """Tell whether an app password is right that was made under a former name of its account."""
-        if not found.former_names:
-            return False
-        former, parts = found.former_names, (token.selector, token.secret)
-        ring, purpose = self._keyring, Purpose.APP_PASSWORD
-        digests = name_bound.digests(ring, purpose, found.account, former, *parts, key_ids=(found.key_id,))
-        return any(hmac.compare_digest(digest, found.digest) for digest in digests)
 
     def _second_factor(self, admitted: Admitted, now: datetime) -> engine.SecondFactor:
         """Check the second factor. A seed is opened and its codes are computed for every login alike."""
@@ -572,17 +538,3 @@ def _is_right_factor(factor: engine.SecondFactor) -> bool:
 def _unavailable(name: AccountName, error: Exception) -> Unavailable:
     log.error("login of %s cannot be decided: %s", name, error)
     return Unavailable(next(why for kind, why in _UNAVAILABLE_BECAUSE.items() if isinstance(error, kind)), name)
-
-
-@lru_cache(maxsize=4096)
-def _granted(
-    account: AccountName, app_password_id: int, reply_name: str | None, fields: tuple[tuple[str, str], ...]
-) -> Granted:
-    return Granted(
-        account,
-        Credential.APP_PASSWORD,
-        WhyGranted.APP_PASSWORD_GIVEN,
-        app_password_id=app_password_id,
-        reply_name=reply_name,
-        fields=fields,
-    )

@@ -22,7 +22,7 @@ def attempt(name: str, secret: str) -> Attempt:
 
 async def forget(world: World) -> None:
     """Let the cache's second pass without waiting for it."""
-    world.installation.verifier._cache._entries.clear()
+    world.installation.verifier._app_passwords._cache._entries.clear()
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ async def test_guessed_selectors_do_not_grow_the_cache_without_end(
     for number in range(120):
         body = alphabet.spell(number.to_bytes(14, "big"), 21)
         await world.login("alice", body + app_password._checksum(body.encode()))
-        assert len(world.installation.verifier._cache._entries) <= 50
+        assert len(world.installation.verifier._app_passwords._cache._entries) <= 50
     assert isinstance(await world.login("alice", secret), Granted)
 
 

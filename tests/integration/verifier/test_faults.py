@@ -94,7 +94,7 @@ async def test_broken_database_grants_nothing(
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     break_it(file_of(world))
-    world.installation.verifier._cache._entries.clear()
+    world.installation.verifier._app_passwords._cache._entries.clear()
     for _ in range(3):
         for secret in (alice.password + alice.code(world.clock(), 1), alice.password, "wrong"):
             assert is_unavailable(await world.login("alice", secret), WhyUnavailable.STORE_UNAVAILABLE)
@@ -196,7 +196,7 @@ async def test_app_password_works_while_the_database_is_locked(world: World) -> 
     token = world.installation.app_passwords.make("alice", "phone").password
     with locked(file_of(world)):
         for _ in range(3):
-            world.installation.verifier._cache._entries.clear()
+            world.installation.verifier._app_passwords._cache._entries.clear()
             assert isinstance(await world.login("alice", token), Granted)
     assert alice.name
 
