@@ -101,11 +101,7 @@ class AppPasswords:
                     f"{found.name} has {app_password.CAP_PER_ACCOUNT} app passwords, which is the most; "
                     "revoke one that is not used any more"
                 )
-            while True:
-                token = app_password.generate(self._draw)
-                parts = app_password.recognise(token.encode("ascii"))
-                if parts is not None and not app_passwords.selector_is_taken(connection, parts.selector):
-                    break
+            token, parts = new_token(connection, self._draw)
             digest = self._keyring.mac(Purpose.APP_PASSWORD, found.name, parts.selector, parts.secret)
             new = NewAppPassword(
                 selector=parts.selector,
@@ -160,3 +156,12 @@ class AppPasswords:
             raise InvalidValue(f"{found.name} has {which}; see: mailauth app-password list {found.name}")
 
         return self._database.write(revoke)
+
+
+def new_token(connection: Connection, draw: Callable[[int], bytes]) -> tuple[str, app_password.Token]:
+    """Return a new app password and its parts, under a selector that nobody has."""
+    while True:
+        token = app_password.generate(draw)
+        parts = app_password.recognise(token.encode("ascii"))
+        if parts is not None and not app_passwords.selector_is_taken(connection, parts.selector):
+            return token, parts

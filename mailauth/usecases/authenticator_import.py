@@ -42,18 +42,21 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record, and what became of it. `account`: whose it is here, or what the other software calls them."""
+    """One record, and what became of it. `account`: whose it is here, or what the other software calls them.
+
+    `what`: it is, for people; `left`: what of it was not taken.
+    """
 
     place: str
     account: str
     outcome: Outcome
     why: str = ""
-    parameters: str = ""
+    what: str = ""
     left: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
-class AuthenticatorReport:
+class ImportReport:
     """How many there were of each outcome."""
 
     counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
@@ -87,13 +90,13 @@ class AuthenticatorImport:
         dry_run: bool = False,
         is_told: bool = False,
         issues_recovery: bool = False,
-    ) -> AuthenticatorReport:
+    ) -> ImportReport:
         """Take over what a reader has found, and tell what becomes of each. Raises StoreUnavailable.
 
         `domain`: of owners without one, in place of the default. `is_told`: each owner gets the mail about a new
         authenticator, with the link that undoes it; `issues_recovery`: and one with recovery codes.
         """
-        report, seen = AuthenticatorReport(), iter(records)
+        report, seen = ImportReport(), iter(records)
         while part := list(islice(seen, TOGETHER)):
             for row in self._write(part, domain, dry_run=dry_run, is_told=is_told, issues_recovery=issues_recovery):
                 report.counts[row.outcome] += 1
@@ -124,7 +127,7 @@ class AuthenticatorImport:
         described = str(record.parameters)
         if account.totp is not None:
             if self._is_same(account, record):
-                return Row(record.place, account.name, Outcome.THERE, parameters=described)
+                return Row(record.place, account.name, Outcome.THERE, what=described)
             return Row(record.place, account.name, Outcome.REFUSED, "it has another authenticator by now")
         if is_told or issues_recovery:
             try:
@@ -132,7 +135,7 @@ class AuthenticatorImport:
             except InvalidValue as error:
                 return Row(record.place, account.name, Outcome.REFUSED, str(error))
         self._put_in_force(connection, account, record, is_told=is_told, issues_recovery=issues_recovery)
-        return Row(record.place, account.name, Outcome.TAKEN, parameters=described, left=record.left)
+        return Row(record.place, account.name, Outcome.TAKEN, what=described, left=record.left)
 
     def _is_same(self, account: Account, found: Found) -> bool:
         totp = account.totp

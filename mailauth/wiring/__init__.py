@@ -40,6 +40,7 @@ from mailauth.usecases import key_fingerprints
 from mailauth.usecases.account_import import AccountImport
 from mailauth.usecases.accounts import Accounts
 from mailauth.usecases.activity import Activity
+from mailauth.usecases.app_password_import import AppPasswordImport
 from mailauth.usecases.app_passwords import AppPasswords
 from mailauth.usecases.authenticator_import import AuthenticatorImport
 from mailauth.usecases.authenticators import Authenticators
@@ -91,6 +92,7 @@ class Installation:
     accounts: Accounts
     account_import: AccountImport
     authenticator_import: AuthenticatorImport
+    app_password_import: AppPasswordImport
     enrolment: Enrolment
     app_passwords: AppPasswords
     recovery_codes: RecoveryCodes
@@ -202,6 +204,16 @@ def build(
     refunds, refused, withheld = Refunds(os.urandom), RefusedStrings(), RefusedStrings()
     authenticators = Authenticators(ring, notices, links)
     recovery_codes = RecoveryCodes(database, ring, notices, links, domain, clock)
+    reservation = Reservation(
+        database,
+        ring,
+        limits,
+        trusted,
+        configuration.login_memory.profiles(),
+        refunds,
+        refused,
+        withheld,
+    )
     return Installation(
         configuration=configuration,
         clock=clock,
@@ -216,6 +228,9 @@ def build(
             database, ring, notices, links, pam_users, domain, clock, keeps_passwords=configuration.keeps_passwords()
         ),
         authenticator_import=AuthenticatorImport(database, ring, authenticators, recovery_codes, domain, clock),
+        app_password_import=AppPasswordImport(
+            database, ring, notices, domain, timedelta(days=configuration.imports.foreign_days), clock
+        ),
         enrolment=Enrolment(database, ring, notices, links, authenticators, provider.name, domain, clock, policy.zone),
         app_passwords=AppPasswords(database, ring, notices, links, domain, clock),
         recovery_codes=recovery_codes,
@@ -228,16 +243,7 @@ def build(
         presence=Presence(database, __version__, digest.of(configuration), clock),
         verifier=Verifier(
             database=database,
-            reservation=Reservation(
-                database,
-                ring,
-                limits,
-                trusted,
-                configuration.login_memory.profiles(),
-                refunds,
-                refused,
-                withheld,
-            ),
+            reservation=reservation,
             settlement=Settlement(database, notices, refunds, refused, withheld),
             keyring=ring,
             passwords=passwords,
@@ -253,6 +259,7 @@ def build(
                 source_accounts=source_accounts,
                 device_networks=device_networks,
                 foreign=ForeignAppPasswords(database, ring, hasher),
+                reservation=reservation,
                 clock=clock,
                 monotonic=time.monotonic,
             ),

@@ -1,4 +1,4 @@
-"""Authenticators that people have set up elsewhere, over IMAP: the app shows a code as ever, and it logs in. SRC14.
+"""Authenticators that people have set up elsewhere, over IMAP: the app shows a code as ever, and it logs in. EST12.
 
 google-authenticator(1) makes its own file here; oathtool(1) stands for the apps.
 """
@@ -6,7 +6,9 @@ google-authenticator(1) makes its own file here; oathtool(1) stands for the apps
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -65,3 +67,43 @@ def test_app_that_was_set_up_elsewhere_goes_on_logging_in(sandbox: Sandbox, tmp_
     assert clients.imap(sandbox.imap, owner.name, owner.password + code)
     elsewhere = clients.imap(sandbox.imap, owner.name, owner.password + code, clients.ELSEWHERE)
     assert not elsewhere, "a code passes once"
+
+
+def test_app_passwords_of_mailcow_go_on_and_are_the_owners_to_revoke(sandbox: Sandbox, tmp_path: Path) -> None:
+    """By its table, with a hash of its own scheme (SSHA256) and one of bcrypt. EST14."""
+    owner = sandbox.account(enrolled=True)
+    phone, laptop = "mailcow-made-this-one", "chosen by its owner 1"
+    table = tmp_path / "mailcow.sqlite"
+    with sqlite3.connect(table) as connection:
+        connection.execute(
+            "CREATE TABLE app_passwd (id INTEGER PRIMARY KEY, name TEXT, domain TEXT, mailbox TEXT, password TEXT, "
+            "imap_access INT, smtp_access INT, dav_access INT, eas_access INT, pop3_access INT, sieve_access INT, "
+            "active INT)"
+        )
+        for number, (name, kept, smtp) in enumerate((("phone", ssha256(phone), 1), ("laptop", bcrypt(laptop), 0)), 1):
+            values = (number, name, owner.name, kept, smtp)
+            connection.execute("INSERT INTO app_passwd VALUES (?, ?, 'd', ?, ?, 1, ?, 1, 1, 0, 0, 1)", values)
+    connection.close()
+    said = sandbox.command("import", "mailcow", f"sqlite:///{table}", "--only", "app-passwords")
+    assert "app passwords: 2 taken" in said
+    for password in (phone, laptop):
+        for _ in range(2):
+            assert clients.imap(sandbox.imap, owner.name, password)
+    assert clients.smtp_curl(sandbox.postfix_submission, owner.name, phone)
+    assert not clients.smtp_curl(sandbox.postfix_submission, owner.name, laptop)
+    listed = sandbox.command("app-password", "list", owner.name)
+    assert "phone" in listed
+    sandbox.command("app-password", "revoke", owner.name, "--all")
+    assert not clients.imap(sandbox.imap, owner.name, phone)
+    assert "2 there already" in sandbox.command("import", "mailcow", f"sqlite:///{table}", "--only", "app-passwords")
+    assert not clients.imap(sandbox.imap, owner.name, phone)
+
+
+def ssha256(password: str) -> str:
+    salt = os.urandom(8)
+    return "{SSHA256}" + base64.b64encode(hashlib.sha256(password.encode() + salt).digest() + salt).decode()
+
+
+def bcrypt(password: str) -> str:
+    words = ["doveadm", "pw", "-s", "BLF-CRYPT", "-r", "10", "-p", password]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()

@@ -222,6 +222,17 @@ def _default_sockets() -> list[SocketSection]:
     return [SocketSection(path=path, group="dovecot", allow_users=["dovecot"], lookups=True, fields=True)]
 
 
+class ImportsSection(Section):
+    """What is taken over from other systems (`mailauth import`)."""
+
+    foreign_days: int = Field(
+        60,
+        ge=1,
+        le=365,
+        description="For how many days an app password of another system may be used here for the first time.",
+    )
+
+
 class ServerSection(Section):
     """The authentication server."""
 
@@ -283,6 +294,7 @@ class Configuration(Section):
         ),
     )
     directory: DirectorySection = Field(default_factory=DirectorySection)
+    imports: ImportsSection = Field(default_factory=ImportsSection)
     limits: LimitsSection = Field(default_factory=LimitsSection)
     login_memory: LoginMemorySection = Field(default_factory=LoginMemorySection)
     refusal: RefusalSection = Field(default_factory=RefusalSection)

@@ -5,7 +5,7 @@ has encrypted are no base32, and are named as that.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Row, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,6 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from mailauth.effects.imports import Found, Left, Record, seeds
 from mailauth.effects.sources import sql_databases
 from mailauth.vocabulary.errors import InvalidValue
+
+R = TypeVar("R")
 
 _TIMEOUT_S: Final = 60.0
 _AT_ONCE: Final = 500
@@ -83,7 +85,7 @@ def read_mail_in_a_box(url: str) -> Iterator[Record]:
     return rows(url, MAIL_IN_A_BOX, record)
 
 
-def rows(url: str, query: str, record: Callable[[Row[Any]], Record]) -> Iterator[Record]:
+def rows(url: str, query: str, record: Callable[[Row[Any]], R]) -> Iterator[R]:
     """Yield a record for each row of a query. Raises InvalidValue where it cannot be asked."""
     engine = sql_databases.engine(url, 1, _TIMEOUT_S)
     try:

@@ -1,4 +1,4 @@
-"""Logins by app passwords: those that we have made, from memory while that is fresh, and those that people bring along.
+"""Logins by app passwords: those that we have made, from memory while that is fresh, and those that people bring.
 
 Ours are answered without a hash, and without the database or a thread where the cache knows them, so that an attack on
 passwords does not slow them down. Those of another system are found by the digest of the whole string, or, the first
@@ -24,9 +24,18 @@ from mailauth.usecases.login.app_password_cache import AppPasswordCache
 from mailauth.usecases.login.device_networks import DeviceNetworks
 from mailauth.usecases.login.foreign_app_passwords import ForeignAppPasswords
 from mailauth.usecases.login.password_check import PasswordCheck
-from mailauth.usecases.login.reservation import Admitted
+from mailauth.usecases.login.reservation import Admitted, Reservation
 from mailauth.usecases.source_accounts import SourceAccounts, copy_of
-from mailauth.vocabulary.model import AccountName, AppPassword, Attempt, Credential, Denied, Granted, ServiceCopy
+from mailauth.vocabulary.model import (
+    AccountName,
+    AppPassword,
+    Attempt,
+    Credential,
+    Denied,
+    Granted,
+    ServiceCopy,
+    Unavailable,
+)
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
 
 
@@ -42,6 +51,7 @@ class AppPasswordLogins:
         source_accounts: SourceAccounts,
         device_networks: DeviceNetworks,
         foreign: ForeignAppPasswords,
+        reservation: Reservation,
         clock: Clock,
         monotonic: Callable[[], float],
     ) -> None:
@@ -51,6 +61,7 @@ class AppPasswordLogins:
         self._source_accounts = source_accounts
         self._device_networks = device_networks
         self._foreign = foreign
+        self._reservation = reservation
         self._clock = clock
         self._cache = AppPasswordCache(database, monotonic)
 
@@ -82,18 +93,28 @@ class AppPasswordLogins:
 
     async def by_foreign(
         self, secret: bytes, admitted: Admitted, asked: Asked, answer: Answer, now: datetime
-    ) -> Granted | Denied | None:
+    ) -> Granted | Denied | Unavailable | None:
         """Decide on an app password of another system that is used for the first time; None where it is none.
 
-        Only where the account's own password was wrong: one that is both stays a password, with what that needs.
+        Only where the account's own password was wrong: one that is both stays a password, with what that needs. A
+        string that was compared before, and told to be wrong, is not again: phones repeat theirs for weeks.
         """
-        if not admitted.foreign or admitted.is_used_up or not isinstance(answer, Wrong):
+        if not admitted.foreign or admitted.is_used_up or admitted.was_told or not isinstance(answer, Wrong):
             return None
-        waiting = await self._foreign.match(admitted.foreign, secret)
-        if waiting is None or await self._is_password_too(secret, admitted, asked):
-            return None
-        found = await self._database.run(lambda: self._foreign.made_ours(admitted, waiting))
-        return None if found is None else await self.on_right(found, admitted.attempt, now)
+        drawn = await self._database.run(lambda: self._reservation.draw_for_foreign(admitted, now))
+        if isinstance(drawn, Unavailable):
+            return replace(drawn, withheld=Denied(WhyDenied.PASSWORD_WRONG, admitted.subject))
+        is_wrong = False
+        try:
+            waiting = await self._foreign.match(admitted.foreign, secret)
+            if waiting is None or await self._is_password_too(secret, admitted, asked):
+                is_wrong = True
+                return None
+            found = await self._database.run(lambda: self._foreign.made_ours(admitted, waiting))
+            return None if found is None else await self.on_right(found, admitted.attempt, now)
+        finally:
+            if not is_wrong:
+                self._database.later(lambda: self._reservation.undo(drawn))
 
     def close(self) -> None:
         """Let what runs end."""

@@ -74,11 +74,11 @@ class Admitted:
     """A login that may be verified: the account, how its secret reads, and to which meters it was charged.
 
     `was_accepted`: this very string was, once, so that it never is again. `was_refused`: it was, from the same
-    network, so that its code is not judged again. `is_used_up`: a limit of guesses at the account is, so that
-    only a login by both factors is told. `subject` is the account's name, or the presented one in its canonical form
-    where there is no such account. `refused_digest` is that of the string in this network; `password_is_ours` whether
-    it was we who checked the password; `copies` what the account's source said of it for services; `foreign` the
-    account's app passwords of another system, which were not used here yet.
+    network, so that its code is not judged again; `was_told`: and its client heard so. `is_used_up`: a limit of
+    guesses at the account is, so that only a login by both factors is told. `subject` is the account's name, or the
+    presented one in its canonical form where there is no such account. `refused_digest` is that of the string in this
+    network; `password_is_ours` whether it was we who checked the password; `copies` what the account's source said of
+    it for services; `foreign` the account's app passwords of another system, which were not used here yet.
     """
 
     attempt: Attempt
@@ -95,6 +95,7 @@ class Admitted:
     memory: Memory
     was_accepted: bool
     was_refused: bool
+    was_told: bool
     refused_digest: bytes
     password_is_ours: bool
     copies: tuple[ServiceCopy, ...] = ()
@@ -177,19 +178,15 @@ class Reservation:
         # How the string reads depends on the account's state: never both ways.
         presented = reading.presented(digits_of(account))
         familiarity = familiar_networks.find(connection, 0 if account is None else account.id, source.network)
-        refused_digest = self._refused_digest(attempt, subject, account, source)
+        own_app_password, foreign = self._app_passwords(connection, attempt, account, now)
+        refused_digest = self._refused_digest(attempt, subject, account, source, foreign)
         was_accepted = remembered_logins.was_accepted(connection, memory.string_digest)
         is_own_again = remembered_logins.is_known(connection, memory.digest)
         was_refused = self._refused.has(refused_digest, now)
         attempt_meters = self._meters_of(subject, account, source, familiarity, reading.likely, now)
         is_no_guess = is_own_again or was_refused
         is_shown = is_no_guess or self._withheld.has(refused_digest, now)
-        own_app_password, foreign = self._app_passwords(connection, attempt, account, now)
-        # Each that it is compared with is a chance to hit, and work.
-        cost = 1 if own_app_password is not None else 1 + len(foreign)
-        charges = self._charge(
-            connection, attempt, attempt_meters, now, is_shown=is_shown, is_no_guess=is_no_guess, cost=cost
-        )
+        charges = self._charge(connection, attempt, attempt_meters, now, is_shown=is_shown, is_no_guess=is_no_guess)
         if own_app_password is not None and charges.refusing is None and not charges.is_used_up:
             meters.undo(connection, charges.charged)
             return own_app_password
@@ -213,6 +210,7 @@ class Reservation:
             memory=memory,
             was_accepted=was_accepted,
             was_refused=is_shown and not is_own_again,
+            was_told=was_refused,
             refused_digest=refused_digest,
             password_is_ours=attempt.ask is not Ask.SECOND_FACTOR,
             copies=copies,
@@ -256,33 +254,51 @@ class Reservation:
         *,
         is_shown: bool,
         is_no_guess: bool,
-        cost: int,
     ) -> _Charges:
         """Charge the attempt; the same statements for a repetition and for a guess, so that the time tells nothing.
 
-        `is_shown`: the string was refused from there before, told or not; `is_no_guess`: it was told. `cost`: of one
-        that is neither.
+        `is_shown`: the string was refused from there before, told or not; `is_no_guess`: it was told.
         """
         refusing = meters.non_conforming(connection, attempt_meters.bounding, now)
         if refusing is not None:
             return _Charges((), refusing, is_used_up=False)
         is_free = meters.charge(connection, attempt_meters.repeating, now, cost=int(is_shown)) is None and is_shown
-        refusing = meters.charge(connection, attempt_meters.bounding, now, cost=0 if is_free else cost)
+        refusing = meters.charge(connection, attempt_meters.bounding, now, cost=int(not is_free))
         if refusing is not None:
             return _Charges((), refusing, is_used_up=False)
         is_guess = not (is_free and is_no_guess)
         used_up = meters.non_conforming(connection, attempt_meters.counting, now)
-        refused = meters.charge(connection, attempt_meters.counting, now, cost=cost if is_guess else 0)
+        refused = meters.charge(connection, attempt_meters.counting, now, cost=int(is_guess))
         used_up = used_up or refused
-        charged = attempt_meters.repeating if is_free else attempt_meters.bounding * cost
+        charged = attempt_meters.repeating if is_free else attempt_meters.bounding
         if used_up is not None and attempt.ask is Ask.SECOND_FACTOR:
             # Who checks the password is not us: nothing would tell its owner from a guesser.
             return _Charges(charged, used_up, is_used_up=True)
         return _Charges(
-            charged + attempt_meters.counting * cost if is_guess and used_up is None else charged,
+            charged + attempt_meters.counting if is_guess and used_up is None else charged,
             None,
             is_used_up=used_up is not None,
         )
+
+    def draw_for_foreign(self, admitted: Admitted, now: datetime) -> tuple[Meter, ...] | Unavailable:
+        """Charge one more for each foreign app password that a wrong secret is compared with.
+
+        Return what is to be undone if it hits. Beyond the limits it has to wait.
+        """
+        drawn = admitted.meters.bounding + admitted.meters.counting
+        cost = min((len(admitted.foreign), *(meter.rate.burst for meter in drawn)))
+
+        def draw(connection: Connection) -> tuple[Meter, ...] | Unavailable:
+            if meters.charge(connection, drawn, now, cost) is None:
+                return drawn * cost
+            wait_s = meters.wait_s(connection, admitted.meters.visible, now)
+            return Unavailable(WhyUnavailable.THROTTLED, admitted.subject, wait_s)
+
+        return self._database.write(draw, durable=False)
+
+    def undo(self, drawn: tuple[Meter, ...]) -> None:
+        """Undo charges that turned out to be none."""
+        self._database.write(lambda connection: meters.undo(connection, drawn), durable=False)
 
     def again(self, admitted: Admitted, reading: ByPassword) -> Admitted:
         """Return the same login for its account as it is by now; what it was charged to stays."""
@@ -298,7 +314,7 @@ class Reservation:
                 presented=reading.presented(digits_of(account)),
                 recovery_row=self._recovery_row(connection, subject, account, reading.recovery_code),
                 memory=replace(memory, serves=memory.serves and closed(copies, attempt) is None),
-                refused_digest=self._refused_digest(attempt, subject, account, admitted.source),
+                refused_digest=self._refused_digest(attempt, subject, account, admitted.source, admitted.foreign),
             )
 
         return self._database.read(load)
@@ -329,9 +345,16 @@ class Reservation:
         )
 
     def _refused_digest(
-        self, attempt: Attempt, subject: AccountName, account: Account | None, source: Source
+        self,
+        attempt: Attempt,
+        subject: AccountName,
+        account: Account | None,
+        source: Source,
+        foreign: Sequence[Waiting],
     ) -> bytes:
-        bound_to = (subject, epoch_of(account), _scope(attempt), source.network)
+        # What was wrong may be right once another app password has come along.
+        last_imported = str(max((each.app_password_id for each in foreign), default=""))
+        bound_to = (subject, epoch_of(account), _scope(attempt), source.network, last_imported)
         return self._keyring.mac(Purpose.REFUSED_STRING, *bound_to, attempt.secret.reveal())
 
     def _recovery_row(

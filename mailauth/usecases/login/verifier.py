@@ -287,7 +287,8 @@ class Verifier:
         answer = await self._ask(reading, admitted, found.located)
         by_foreign = await self._app_passwords.by_foreign(reading.secret, admitted, _asked(admitted), answer, now)
         if by_foreign is not None:
-            self._undo_charges_later(admitted, was_begun=False)
+            if not isinstance(by_foreign, Unavailable):
+                self._undo_charges_later(admitted, was_begun=False)
             return by_foreign
         return _Answered(await self._taken_in(reading, admitted, answer, now), answer)
 

@@ -1,4 +1,4 @@
-"""`mailauth import`: authenticators of other software go on working here. SRC14, SRC15.
+"""`mailauth import`: authenticators of other software go on working here. EST12, EST13.
 
 Files are made by the software itself where Debian has it: google-authenticator(1), oathtool(1). Tables are of the
 shape that each panel's migrations make; Modoboa's are django-otp's.
@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from mailauth.edges.cli.main import cli
+from mailauth.effects.imports import APP_PASSWORD_FORMATS
 from mailauth.vocabulary.model import USUAL, TotpParameters
 from tests.cases import case
 from tests.integration.cli.conftest import CommandLine
@@ -77,11 +78,11 @@ def test_homes_of_google_authenticator_are_taken_without_what_makes_guessing_eas
     made_by_google_authenticator(homes / "nobody", "-t", "-d", "-u", "-W")
     scratch = (homes / "anna" / ".google_authenticator").read_text().split()[-1]
     result = people.run("import", "google-authenticator", str(homes), "--dry-run", code=1)
-    assert "2 would be taken, 0 there already, 2 refused" in result.stdout
+    assert "authenticators: 2 would be taken, 0 there already, 2 refused" in result.stdout
     assert "not taken: its window of 17 codes, 5 codes to scratch" in result.stdout
     assert not people.json("account", "show", "anna")["enrolled"]
     result = people.run("import", "google-authenticator", str(homes), code=1)
-    assert "2 taken, 0 there already, 2 refused" in result.stdout
+    assert "authenticators: 2 taken, 0 there already, 2 refused" in result.stdout
     assert "taken: bob@mailitwize.be" in result.stdout
     assert "6 digits, 60 s, SHA1" in result.stdout
     assert "it counts (HOTP)" in result.stderr
@@ -94,7 +95,7 @@ def test_homes_of_google_authenticator_are_taken_without_what_makes_guessing_eas
     assert logs_in(people, "anna", oathtool(people, anna))
     assert not logs_in(people, "anna", oathtool(people, anna)), "once"
     again = people.run("import", "google-authenticator", str(homes), code=1)
-    assert "0 taken, 2 there already, 2 refused" in again.stdout
+    assert "authenticators: 0 taken, 2 there already, 2 refused" in again.stdout
 
 
 def test_home_that_leads_elsewhere_is_not_read(people: CommandLine, tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_home_that_leads_elsewhere_is_not_read(people: CommandLine, tmp_path: Pa
     os.mkfifo(homes / "carol" / ".google_authenticator")
     (homes / "dora" / ".google_authenticator").write_bytes(b"\xff\xfe" * 40)
     result = people.run("import", "google-authenticator", str(homes), code=1)
-    assert "0 taken, 0 there already, 4 refused" in result.stdout
+    assert "authenticators: 0 taken, 0 there already, 4 refused" in result.stdout
 
 
 def test_usersfile_of_pam_oath_is_taken(people: CommandLine, tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ def test_usersfile_of_pam_oath_is_taken(people: CommandLine, tmp_path: Path) -> 
         "HOTP/T30 dora\n"
     )
     result = people.run("import", "pam-oath", str(file), code=1)
-    assert "2 taken, 0 there already, 3 refused" in result.stdout
+    assert "authenticators: 2 taken, 0 there already, 3 refused" in result.stdout
     assert "8 digits, 60 s, SHA1; not taken: its PIN" in result.stdout
     for words in ("line 5): it counts", "7 digits; 6 or 8", "line 7): this is no line"):
         assert words in result.stderr, result.stderr
@@ -148,15 +149,18 @@ def test_key_uris_are_taken_with_their_parameters(people: CommandLine, tmp_path:
         "carol": TotpParameters(6, 60, "SHA1"),
     }
     found = people.json("import", "otpauth", str(file))
-    assert (found["taken"], found["refused"]) == (3, 0)
-    assert [each["parameters"] for each in found["rows"]] == [str(each) for each in parameters.values()]
+    assert (found["authenticators"]["taken"], found["authenticators"]["refused"]) == (3, 0)
+    assert [each["what"] for each in found["rows"]] == [str(each) for each in parameters.values()]
     for name, each in parameters.items():
         with case(name):
             assert not logs_in(people, name, oathtool(people, OTHER, each))
             assert logs_in(people, name, oathtool(people, WRITTEN, each))
     listed = tmp_path / "uris.txt"
     listed.write_text(f"\n{of.replace('them', 'dora')}\notpauth://hotp/them?secret={WRITTEN}&counter=1\n")
-    assert "1 taken, 0 there already, 1 refused" in people.run("import", "otpauth", str(listed), code=1).stdout
+    assert (
+        "authenticators: 1 taken, 0 there already, 1 refused"
+        in people.run("import", "otpauth", str(listed), code=1).stdout
+    )
 
 
 def test_picture_of_an_export_is_read(people: CommandLine, tmp_path: Path) -> None:
@@ -168,7 +172,7 @@ def test_picture_of_an_export_is_read(people: CommandLine, tmp_path: Path) -> No
     picture = tmp_path / "export.png"
     message = field(1, SEED) + field(2, b"Hoster:anna@mailitwize.be") + field(4, 1) + field(5, 1) + field(6, 2)
     segno.make(export(message).strip(), error="l").save(str(picture), scale=4, border=4)
-    assert people.json("import", "otpauth-migration", str(picture))["taken"] == 1
+    assert people.json("import", "otpauth-migration", str(picture))["authenticators"]["taken"] == 1
     assert logs_in(people, "anna", oathtool(people, WRITTEN))
 
 
@@ -183,7 +187,7 @@ def test_tokens_of_privacyidea_are_taken(people: CommandLine, tmp_path: Path) ->
         "dora@mailitwize.be, TOTP0004\n"
     )
     result = people.run("import", "privacyidea", str(file), code=1)
-    assert "2 taken, 0 there already, 3 refused" in result.stdout
+    assert "authenticators: 2 taken, 0 there already, 3 refused" in result.stdout
     assert logs_in(people, "anna", oathtool(people, WRITTEN))
     assert logs_in(people, "bob", oathtool(people, WRITTEN, TotpParameters(8, 60)))
 
@@ -247,14 +251,15 @@ def test_second_factors_of_a_panel_are_taken_from_its_tables(people: CommandLine
     connection.commit()
     connection.close()
     (tmp_path / "url").write_text(f"sqlite:///{file}\n")
-    result = people.run("import", panel, str(tmp_path / "url"), code=1)
+    only = ("--only", "authenticators") if panel in APP_PASSWORD_FORMATS else ()
+    result = people.run("import", panel, str(tmp_path / "url"), *only, code=1)
     assert "taken: anna@mailitwize.be" in result.stdout
-    assert "\n1 taken, 0 there already, " in result.stdout
+    assert "\nauthenticators: 1 taken, 0 there already, " in result.stdout
     assert "refused: bob@mailitwize.be" in result.stderr
     assert WRITTEN not in result.stdout + result.stderr
     assert "9f8a7b" not in result.stdout + result.stderr
     assert logs_in(people, "anna", oathtool(people, WRITTEN))
-    assert people.json("import", panel, f"sqlite:///{file}", code=1)["there_already"] == 1
+    assert people.json("import", panel, f"sqlite:///{file}", *only, code=1)["authenticators"]["there_already"] == 1
 
 
 def test_place_that_cannot_be_read_is_told(people: CommandLine, tmp_path: Path) -> None:
@@ -298,3 +303,56 @@ def test_who_has_another_authenticator_keeps_it(people: CommandLine, tmp_path: P
     assert logs_in(people, "emma", emma.code(people.clock()))
     assert not logs_in(people, "emma", oathtool(people, WRITTEN))
     assert logs_in(people, "anna", oathtool(people, OTHER))
+
+
+APP_PASSWORDS: dict[str, tuple[str, ...]] = {
+    "mailcow": (
+        "CREATE TABLE app_passwd (id INTEGER PRIMARY KEY, name TEXT, mailbox TEXT, password TEXT, imap_access INT, "
+        "smtp_access INT, pop3_access INT, sieve_access INT, dav_access INT, active INT)",
+        "INSERT INTO app_passwd VALUES (1, 'phone', 'anna@mailitwize.be', '{PLAIN}from-elsewhere', 1, 0, 0, 0, 1, 1)",
+        "INSERT INTO app_passwd VALUES (2, 'old', 'anna@mailitwize.be', '{PLAIN}switched-off', 1, 1, 1, 1, 1, 0)",
+        "INSERT INTO app_passwd VALUES (3, 'dav', 'bob@mailitwize.be', '{PLAIN}calendar', 0, 0, 0, 0, 1, 1)",
+    ),
+    "postfixadmin": (
+        "CREATE TABLE mailbox_app_password (id INTEGER PRIMARY KEY, username TEXT, description TEXT, "
+        "password_hash TEXT)",
+        "INSERT INTO mailbox_app_password VALUES (1, 'anna@mailitwize.be', 'phone', '{PLAIN}from-elsewhere')",
+        "INSERT INTO mailbox_app_password VALUES (2, 'bob@mailitwize.be', NULL, '{OTP}x')",
+    ),
+    "mailu": (
+        "CREATE TABLE token (id INTEGER PRIMARY KEY, user_email TEXT, password TEXT, comment TEXT, ip TEXT)",
+        "INSERT INTO token VALUES (1, 'anna@mailitwize.be', '{PLAIN}from-elsewhere', 'phone', '127.0.0.1,::1')",
+        "INSERT INTO token VALUES (2, 'bob@mailitwize.be', '{PLAIN}x', NULL, 'the office')",
+    ),
+}
+
+
+@pytest.mark.parametrize("panel", APP_PASSWORDS)
+def test_app_passwords_of_a_panel_are_taken_from_its_tables(people: CommandLine, tmp_path: Path, panel: str) -> None:
+    file = tmp_path / "panel.sqlite"
+    connection = sqlite3.connect(file)
+    for statement in APP_PASSWORDS[panel]:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+    words = ("import", panel, f"sqlite:///{file}", "--only", "app-passwords")
+    assert "app passwords: 1 would be taken" in people.run(*words, "--dry-run", code=1).stdout
+    assert people.json("app-password", "list", "anna") == []
+    result = people.run(*words, code=1)
+    assert "app passwords: 1 taken, 0 there already, " in result.stdout
+    assert "from-elsewhere" not in result.stdout + result.stderr
+    assert "bob@mailitwize.be" in result.stderr
+    (listed,) = people.json("app-password", "list", "anna")
+    assert listed["name"] == "phone"
+    at_home = ("--service", "imap", "--ip", "127.0.0.1")
+    assert people.check("anna", "from-elsewhere", *at_home)["credential"] == "app-password"
+    assert people.check("anna", "switched-off", *at_home, code=1)["verdict"] == "denied"
+    assert people.json(*words, code=1)["app-passwords"]["there_already"] == 1
+    people.run("app-password", "revoke", "anna", str(listed["id"]))
+    people.run(*words, code=1)
+    assert people.check("anna", "from-elsewhere", *at_home, code=1)["verdict"] == "denied"
+
+
+def test_kind_that_a_format_does_not_have_is_told(people: CommandLine) -> None:
+    result = people.run("import", "pam-oath", "/nowhere", "--only", "app-passwords", code=2)
+    assert "pam-oath has no app passwords" in result.stderr
