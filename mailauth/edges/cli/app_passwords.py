@@ -12,6 +12,7 @@ from mailauth.edges.cli.context import (
     print_json,
     print_table,
     reports_errors,
+    row_id,
     say_what_goes_on,
     spoken,
 )
@@ -110,7 +111,7 @@ def list_(context: Context, account_name: str, as_json: bool) -> None:
 
 @app_password.command()
 @click.argument("account_name", metavar="ACCOUNT")
-@click.argument("app_password_id", metavar="ID", type=int, required=False)
+@click.argument("app_password_id", metavar="ID", type=row_id, required=False)
 @click.option("--all", "is_all", is_flag=True, help="Revoke all of the account's app passwords.")
 @pass_context
 @reports_errors

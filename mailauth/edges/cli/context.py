@@ -69,6 +69,9 @@ class Context:
 
 pass_context = click.make_pass_decorator(Context)
 
+row_id = click.IntRange(1, 2**63 - 1)
+"""What a row can be numbered by."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
@@ -94,7 +97,9 @@ def reports_errors_by(exit_code: int) -> Callable[[Callable[P, R]], Callable[P, 
             except MailauthError as error:
                 click.echo(f"mailauth: {error}", err=True)
                 sys.exit(EX_TEMPFAIL if isinstance(error, StoreUnavailable) else exit_code)
-            except PermissionError as error:  # whichever file it is: mailauth runs as a user of its own
+            except OSError as error:  # whichever file it is: mailauth runs as a user of its own
+                if error.filename is None and not isinstance(error, PermissionError):
+                    raise
                 click.echo(f"mailauth: {error.filename or command.__name__}: {error.strerror or error}", err=True)
                 sys.exit(exit_code)
 

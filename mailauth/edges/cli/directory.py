@@ -54,7 +54,11 @@ def directory() -> None:
     metavar="DOMAIN",
     help="Disable the accounts of DOMAIN that are not listed any more, though they are many.",
 )
-@click.option("--count", type=int, help="How many these are; needed, and compared, so that it is what you have seen.")
+@click.option(
+    "--count",
+    type=click.IntRange(0),
+    help="How many these are; needed, and compared, so that it is what you have seen.",
+)
 @json_option
 @pass_context
 @reports_errors_by(EX_TEMPFAIL)

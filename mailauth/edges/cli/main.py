@@ -47,6 +47,13 @@ A first session:
 class LateGroup(click.Group):
     """A group whose commands are imported when they are used."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse what is no text at once: no name, reason or file of ours is other than UTF-8."""
+        for word in args:
+            if not word.isascii() and not _is_text(word):
+                ctx.fail(f"this argument is no UTF-8: {word[:80]!a}")
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order in which an administrator meets them."""
         return list(_COMMANDS)
@@ -93,6 +100,14 @@ def cli(ctx: click.Context, config_path: Path) -> None:
     standard input or the terminal, never from arguments.
     """
     ctx.obj = Context(config_path)
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

@@ -9,6 +9,7 @@ from mailauth.edges.cli.context import (
     print_json,
     print_table,
     reports_errors,
+    row_id,
     spoken,
 )
 
@@ -61,7 +62,7 @@ def list_(context: Context, only_waiting: bool, as_json: bool) -> None:
 
 
 @outbox.command()
-@click.argument("ids", metavar="ID...", nargs=-1, type=int)
+@click.argument("ids", metavar="ID...", nargs=-1, type=row_id)
 @click.option("--all", "all_waiting", is_flag=True, help="Every mail that waits.")
 @click.option("--given-up", "all_given_up", is_flag=True, help="Every mail that was given up and is kept (14 days).")
 @pass_context
