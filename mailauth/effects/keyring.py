@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from mailauth.effects import plain_files
 from mailauth.vocabulary.errors import KeyUnusable, SealBroken
 
 KEY_BYTES = 32
@@ -124,12 +125,11 @@ def read(path: Path) -> Keyring:
     as private, but may show a group bit that stands for its access list. Raises KeyUnusable.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        with os.fdopen(descriptor, encoding="ascii") as file:
-            problem = _too_open(path, os.fstat(descriptor))
+        with plain_files.opened(path) as file:
+            problem = _too_open(path, os.fstat(file.fileno()))
             if problem:
                 raise KeyUnusable(problem)
-            lines = file.read().splitlines()
+            lines = file.read().decode("ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a key file"
         if isinstance(error, FileNotFoundError):

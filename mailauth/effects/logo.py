@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailauth.effects import plain_files
 from mailauth.vocabulary.errors import InvalidConfiguration, Mistake
 
 MAX_LOGO_BYTES = 256 * 1024
@@ -26,7 +27,8 @@ def read(path: str) -> Logo | None:
     if media_type is None:
         raise _mistake("a PNG or SVG file is needed, with a name that ends in .png or .svg")
     try:
-        content = Path(path).read_bytes()
+        with plain_files.opened(path) as file:
+            content = file.read(MAX_LOGO_BYTES + 1)
     except OSError as error:
         raise _mistake(f"cannot read {path}: {error.strerror}") from error
     if len(content) > MAX_LOGO_BYTES:

@@ -19,7 +19,7 @@ import aiosmtplib
 
 from mailauth.core import mail_address
 from mailauth.core.smtp_replies import Reply, Stage, one_line
-from mailauth.effects import helo
+from mailauth.effects import helo, plain_files
 from mailauth.vocabulary.errors import MailauthError
 
 TIMEOUT_S = 30.0
@@ -188,7 +188,7 @@ def read_password(path: Path) -> str:
         status = path.stat()
         if stat.S_IMODE(status.st_mode) & 0o077 or (os.geteuid() not in (0, status.st_uid) and status.st_uid != 0):
             raise PasswordFileUnusable(f"{path} can be read by others; run: chmod 0400 {path}")
-        password = path.read_text().removesuffix("\n")
+        password = plain_files.text_of(path).removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise PasswordFileUnusable(f"cannot read {path}: {error}") from error
     if not password:

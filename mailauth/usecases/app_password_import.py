@@ -22,7 +22,7 @@ from mailauth.effects.keyring import Keyring
 from mailauth.effects.store import accounts, app_passwords, foreign_app_passwords
 from mailauth.effects.store.app_passwords import NewAppPassword
 from mailauth.effects.store.database import Database
-from mailauth.usecases.app_passwords import MAX_DEVICE_NAME, new_token
+from mailauth.usecases.app_passwords import MAX_DEVICE_NAME, is_device_name, new_token
 from mailauth.usecases.authenticator_import import TOGETHER, ImportReport, Outcome, Row
 from mailauth.usecases.giving_way import GivingWay
 from mailauth.usecases.login.foreign_app_passwords import imported_as
@@ -151,7 +151,7 @@ def _require_usable(record: FoundAppPassword) -> None:
 def _device(name: str) -> str:
     """Return a name that can be listed and mailed."""
     printable = "".join(each for each in name if each.isprintable()).strip()[:MAX_DEVICE_NAME].strip()
-    return printable if any(each.isalnum() for each in printable) else "imported"
+    return printable if is_device_name(printable) else "imported"
 
 
 def _described(record: FoundAppPassword) -> str:

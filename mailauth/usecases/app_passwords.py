@@ -87,8 +87,10 @@ class AppPasswords:
     ) -> MadeAppPassword:
         """Make an app password for a device. Raises InvalidValue, or TooMany at the cap."""
         name = name.strip()
-        if not name or len(name) > MAX_DEVICE_NAME or not name.isprintable():
-            raise InvalidValue(f"a device's name has 1 to {MAX_DEVICE_NAME} printable characters")
+        if not is_device_name(name):
+            raise InvalidValue(
+                f"a device's name has 1 to {MAX_DEVICE_NAME} printable characters, a letter or digit among them"
+            )
         allowed = frozenset(checked(service) for service in services)
         now = self._clock()
         if expires_at is not None and expires_at <= now:
@@ -156,6 +158,11 @@ class AppPasswords:
             raise InvalidValue(f"{found.name} has {which}; see: mailauth app-password list {found.name}")
 
         return self._database.write(revoke)
+
+
+def is_device_name(name: str) -> bool:
+    """Tell whether a name can be listed and mailed: accents and signs alone, on nothing, are not seen there."""
+    return len(name) <= MAX_DEVICE_NAME and name.isprintable() and any(each.isalnum() for each in name)
 
 
 def new_token(connection: Connection, draw: Callable[[int], bytes]) -> tuple[str, app_password.Token]:

@@ -156,6 +156,8 @@ def test_value_out_of_place_is_refused_at_its_place() -> None:
         ("database", "url", '"sqlite://"'),
         ("database", "url", '"sqlite:///"'),
         ("database", "url", '"sqlite:///:memory:"'),
+        ("database", "url", '"sqlite:////var/lib/x.db?mode=memory"'),
+        ("database", "url", '"sqlite:///file::memory:?cache=shared&uri=true"'),
         ("keys", "file", '""'),
         ("keys", "file", '"a\\u0000b"'),
         ("password.argon2", "time_cost", '"2"'),

@@ -15,6 +15,7 @@ from wtforms.validators import Optional, StopValidation
 
 from mailauth.core import mail_address, moments, otp, recovery, typed
 from mailauth.core.addresses import parse_network
+from mailauth.usecases.app_passwords import is_device_name
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import Network
 from mailauth.vocabulary.secret import Secret
@@ -156,6 +157,8 @@ class AppPasswordForm(ProofForm):
         if len(field.data.strip()) > MAX_DEVICE_NAME or not field.data.isprintable():
             message = field.gettext("A name has at most %(most)d characters.") % {"most": MAX_DEVICE_NAME}
             raise StopValidation(message)
+        if not is_device_name(field.data.strip()):
+            raise StopValidation(field.gettext("Give it a name, such as the device that it is for."))
 
     def validate_services(self, field: Any) -> None:
         """Ask for at least one."""

@@ -59,6 +59,8 @@ async def begin(visit: Visit) -> Response:
 async def show_scan(visit: Visit) -> Response:
     """Show the QR code, and the field for the code."""
     me, set_up = visit.me, visit.installation.set_up
+    if visit.request.method == "HEAD" or visit.comes_from_elsewhere:  # nobody has asked to see it
+        return visit.go(_where_to_prove(visit))
     pending = await visit.run(lambda: set_up.show(me))
     if pending is None:
         return visit.go(_where_to_prove(visit))

@@ -60,6 +60,11 @@ class Visit:
         return _cookie(self.request, SESSION_COOKIE) is not None
 
     @property
+    def comes_from_elsewhere(self) -> bool:
+        """Tell whether another site's link or script led here (W3C Fetch Metadata); by GET the cookie comes along."""
+        return self.request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+
+    @property
     def presented_cookie(self) -> str:
         """The session cookie's value as it came; empty where none did."""
         return _cookie(self.request, SESSION_COOKIE) or ""

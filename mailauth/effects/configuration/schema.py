@@ -93,6 +93,8 @@ class DatabaseSection(Section):
     def _is_supported(cls, value: str) -> str:
         if not value.startswith("sqlite:///") or value in ("sqlite:///", "sqlite:///:memory:"):
             raise ValueError("only SQLite files are supported so far; write it as sqlite:////var/lib/mailauth/x.db")
+        if "?" in value or "#" in value:
+            raise ValueError("nothing may stand behind the file's name: with mode=memory, say, all would be lost")
         return value
 
 

@@ -1,10 +1,10 @@
 """Opening files that others may have put there: a plain one, of a size that it may have, and never through a link."""
 
 import os
-import stat
 from pathlib import Path
 from typing import Final
 
+from mailauth.effects import plain_files
 from mailauth.vocabulary.errors import InvalidValue
 
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -16,16 +16,12 @@ def text_of(path: Path, max_bytes: int = MAX_BYTES, *, follows_links: bool = Tru
 
     `follows_links`: not where the file is a user's own: it would show, as that user's, what only root may read.
     """
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follows_links else os.O_NOFOLLOW)
     try:
-        descriptor = os.open(path, flags)
+        stream = plain_files.opened(path, follows_links=follows_links)
     except OSError as error:
         raise InvalidValue(f"{path}: {error.strerror}") from error
-    about = os.fstat(descriptor)
-    if not stat.S_ISREG(about.st_mode):
-        os.close(descriptor)
-        raise InvalidValue(f"{path} is no plain file")
-    with os.fdopen(descriptor, "rb") as stream:
+    with stream:
+        about = os.fstat(stream.fileno())
         if about.st_size > max_bytes:
             raise InvalidValue(f"{path} has more than {max_bytes} bytes")
         if not follows_links and about.st_nlink > 1:

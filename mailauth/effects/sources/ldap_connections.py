@@ -6,7 +6,6 @@ thread that carries bytes between it and libldap; for StartTLS a timer shuts the
 """
 
 import contextlib
-import os
 import selectors
 import socket
 import ssl
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from mailauth.effects import plain_files
 from mailauth.vocabulary.errors import InvalidValue, SourceUnavailable
 
 _PORTS: Final = {"ldap": 389, "ldaps": 636}
@@ -171,7 +171,6 @@ def read_password(path: str) -> str:
     if not path:
         return ""
     try:
-        with open(os.fsencode(path), encoding="utf-8") as file:
-            return file.read().rstrip("\n")
+        return plain_files.text_of(path).rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidValue(f"{path} cannot be read: {words(error)}") from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from mailauth.core import names
 from mailauth.core.password_chain import Answer, Disabled, Right, Unanswered, UnknownUser, Wrong
 from mailauth.core.source_entry import Asked, DomainPatterns, Misfit, SourceEntry, chosen
+from mailauth.effects import plain_files
 from mailauth.effects.sources import Parts
 from mailauth.effects.sources.guarding import SourceGuard
 from mailauth.effects.sources.rows import Columns, entry_of
@@ -103,7 +104,7 @@ class PasswdFile:
 
     def _current(self) -> _Read:
         try:
-            with self._lock, self._path.open("rb") as file:
+            with self._lock, plain_files.opened(self._path) as file:
                 about = os.fstat(file.fileno())
                 state = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
                 if self._read is None or self._read.state != state:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 
 from mailauth.core.password_chain import Answer, Disabled, Expired, Right, Unanswered, UnknownUser, Wrong
 from mailauth.core.source_entry import Asked, DomainPatterns, Misfit, SourceEntry, chosen, covered
+from mailauth.effects import plain_files
 from mailauth.effects.sources import Parts, sql_databases, sql_presets
 from mailauth.effects.sources.guarding import SourceGuard
 from mailauth.effects.sources.rows import Columns, entry_of
@@ -235,7 +236,7 @@ def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def url_of(section: "SqlSection", read: Callable[[Path], str] = Path.read_text) -> str:
+def url_of(section: "SqlSection", read: Callable[[Path], str] = plain_files.text_of) -> str:
     """Return the database's URL. Raises InvalidValue for a file that cannot be read."""
     if section.url:
         return section.url

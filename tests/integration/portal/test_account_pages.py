@@ -225,6 +225,7 @@ async def test_what_an_app_password_may_do_can_be_limited(world: World, browser:
         ({"expires": "9999-12-31"}, "Choose a day from today on"),
         ({"services": ""}, ""),
         ({"name": ""}, "Give it a name"),
+        ({"name": "\u0301\u0308 !"}, "Give it a name"),
         ({"name": "x" * 61}, "at most 60 characters"),
     ):
         page = await _made(browser, alice, **typed)

@@ -194,6 +194,22 @@ async def test_an_error_never_makes_a_new_qr_code_nor_does_another_tab(world: Wo
     assert seed_on(first) == seed_on(again) == seed_on(other_tab)
 
 
+async def test_another_sites_link_uses_up_no_sight_of_the_secret(world: World, browser: Browser) -> None:
+    """WEB8: a link by which the cookie comes along (GET, SameSite=Lax), and HEAD, which shows nothing."""
+    alice = world.add("alice@mailitwize.be")
+    await browser.log_in(alice)
+    fields = form_to(await browser.get("/setup/confirm"), "/setup/confirm").fields
+    assert (
+        await browser.client.post("/setup/confirm", data={**fields, "password": alice.password})
+    ).status_code == 303
+    for site in ("cross-site", "same-site"):
+        answer = await browser.client.get("/setup/scan", headers={"Sec-Fetch-Site": site})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/setup/confirm")
+    assert (await browser.client.head("/setup/scan")).status_code == 303
+    page = await browser.get("/setup/scan", headers={"Sec-Fetch-Site": "same-origin"})
+    assert seed_on(page)
+
+
 @pytest.mark.parametrize("is_replacement", [False, True])
 async def test_set_up_left_half_way_shows_its_secret_to_nobody_without_a_new_proof(
     world: World, browser: Browser, is_replacement: bool
