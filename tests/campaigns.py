@@ -108,6 +108,12 @@ CAMPAIGNS = {
         (module("tests.bench.bulk"),),
         (module("tests.bench.bulk", "--accounts", "2000", "--names", "20"),),
     ),
+    "mailboxes": Campaign(
+        "that an estate of 40,000 mailboxes goes on, over real IMAP, SMTP and browser, with every scheme (EST1, EST6)",
+        "5 minutes",
+        (module("tests.bench.mailboxes"),),
+        (module("tests.bench.mailboxes", "--accounts", "500", "--sample", "5", "--browsers", "1"),),
+    ),
     "portal": Campaign(
         "how long each page of the portal takes, with 10,000 accounts",
         "10 seconds",

@@ -23,7 +23,7 @@ from mailauth.effects.store import accounts, app_passwords, foreign_app_password
 from mailauth.effects.store.app_passwords import NewAppPassword
 from mailauth.effects.store.database import Database
 from mailauth.usecases.app_passwords import MAX_DEVICE_NAME, is_device_name, new_token
-from mailauth.usecases.authenticator_import import TOGETHER, ImportReport, Outcome, Row
+from mailauth.usecases.authenticator_import import TOGETHER, Outcome, Row, TakenOver
 from mailauth.usecases.giving_way import GivingWay
 from mailauth.usecases.login.foreign_app_passwords import imported_as
 from mailauth.usecases.notices import Notices
@@ -67,12 +67,12 @@ class AppPasswordImport:
         domain: str | None = None,
         dry_run: bool = False,
         is_told: bool = False,
-    ) -> ImportReport:
+    ) -> TakenOver:
         """Take over what a reader has found, and tell what becomes of each. Raises StoreUnavailable.
 
         `domain`: of owners without one, in place of the default. `is_told`: each owner gets the mail about a new one.
         """
-        report, seen = ImportReport(), iter(records)
+        report, seen = TakenOver(), iter(records)
         while part := list(islice(seen, TOGETHER)):
             for row in self._write(part, domain, dry_run=dry_run, is_told=is_told):
                 report.counts[row.outcome] += 1

@@ -56,7 +56,7 @@ class Row:
 
 
 @dataclass(slots=True)
-class ImportReport:
+class TakenOver:
     """How many there were of each outcome."""
 
     counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
@@ -90,13 +90,13 @@ class AuthenticatorImport:
         dry_run: bool = False,
         is_told: bool = False,
         issues_recovery: bool = False,
-    ) -> ImportReport:
+    ) -> TakenOver:
         """Take over what a reader has found, and tell what becomes of each. Raises StoreUnavailable.
 
         `domain`: of owners without one, in place of the default. `is_told`: each owner gets the mail about a new
         authenticator, with the link that undoes it; `issues_recovery`: and one with recovery codes.
         """
-        report, seen = ImportReport(), iter(records)
+        report, seen = TakenOver(), iter(records)
         while part := list(islice(seen, TOGETHER)):
             for row in self._write(part, domain, dry_run=dry_run, is_told=is_told, issues_recovery=issues_recovery):
                 report.counts[row.outcome] += 1

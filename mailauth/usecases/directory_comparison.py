@@ -232,6 +232,8 @@ class Comparison:
         user = listing.read(line.payload, self._source)
         entry, facts = user.entry, _facts(user)
         found = source_accounts.named(connection, [entry.name]).get(entry.name)
+        if found is not None and found.source == self._source:
+            return "unchanged"  # made meanwhile, by a login or by another look at the directory
         if found is not None:
             if found.source or found.has_password or not source_accounts.bind(connection, found.id, facts):
                 whose = found.source or "mailauth's own table"

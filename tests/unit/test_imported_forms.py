@@ -1,8 +1,6 @@
 """What other software writes about authenticators: values of PHP's, exports, and what is said of bad ones."""
 
-import base64
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
@@ -10,9 +8,7 @@ from mailauth.effects.imports import Found, Left, otpauth, otpauth_migration, ph
 from mailauth.vocabulary.errors import InvalidValue
 from mailauth.vocabulary.model import TotpParameters
 from tests.cases import case
-
-SEED = b"12345678901234567890"
-WRITTEN = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+from tests.estates.factors import SEED, WRITTEN, export, field
 
 
 def test_values_of_php_are_read() -> None:
@@ -103,26 +99,6 @@ def test_uri_that_cannot_be_taken_says_why_and_not_what() -> None:
                 assert isinstance(record, Left)
                 assert why in record.why
                 assert WRITTEN not in repr(record)
-
-
-def varint(value: int) -> bytes:
-    """Return a number as Protocol Buffers write it."""
-    written = bytearray()
-    while value > 0x7F:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*written, value])
-
-
-def field(number: int, value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def export(*authenticators: bytes) -> str:
-    data = b"".join(field(1, each) for each in authenticators) + field(2, 1) + field(3, 1) + field(5, 1 << 40)
-    return f"otpauth-migration://offline?data={quote(base64.b64encode(data))}\n"
 
 
 def test_export_of_google_authenticator_is_read(tmp_path: Path) -> None:

@@ -11,7 +11,12 @@ STORE = PACKAGE / "effects" / "store"
 KINDS = re.compile(r"sqlite|postgres|mariadb|mysql", re.IGNORECASE)
 MAY_NAME_A_KIND = (STORE / "dialects", STORE / "migrations", PACKAGE / "effects" / "configuration")
 """And `tables.py`, where SQLAlchemy's own words for one kind's options have to stand; `scratch.py` is no store."""
-OF_PROVIDERS = {"effects/sources/sql.py", "effects/sources/sql_databases.py", "effects/sources/sql_presets.py"}
+OF_PROVIDERS = {
+    "effects/sources/sql.py",
+    "effects/sources/sql_databases.py",
+    "effects/sources/sql_presets.py",
+    "effects/imports/panels.py",
+}
 """The databases that providers have: theirs, not mailauth's own store."""
 MAY_SHARE_A_NAME: set[str] = set()
 """One in the portal's set-up, one in the command line's enrolment, which are still two (decision 14)."""

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.estates.factors import APP_PASSWORDS, PANELS
 from tests.estates.places import sqlite
 from tests.integration.cli.conftest import CommandLine
-from tests.integration.cli.test_importing import APP_PASSWORDS, PANELS
 
 GUIDE = Path(__file__).parents[3] / "docs/estates.md"
 

@@ -20,10 +20,9 @@ from mailauth.edges.cli.main import cli
 from mailauth.effects.imports import APP_PASSWORD_FORMATS
 from mailauth.vocabulary.model import USUAL, TotpParameters
 from tests.cases import case
+from tests.estates.factors import APP_PASSWORDS, PANELS, SEED, WRITTEN, export, field
 from tests.integration.cli.conftest import CommandLine
 
-SEED = b"12345678901234567890"
-WRITTEN = base64.b32encode(SEED).decode()
 OTHER = base64.b32encode(b"another secret of 20").decode()
 PASSWORD = "correct horse"
 
@@ -167,8 +166,6 @@ def test_picture_of_an_export_is_read(people: CommandLine, tmp_path: Path) -> No
     """By zbar, as a phone would show it; the QR code is made by segno, which draws those of the portal."""
     import segno
 
-    from tests.unit.test_imported_forms import export, field
-
     picture = tmp_path / "export.png"
     message = field(1, SEED) + field(2, b"Hoster:anna@mailitwize.be") + field(4, 1) + field(5, 1) + field(6, 2)
     segno.make(export(message).strip(), error="l").save(str(picture), scale=4, border=4)
@@ -190,56 +187,6 @@ def test_tokens_of_privacyidea_are_taken(people: CommandLine, tmp_path: Path) ->
     assert "authenticators: 2 taken, 0 there already, 3 refused" in result.stdout
     assert logs_in(people, "anna", oathtool(people, WRITTEN))
     assert logs_in(people, "bob", oathtool(people, WRITTEN, TotpParameters(8, 60)))
-
-
-ON, OFF = f"'{WRITTEN}'", "''"
-PANELS: dict[str, tuple[str, ...]] = {
-    "mailcow": (
-        "CREATE TABLE tfa (id INTEGER PRIMARY KEY, key_id TEXT, username TEXT, authmech TEXT, "
-        "secret TEXT, active INT)",
-        f"INSERT INTO tfa VALUES (1, 'phone', 'anna@mailitwize.be', 'totp', {ON}, 1)",
-        f"INSERT INTO tfa VALUES (2, 'old', 'bob@mailitwize.be', 'totp', {ON}, 0)",
-        "INSERT INTO tfa VALUES (3, 'key', 'carol@mailitwize.be', 'webauthn', NULL, 1)",
-        f"INSERT INTO tfa VALUES (4, 'phone', 'admin', 'totp', {ON}, 1)",
-    ),
-    "postfixadmin": (
-        "CREATE TABLE mailbox (username TEXT, password TEXT, totp_secret TEXT)",
-        f"INSERT INTO mailbox VALUES ('anna@mailitwize.be', 'x', {ON})",
-        "INSERT INTO mailbox VALUES ('bob@mailitwize.be', 'x', 'enc:9f8a7b==')",
-        "INSERT INTO mailbox VALUES ('carol@mailitwize.be', 'x', NULL)",
-    ),
-    "modoboa": (
-        "CREATE TABLE core_user (id INTEGER PRIMARY KEY, username TEXT)",
-        "CREATE TABLE otp_totp_totpdevice (id INTEGER PRIMARY KEY, user_id INT, key TEXT, confirmed BOOL, step INT, "
-        "t0 BIGINT, digits INT, tolerance INT, drift INT, last_t BIGINT)",
-        "INSERT INTO core_user VALUES (1, 'anna@mailitwize.be'), (2, 'bob@mailitwize.be'), (3, 'carol@mailitwize.be')",
-        f"INSERT INTO otp_totp_totpdevice VALUES (1, 1, '{SEED.hex()}', 1, 30, 0, 6, 1, 0, 5)",
-        f"INSERT INTO otp_totp_totpdevice VALUES (2, 2, '{SEED.hex()}', 0, 30, 0, 6, 1, 0, 5)",
-        f"INSERT INTO otp_totp_totpdevice VALUES (3, 3, '{SEED.hex()}', 1, 30, 9, 6, 1, 0, 5)",
-    ),
-    "userli": (
-        "CREATE TABLE users (email TEXT, totp_secret TEXT, totp_confirmed INT)",
-        f"INSERT INTO users VALUES ('anna@mailitwize.be', {ON}, 1)",
-        f"INSERT INTO users VALUES ('bob@mailitwize.be', {ON}, 0)",
-    ),
-    "mail-in-a-box": (
-        "CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT)",
-        "CREATE TABLE mfa (id INTEGER PRIMARY KEY, user_id INT, type TEXT, secret TEXT, mru_token TEXT, label TEXT)",
-        "INSERT INTO users VALUES (1, 'anna@mailitwize.be'), (2, 'bob@mailitwize.be')",
-        f"INSERT INTO mfa VALUES (1, 1, 'totp', {ON}, '123456', 'phone'), (2, 2, 'other', {ON}, NULL, NULL)",
-    ),
-    "roundcube-2fa": (
-        "CREATE TABLE users (user_id INTEGER PRIMARY KEY, username TEXT, preferences TEXT)",
-        'INSERT INTO users VALUES (1, \'anna@mailitwize.be\', \'a:2:{s:8:"timezone";s:4:"auto";s:24:'
-        '"twofactor_gauthenticator";a:3:{s:6:"secret";s:32:"' + WRITTEN + '";s:8:"activate";b:1;'
-        's:14:"recovery_codes";a:2:{i:0;s:3:"abc";i:1;s:3:"def";}}}\')',
-        "INSERT INTO users VALUES (2, 'bob@mailitwize.be', 'a:1:{s:24:\"twofactor_gauthenticator\";a:2:{s:6:"
-        '"secret";s:32:"' + WRITTEN + '";s:8:"activate";b:0;}}\')',
-        "INSERT INTO users VALUES (3, 'carol@mailitwize.be', "
-        '\'a:1:{s:24:"twofactor_gauthenticator";O:3:"Foo":0:{}}\')',
-        "INSERT INTO users VALUES (4, 'dora@mailitwize.be', 'a:0:{}')",
-    ),
-}
 
 
 @pytest.mark.parametrize("panel", PANELS)
@@ -303,28 +250,6 @@ def test_who_has_another_authenticator_keeps_it(people: CommandLine, tmp_path: P
     assert logs_in(people, "emma", emma.code(people.clock()))
     assert not logs_in(people, "emma", oathtool(people, WRITTEN))
     assert logs_in(people, "anna", oathtool(people, OTHER))
-
-
-APP_PASSWORDS: dict[str, tuple[str, ...]] = {
-    "mailcow": (
-        "CREATE TABLE app_passwd (id INTEGER PRIMARY KEY, name TEXT, mailbox TEXT, password TEXT, imap_access INT, "
-        "smtp_access INT, pop3_access INT, sieve_access INT, dav_access INT, active INT)",
-        "INSERT INTO app_passwd VALUES (1, 'phone', 'anna@mailitwize.be', '{PLAIN}from-elsewhere', 1, 0, 0, 0, 1, 1)",
-        "INSERT INTO app_passwd VALUES (2, 'old', 'anna@mailitwize.be', '{PLAIN}switched-off', 1, 1, 1, 1, 1, 0)",
-        "INSERT INTO app_passwd VALUES (3, 'dav', 'bob@mailitwize.be', '{PLAIN}calendar', 0, 0, 0, 0, 1, 1)",
-    ),
-    "postfixadmin": (
-        "CREATE TABLE mailbox_app_password (id INTEGER PRIMARY KEY, username TEXT, description TEXT, "
-        "password_hash TEXT)",
-        "INSERT INTO mailbox_app_password VALUES (1, 'anna@mailitwize.be', 'phone', '{PLAIN}from-elsewhere')",
-        "INSERT INTO mailbox_app_password VALUES (2, 'bob@mailitwize.be', NULL, '{OTP}x')",
-    ),
-    "mailu": (
-        "CREATE TABLE token (id INTEGER PRIMARY KEY, user_email TEXT, password TEXT, comment TEXT, ip TEXT)",
-        "INSERT INTO token VALUES (1, 'anna@mailitwize.be', '{PLAIN}from-elsewhere', 'phone', '127.0.0.1,::1')",
-        "INSERT INTO token VALUES (2, 'bob@mailitwize.be', '{PLAIN}x', NULL, 'the office')",
-    ),
-}
 
 
 @pytest.mark.parametrize("panel", APP_PASSWORDS)

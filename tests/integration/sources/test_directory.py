@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
+from mailauth.effects.scratch import Scratch
 from mailauth.usecases.directory_comparison import AcceptedRemovals, Report
 from mailauth.vocabulary.errors import InvalidValue, SourceUnavailable
 from mailauth.vocabulary.model import AccountName, Denied, Granted
@@ -217,6 +218,29 @@ def test_brake_holds_uids_that_change_for_many_at_once(make_world: WorldMaker, t
     assert counts(report) == {}
     assert {(each.kind, each.number) for each in report.held} == {("replaced", 30)}
     assert [world.installation.accounts.get(name).id for name in PEOPLE] == ids
+
+
+def test_accounts_that_are_made_meanwhile_are_no_mistake(
+    make_world: WorldMaker, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By logins, or by the worker while somebody runs the command."""
+    for name in PEOPLE:
+        place.put(name, PASSWORD)
+    world = world_of(make_world, place)
+    rest = Scratch.rest
+    others: list[dict[str, int] | None] = []
+
+    def rest_when_others_were_quicker(scratch: Scratch) -> object:
+        if not others:
+            others.append(None)
+            others[0] = counts(sync(world))
+        return rest(scratch)
+
+    monkeypatch.setattr(Scratch, "rest", rest_when_others_were_quicker)
+    report = sync(world)
+    assert others == [{"added": len(PEOPLE)}]
+    assert counts(report) == {}
+    assert report.unchanged == len(PEOPLE)
 
 
 def test_other_names_beyond_the_sources_domains_are_not_its_to_give(make_world: WorldMaker, tmp_path: Path) -> None:
