@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from mailauth.vocabulary.model import AccountName
+from mailauth.vocabulary.secret import Secret
 from tests.estates.servers import wait_for
 from tests.stack import clients
 from tests.stack.delivery import BOUNCED, DELIVERED, WAITS, deliver
@@ -133,6 +134,35 @@ def test_fields_of_a_source_reach_dovecot(make_sandbox: Callable[..., Sandbox], 
         assert login, login.words
         assert [b"by a look-up" in message for message in messages] == [True]
         phone = sandbox.installation.app_passwords.make(AccountName(ANNA), "phone").password
+
+
+@pytest.mark.parametrize("is_other_release", [False, True])
+def test_dovecot_hands_on_to_a_back_end_by_a_password_of_its_own(
+    make_sandbox: Callable[..., Sandbox], is_other_release: bool
+) -> None:
+    """Two Dovecots: the back end never sees what the client typed, in which a code is spent."""
+    behind = make_sandbox("--set", BEFORE)
+    behind.installation.accounts.add(ANNA, Secret(b"known-to-the-front-end"))
+    behind.save_message(ANNA, "Subject: at the back end\r\n\r\nhello\r\n")
+    root = ("--root", str(other_release())) if is_other_release else ()
+    front = make_sandbox("--estate", "passwd-file", "--dovecot", "lua", *root, "--set", BEFORE)
+    place = Path(facts(front)["estate"]["place"])
+    host, port = behind.imap
+    to = f"proxy=y host={host} port={port} pass=known-to-the-front-end"
+    place.write_text(place.read_text().replace("\n", f"::::::{to}\n", 1))
+    names = '["proxy", "host", "port", "pass"]'
+    front.set(f'sources=[{{name = "estate", kind = "passwd-file", file = "{place}", fields = {names}}}]')
+    front.command("directory", "sync")
+    assert imap(front, ANNA, password(front, ANNA))
+    enrolled = Account(front, ANNA, password(front, ANNA))
+    enrolled.enrol()
+    phone = front.installation.app_passwords.make(AccountName(ANNA), "phone").password
+    for secret in (enrolled.typed(), phone):
+        login, messages = asyncio.run(clients.imap_read(front.imap, ANNA, secret))
+        assert login, login.words
+        assert [b"at the back end" in message for message in messages] == [True]
+    assert not imap(front, ANNA, "a guess")
+    assert "denied" not in behind.log_files["mailauth"].read_text()
 
 
 def test_another_imap_server_is_asked_by_a_login_there(make_sandbox: Callable[..., Sandbox]) -> None:
