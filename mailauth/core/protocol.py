@@ -44,6 +44,8 @@ _FIELD = re.compile(
     r"|master|pass|ssl|starttls"
 )
 """Of a passdb (Dovecot's manual, "Password database extra fields")."""
+BARE_PASSWORD = "userdb_plain_pass"
+"""By which post-login scripts get it, as PLAIN_PASS; what they get by %w or %{password} is what the client typed."""
 _TO_ESCAPE = re.compile("[\x00\x01\t\r\n]")
 _ESCAPES = {"\x00": "\x010", "\x01": "\x011", "\t": "\x01t", "\r": "\x01r", "\n": "\x01n"}
 _UNESCAPES = {b"\x01" + v[1].encode(): k.encode() for k, v in _ESCAPES.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from mailauth.vocabulary.secret import Secret
 from tests.estates.servers import wait_for
 from tests.stack import clients
 from tests.stack.delivery import BOUNCED, DELIVERED, WAITS, deliver
-from tests.stack.sandboxes import Account, Sandbox
+from tests.stack.sandboxes import Account, Sandbox, run
 from tests.stack.ways import other_release
 
 ANNA, BERT, CARL = (f"{name}@hoster.example" for name in ("anna", "bert", "carl"))
@@ -134,6 +135,27 @@ def test_fields_of_a_source_reach_dovecot(make_sandbox: Callable[..., Sandbox], 
         assert login, login.words
         assert [b"by a look-up" in message for message in messages] == [True]
         phone = sandbox.installation.app_passwords.make(AccountName(ANNA), "phone").password
+
+
+@pytest.mark.parametrize("is_other_release", [False, True])
+def test_scripts_of_dovecot_get_the_bare_password_where_that_is_wanted(
+    make_sandbox: Callable[..., Sandbox], is_other_release: bool
+) -> None:
+    root = ("--root", str(other_release())) if is_other_release else ()
+    sandbox = make_sandbox("--dovecot", "lua", *root)
+    sockets = tomllib.loads(sandbox.config.read_text())["server"]["socket"]
+    for each in sockets:
+        each["forward_password"] = each.get("fields", False)
+    written = ", ".join(
+        "{" + ", ".join(f"{key} = {json.dumps(value)}" for key, value in each.items()) + "}" for each in sockets
+    )
+    sandbox.set(f"server.socket=[{written}]")
+    owner = sandbox.account(enrolled=True)
+    typed = owner.typed()
+    words = [str(sandbox.doveadm), "auth", "login", "-x", "service=imap", "-x", "protocol=imap", owner.name, typed]
+    said = run(words)
+    assert f"plain_pass={owner.password}\n" in said or f"plain_pass={owner.password} " in f"{said} ", said
+    assert typed not in said
 
 
 @pytest.mark.parametrize("is_other_release", [False, True])

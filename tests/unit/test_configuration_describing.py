@@ -29,7 +29,7 @@ def test_first_file_means_the_defaults() -> None:
 def test_first_file_explains_every_key_above_it() -> None:
     lines = first_file(PROVIDER).splitlines()
     for number, line in enumerate(lines):
-        if line and not line.startswith(("#", "[")) and "[[" not in "".join(lines[max(0, number - 6) : number]):
+        if line and not line.startswith(("#", "[")) and "[[" not in "".join(lines[max(0, number - 7) : number]):
             assert lines[number - 1].startswith("#"), line
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from typing import Any, NamedTuple, assert_never, cast
 
-from mailauth.core import protocol
+from mailauth.core import protocol, splitter
 from mailauth.core.addresses import parse_address
 from mailauth.core.protocol import Broken, Cancelled, Conversation, Login, Malformed, Say
 from mailauth.core.services import PORTAL
@@ -27,12 +27,13 @@ from mailauth.effects.log_lines import FIELDS
 from mailauth.usecases.login.verifier import Verifier
 from mailauth.usecases.lookups import Exists, Lookups, LookupUnanswered, Unknown
 from mailauth.vocabulary.errors import InvalidValue
-from mailauth.vocabulary.model import Address, Ask, Attempt, Denied, Granted, Unavailable, Verdict
+from mailauth.vocabulary.model import Address, Ask, Attempt, Credential, Denied, Granted, Unavailable, Verdict
 from mailauth.vocabulary.reasons import WhyDenied, WhyUnavailable
 from mailauth.vocabulary.secret import Secret
 
 _log = logging.getLogger(__name__)
 
+_WITH_PASSWORD = (Credential.PASSWORD, Credential.PASSWORD_AND_CODE, Credential.PASSWORD_AND_RECOVERY_CODE)
 _UCRED = struct.Struct("3i")
 """struct ucred of unix(7): pid, uid, gid."""
 
@@ -67,6 +68,7 @@ class May(NamedTuple):
 
     look_up: bool = False
     read_fields: bool = False
+    read_password: bool = False
 
 
 class AuthConnection(asyncio.Protocol):
@@ -280,6 +282,8 @@ class AuthConnection(asyncio.Protocol):
             case Granted():
                 user = verdict.reply_name or verdict.account
                 fields = verdict.fields if self._may.read_fields else ()
+                if self._may.read_password:
+                    fields = (*fields, *_bare_password(attempt, verdict))
                 out.append(protocol.ok(login.id, user, verdict.tail_bytes, verdict.release, fields))
             case Denied():
                 out.append(
@@ -324,6 +328,17 @@ class AuthConnection(asyncio.Protocol):
         elif not blocked and not self._transport.is_reading():
             self._owing_since = time.monotonic()
             self._transport.resume_reading()
+
+
+def _bare_password(attempt: Attempt, granted: Granted) -> tuple[tuple[str, str], ...]:
+    """Return what somebody has typed without its code, as a field; nothing where no password was, or it is no text."""
+    if granted.credential not in _WITH_PASSWORD:
+        return ()
+    try:
+        typed = splitter.split(attempt.secret.reveal(), digits=granted.digits).password.decode()
+    except UnicodeDecodeError:
+        return ()
+    return ((protocol.BARE_PASSWORD, typed),)
 
 
 def _is_look_up(login: Login) -> bool:

@@ -47,10 +47,11 @@ async def answer_logins(installation: Installation, stop: asyncio.Event) -> None
 
     # By the file, for systemd may hand a socket over under another name of it.
     with_lookups = {os.path.realpath(entry.path) for entry in settings.socket if entry.lookups}
+    with_password = {os.path.realpath(entry.path) for entry in settings.socket if entry.forward_password}
     with_fields = {os.path.realpath(entry.path) for entry in settings.socket if entry.fields}
 
     def connection(allowed_uids: frozenset[int] | None, path: str) -> AuthConnection:
-        may = May(look_up=path in with_lookups, read_fields=path in with_fields)
+        may = May(look_up=path in with_lookups, read_fields=path in with_fields, read_password=path in with_password)
         return AuthConnection(context, allowed_uids, may, next(numbers))
 
     listeners = listening.open_all(settings.socket, others=installation.configuration.portal.socket_path)

@@ -206,6 +206,20 @@ class SocketSection(Section):
         ),
     )
 
+    forward_password: bool = Field(
+        False,
+        description=(
+            "Whether the bare password, without its code, is handed on here as the field userdb_plain_pass, for "
+            "scripts and keys that need it; after an app password there is none. Beside fields = true."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _has_fields(self) -> Self:
+        if self.forward_password and not self.fields:
+            raise ValueError("forward_password needs fields = true: it is one of them")
+        return self
+
     @field_validator("path")
     @classmethod
     def _is_absolute(cls, value: str) -> str:
