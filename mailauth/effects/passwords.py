@@ -11,6 +11,7 @@ from typing import Final
 
 import argon2
 
+from mailauth.core.services import PORTAL
 from mailauth.effects import password_schemes
 from mailauth.effects.pools import BoundedPool
 
@@ -48,7 +49,20 @@ class PasswordHasher:
 
 
 class HashPool(BoundedPool):
-    """Runs password checks beside the event loop, as many at once as there are cores."""
+    """Runs password checks beside the event loop, as many at once as there are cores; one more for the portal.
+
+    On the day when tens of thousands of mail programs are refused, who sets up a second factor does not wait behind.
+    """
 
     def __init__(self, threads: int | None = None, max_waiting: int = MAX_WAITING) -> None:
         super().__init__(threads or os.cpu_count() or 1, max_waiting, "password checks")
+        self._portal = BoundedPool(1, max_waiting, "password checks of the portal")
+
+    def lane(self, service: str) -> BoundedPool:
+        """Return where the checks for a service wait."""
+        return self._portal if service == PORTAL else self
+
+    def close(self, *, finish: bool = False) -> None:
+        """Let running checks end, and those that wait as well if `finish`."""
+        super().close(finish=finish)
+        self._portal.close(finish=finish)

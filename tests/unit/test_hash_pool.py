@@ -75,3 +75,14 @@ async def test_closing_forgets_what_waits(gate: threading.Event) -> None:
         gate.set()
         assert await first
         await closing
+
+
+async def test_the_portal_does_not_wait_behind_mail_programs(gate: threading.Event) -> None:
+    pool = HashPool(threads=2)
+    running = [asyncio.ensure_future(pool.lane("imap").run(lambda: gate.wait(PATIENCE_S))) for _ in range(40)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE_S):
+        assert await pool.lane("portal").run(lambda: not gate.is_set())
+    gate.set()
+    assert await asyncio.gather(*running) == [True] * 40
+    pool.close()

@@ -40,7 +40,7 @@ class OwnTable:
         """Compare with the stored hash."""
         stored = None if account is None else account.password_hash
         try:
-            match = await self.hashes.compare(stored, password, readings, asked.name)
+            match = await self.hashes.compare(stored, password, readings, asked.name, asked.service)
             if stored is None:
                 return UnknownUser(self.name)
             if match is None:

@@ -77,7 +77,8 @@ class PasswdFile:
         """Compare with the stored hash."""
         stored = None if entry is None else entry.stored_hash
         try:
-            match = await self._hashes.compare(stored, password, readings, asked.name if entry is None else entry.name)
+            name = asked.name if entry is None else entry.name
+            match = await self._hashes.compare(stored, password, readings, name, asked.service)
         except (HashUnreadable, Overloaded) as error:
             return Unanswered(self.name, error)
         if entry is None:

@@ -85,7 +85,8 @@ class Sql:
         """Compare with the stored hash."""
         stored = None if entry is None else entry.stored_hash
         try:
-            match = await self._hashes.compare(stored, password, readings, asked.name if entry is None else entry.name)
+            name = asked.name if entry is None else entry.name
+            match = await self._hashes.compare(stored, password, readings, name, asked.service)
             if entry is None:
                 return UnknownUser(self.name)
             if not entry.is_active:

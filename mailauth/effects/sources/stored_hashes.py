@@ -38,13 +38,13 @@ class StoredHashes:
         self._recent: deque[str] = deque(maxlen=_LOOKED_BACK)
 
     async def compare(
-        self, stored: str | None, password: bytes, readings: Sequence[bytes], name: AccountName
+        self, stored: str | None, password: bytes, readings: Sequence[bytes], name: AccountName, service: str
     ) -> Match | None:
-        """Return that it is right, or None. Raises HashUnreadable and Overloaded."""
+        """Return that it is right, or None. `service`: that is logged in to. Raises HashUnreadable and Overloaded."""
         compared = forms(password)
         due = max((len(forms(reading)) for reading in readings), default=0)
         compared += (password,) * (due - len(compared))
-        return await self.pool.run(lambda: self._compare(stored, compared, name))
+        return await self.pool.lane(service).run(lambda: self._compare(stored, compared, name))
 
     def _compare(self, stored: str | None, compared: Sequence[bytes], name: AccountName) -> Match | None:
         verify, default = self.hasher.verify, self._default_scheme
