@@ -108,6 +108,12 @@ CAMPAIGNS = {
         (module("tests.bench.bulk"),),
         (module("tests.bench.bulk", "--accounts", "2000", "--names", "20"),),
     ),
+    "outage": Campaign(
+        "how quick app passwords are while the directory or database of passwords hangs, or is stopped (EST4)",
+        "a minute",
+        (module("tests.bench.outage"),),
+        (module("tests.bench.outage", "--logins", "50"),),
+    ),
     "mailboxes": Campaign(
         "that an estate of 40,000 mailboxes goes on, over real IMAP, SMTP and browser, with every scheme (EST1, EST6)",
         "5 minutes",

@@ -4,16 +4,12 @@ import asyncio
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from mailauth.vocabulary.model import AccountName, Denied, Granted, Verdict
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
-from tests.estates.panels import Estate, Postfixadmin
-from tests.estates.places import Place, fill, of_estate, slapd
-from tests.estates.servers import MariaDb, PostgreSql, Served, Slapd, engine_of
+from tests.estates.kept import KINDS, Kept
 from tests.world import CUTOVER, World, WorldMaker, enrol_account
 
 ANNA, BERT = "anna@hoster.example", "bert@hoster.example"
@@ -23,35 +19,9 @@ TIMEOUT_S = 1.0
 OPEN_S = 0.5
 
 
-class Kept(NamedTuple):
-    """People on a server."""
-
-    server: Served
-    place: Place
-
-
-def _slapd(directory: Path) -> Kept:
-    server = Slapd(directory)
-    server.start()
-    fill(server)
-    return Kept(server, slapd(server))
-
-
-def _mariadb(directory: Path) -> Kept:
-    server = MariaDb(directory)
-    server.start()
-    return Kept(server, of_estate(Estate(engine_of(server), Postfixadmin()), server.url))
-
-
-def _postgresql(directory: Path) -> Kept:
-    server = PostgreSql(directory)
-    server.start()
-    return Kept(server, of_estate(Estate(engine_of(server), Postfixadmin()), server.url))
-
-
-@pytest.fixture(scope="module", params=[_slapd, _mariadb, _postgresql])
+@pytest.fixture(scope="module", params=KINDS)
 def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
-    made: Kept = request.param(tmp_path_factory.mktemp("server"))
+    made = KINDS[request.param](tmp_path_factory.mktemp("server"))
     yield made
     made.server.stop()
 
