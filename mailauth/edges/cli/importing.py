@@ -126,12 +126,17 @@ def _sums(counts: Counter[str]) -> dict[str, int]:
 
 
 def _print(row: "Row", would: str) -> None:
-    whose = f"{row.account} ({row.place})" if row.account else row.place
+    whose = _printable(f"{row.account} ({row.place})" if row.account else row.place)
     if row.why:
-        click.echo(f"refused: {whose}: {row.why}", err=True)
+        click.echo(f"refused: {whose}: {_printable(row.why)}", err=True)
         return
     left = f"; not taken: {', '.join(row.left)}" if row.left else ""
-    click.echo(f"{would if row.outcome == 'taken' else ''}{row.outcome}: {whose}: {row.what}{left}")
+    click.echo(f"{would if row.outcome == 'taken' else ''}{row.outcome}: {whose}: {_printable(row.what)}{left}")
+
+
+def _printable(words: str) -> str:
+    """Return words of other people without what a terminal would obey."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)
 
 
 def _place_of(kind: str, place: str) -> str:

@@ -227,6 +227,18 @@ def test_place_that_cannot_be_read_is_told(people: CommandLine, tmp_path: Path) 
     assert "Invalid value for" in people.run("import", "lastpass", "x", code=2).stderr
 
 
+def test_names_from_elsewhere_do_nothing_to_the_terminal(people: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "uris"
+    file.write_text(f"otpauth://totp/x%1b%5d0;title%07?secret={WRITTEN}\n")
+    assert "\x1b" not in people.run("import", "otpauth", str(file), code=1).stderr
+    folder = tmp_path / "homes" / "a\x1b[2Jb"
+    folder.mkdir(parents=True)
+    (folder / ".google_authenticator").write_text("x\n")
+    result = people.run("import", "google-authenticator", str(tmp_path / "homes"), code=1)
+    assert "\x1b" not in result.stderr
+    assert "a\\x1b[2Jb" in result.stderr
+
+
 def test_owner_is_told_when_that_is_wanted_and_may_undo_it(
     make_mailauth: Callable[..., CommandLine], tmp_path: Path
 ) -> None:
