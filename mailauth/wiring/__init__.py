@@ -259,7 +259,6 @@ def build(
                 source_accounts=source_accounts,
                 device_networks=device_networks,
                 foreign=ForeignAppPasswords(database, ring, hasher),
-                reservation=reservation,
                 clock=clock,
                 monotonic=time.monotonic,
             ),

@@ -6,6 +6,7 @@ time, by its hash there (`foreign_app_passwords.py`). Which services and network
 """
 
 import hmac
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -24,8 +25,9 @@ from mailauth.usecases.login.app_password_cache import AppPasswordCache
 from mailauth.usecases.login.device_networks import DeviceNetworks
 from mailauth.usecases.login.foreign_app_passwords import ForeignAppPasswords
 from mailauth.usecases.login.password_check import PasswordCheck
-from mailauth.usecases.login.reservation import Admitted, Reservation
+from mailauth.usecases.login.reservation import Admitted
 from mailauth.usecases.source_accounts import SourceAccounts, copy_of
+from mailauth.vocabulary.errors import Overloaded
 from mailauth.vocabulary.model import (
     AccountName,
     AppPassword,
@@ -36,7 +38,9 @@ from mailauth.vocabulary.model import (
     ServiceCopy,
     Unavailable,
 )
-from mailauth.vocabulary.reasons import WhyDenied, WhyGranted
+from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
+
+log = logging.getLogger(__name__)
 
 
 class AppPasswordLogins:
@@ -51,7 +55,6 @@ class AppPasswordLogins:
         source_accounts: SourceAccounts,
         device_networks: DeviceNetworks,
         foreign: ForeignAppPasswords,
-        reservation: Reservation,
         clock: Clock,
         monotonic: Callable[[], float],
     ) -> None:
@@ -61,7 +64,6 @@ class AppPasswordLogins:
         self._source_accounts = source_accounts
         self._device_networks = device_networks
         self._foreign = foreign
-        self._reservation = reservation
         self._clock = clock
         self._cache = AppPasswordCache(database, monotonic)
 
@@ -97,24 +99,21 @@ class AppPasswordLogins:
         """Decide on an app password of another system that is used for the first time; None where it is none.
 
         Only where the account's own password was wrong: one that is both stays a password, with what that needs. A
-        string that was compared before, and told to be wrong, is not again: phones repeat theirs for weeks.
+        string that was compared before, and told to be wrong, is not again: phones repeat theirs for weeks. Where the
+        comparison takes too long nothing is told, and the attempt counts: its password was wrong.
         """
         if not admitted.foreign or admitted.is_used_up or admitted.was_told or not isinstance(answer, Wrong):
             return None
-        drawn = await self._database.run(lambda: self._reservation.draw_for_foreign(admitted, now))
-        if isinstance(drawn, Unavailable):
-            return replace(drawn, withheld=Denied(WhyDenied.PASSWORD_WRONG, admitted.subject))
-        is_wrong = False
         try:
             waiting = await self._foreign.match(admitted.foreign, secret)
-            if waiting is None or await self._is_password_too(secret, admitted, asked):
-                is_wrong = True
-                return None
-            found = await self._database.run(lambda: self._foreign.made_ours(admitted, waiting))
-            return None if found is None else await self.on_right(found, admitted.attempt, now)
-        finally:
-            if not is_wrong:
-                self._database.later(lambda: self._reservation.undo(drawn))
+        except Overloaded as error:
+            log.warning("app passwords of another system are not compared in time: %s", error)
+            wrong = Denied(WhyDenied.PASSWORD_WRONG, admitted.subject)
+            return Unavailable(WhyUnavailable.OVERLOADED, admitted.subject, withheld=wrong)
+        if waiting is None or await self._is_password_too(secret, admitted, asked):
+            return None
+        found = await self._database.run(lambda: self._foreign.made_ours(admitted, waiting))
+        return None if found is None else await self.on_right(found, admitted.attempt, now)
 
     def close(self) -> None:
         """Let what runs end."""

@@ -43,14 +43,13 @@ class ForeignAppPasswords:
             raise Overloaded(f"foreign app passwords were not checked within {DEADLINE_S:g} s") from None
 
     def _match(self, waiting: Sequence[Waiting], secret: bytes) -> Waiting | None:
-        found = None
         for each in waiting:
             try:
                 if self._hasher.verify(each.password_hash, secret):
-                    found = found or each
+                    return each
             except HashUnreadable:  # it was looked at when it was imported; the others are not to suffer for it
                 continue
-        return found
+        return None
 
     def made_ours(self, admitted: Admitted, found: Waiting) -> AppPassword | None:
         """Make one ours, and return it; None where the account is another by now.

@@ -280,26 +280,6 @@ class Reservation:
             is_used_up=used_up is not None,
         )
 
-    def draw_for_foreign(self, admitted: Admitted, now: datetime) -> tuple[Meter, ...] | Unavailable:
-        """Charge one more for each foreign app password that a wrong secret is compared with.
-
-        Return what is to be undone if it hits. Beyond the limits it has to wait.
-        """
-        drawn = admitted.meters.bounding + admitted.meters.counting
-        cost = min((len(admitted.foreign), *(meter.rate.burst for meter in drawn)))
-
-        def draw(connection: Connection) -> tuple[Meter, ...] | Unavailable:
-            if meters.charge(connection, drawn, now, cost) is None:
-                return drawn * cost
-            wait_s = meters.wait_s(connection, admitted.meters.visible, now)
-            return Unavailable(WhyUnavailable.THROTTLED, admitted.subject, wait_s)
-
-        return self._database.write(draw, durable=False)
-
-    def undo(self, drawn: tuple[Meter, ...]) -> None:
-        """Undo charges that turned out to be none."""
-        self._database.write(lambda connection: meters.undo(connection, drawn), durable=False)
-
     def again(self, admitted: Admitted, reading: ByPassword) -> Admitted:
         """Return the same login for its account as it is by now; what it was charged to stays."""
 

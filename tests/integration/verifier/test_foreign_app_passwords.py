@@ -11,8 +11,9 @@ from mailauth.effects import password_schemes
 from mailauth.effects.imports import FoundAppPassword
 from mailauth.usecases.app_password_import import MAX_PER_ACCOUNT
 from mailauth.usecases.authenticator_import import Row
+from mailauth.vocabulary.errors import Overloaded
 from mailauth.vocabulary.model import Credential, Denied, Granted, Network, Unavailable
-from mailauth.vocabulary.reasons import WhyDenied
+from mailauth.vocabulary.reasons import WhyDenied, WhyUnavailable
 from mailauth.vocabulary.secret import Secret
 from tests.cases import case
 from tests.estates.places import sqlite
@@ -155,12 +156,10 @@ async def test_of_two_first_uses_at_once_both_come_in(world: World) -> None:
     assert len(world.installation.app_passwords.all("alice")) == 1
 
 
-async def test_wrong_one_draws_for_each_that_it_is_compared_with_and_a_right_one_nothing(
-    make_world: WorldMaker,
-) -> None:
-    """Ruling: 1 + n. And a phone that polls by a right one is never told to wait."""
+async def test_wrong_one_counts_once_and_a_right_one_never(make_world: WorldMaker) -> None:
     world = make_world(*AS_SHIPPED)
-    alice, bob = world.enrol("alice"), world.enrol("bob")
+    alice = world.enrol("alice")
+    world.enrol("bob")
     imported(world, alice, PHONE, LAPTOP, "third", "fourth")
 
     async def denied_before_throttled(name: str) -> int:
@@ -169,11 +168,38 @@ async def test_wrong_one_draws_for_each_that_it_is_compared_with_and_a_right_one
                 return number
         return 100
 
-    assert await denied_before_throttled("bob") == 20
-    assert await denied_before_throttled("alice") == 20 // 5
+    assert await denied_before_throttled("bob") == await denied_before_throttled("alice") == 20
     for _ in range(60):
         assert is_by_app_password(await world.login("alice", PHONE, client=HOME))
-    assert bob.name != alice.name
+
+
+async def test_all_devices_at_once_come_in_at_home(make_world: WorldMaker) -> None:
+    """On the first morning: eight of them, with four connections each, over and over until they are in."""
+    world = make_world(*AS_SHIPPED)
+    alice = world.enrol("alice")
+    devices = [f"device {number}" for number in range(MAX_PER_ACCOUNT)]
+    imported(world, alice, *devices)
+    for _ in range(4):
+        verdicts = await asyncio.gather(*(world.login("alice", each, client=HOME) for each in devices * 4))
+        assert not [verdict for verdict in verdicts if isinstance(verdict, Denied)]
+    assert [is_by_app_password(verdict) for verdict in verdicts] == [True] * len(verdicts)
+
+
+async def test_comparison_that_takes_too_long_says_nothing_and_the_wrong_password_counts(
+    make_world: WorldMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else guesses at the password would be free while the lane is full."""
+    world = make_world(*AS_SHIPPED)
+    alice = world.enrol("alice")
+    imported(world, alice, PHONE)
+
+    async def match(*_: object) -> object:
+        raise Overloaded("the test says so")
+
+    monkeypatch.setattr(world.installation.verifier._app_passwords._foreign, "match", match)
+    for number in range(20):
+        assert (await world.login("alice", f"guess {number}")).reason is WhyUnavailable.OVERLOADED
+    assert (await world.login("alice", "guess")).reason is WhyUnavailable.THROTTLED
 
 
 async def test_guesses_are_no_quicker_for_one_that_is_ours_by_now(make_world: WorldMaker) -> None:
