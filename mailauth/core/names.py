@@ -93,6 +93,7 @@ def is_allowed_in_local(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN" and ord(character) not in _UNSEEN
 
 
+@lru_cache(maxsize=4096)
 def _canonical_domain(domain: str) -> str:
     try:
         encoded = idna.encode(domain, uts46=True, std3_rules=True).decode("ascii").lower()

@@ -170,22 +170,33 @@ class AccountImport:
         taken = self._taken(connection, wanted, account)
         if taken is not None:
             return taken
-        rivals = accounts.of_names(connection, self._pam_users.rivals(wanted.name)) if account is None else ()
+        address = wanted.recovery_address
+        is_own = address is not None and _is_of(wanted, address)
+        if is_own or (address and account and recovery_address.is_own(connection, account.id, address)):
+            return f"{wanted.name}: its recovery address leads to its own mailbox"
+        if account is None:
+            return self._add(connection, wanted)
+        return "changed" if self._bring(connection, account, wanted) else ""
+
+    def _add(self, connection: Connection, wanted: "_Wanted") -> str:
+        """Add an account, by as few statements as there can be: it may be one of a million."""
+        rivals = accounts.of_names(connection, self._pam_users.rivals(wanted.name))
         if rivals:
             return f"{wanted.name} would be the same PAM user as {rivals[0]}"
-        before = account
-        if account is None:
-            accounts.add(connection, wanted.name, wanted.password_hash, self._clock())
-            account = accounts.load(connection, wanted.name)
-        if account is None:
-            return f"{wanted.name} was removed meanwhile"
-        address = wanted.recovery_address
-        if address and (_is_of(wanted, address) or recovery_address.is_own(connection, account.id, address)):
-            if before is None:
-                accounts.remove(connection, account.id)
-            return f"{wanted.name}: its recovery address leads to its own mailbox"
-        has_changed = self._bring(connection, account, wanted, is_new=before is None)
-        return "added" if before is None else "changed" if has_changed else ""
+        now, stored = self._clock(), wanted.password_hash
+        facts = {
+            "language": wanted.language,
+            "recovery_address": wanted.recovery_address,
+            "disabled_at": now if wanted.is_disabled else None,
+            "hash_fingerprint": None if stored is None else self._fingerprint(stored),
+        }
+        if not accounts.add(connection, wanted.name, stored, now, **facts):
+            return f"{wanted.name} was added by somebody else meanwhile"
+        if wanted.aliases:
+            account_id = source_accounts.named(connection, [wanted.name])[wanted.name].id
+            for name in wanted.aliases:
+                accounts.add_alias(connection, name, account_id)
+        return "added"
 
     @staticmethod
     def _taken(connection: Connection, wanted: "_Wanted", account: Account | None) -> str | None:
@@ -199,15 +210,14 @@ class AccountImport:
                 return f"its other name {other} is in use otherwise"
         return None
 
-    def _bring(self, connection: Connection, account: Account, wanted: "_Wanted", *, is_new: bool) -> bool:
+    def _bring(self, connection: Connection, account: Account, wanted: "_Wanted") -> bool:
         has_changed = False
-        if wanted.password_hash is not None and not self._is_same_hash(account, wanted.password_hash, is_new=is_new):
+        if wanted.password_hash is not None and not self._is_same_hash(account, wanted.password_hash):
             accounts.set_password(connection, account.id, wanted.password_hash)
             meters.clear_codes(connection, account.name)
             mail_new_link(connection, self._links, self._notices, account.id, ADMINISTRATOR, self._clock())
-            has_changed = True
-        if wanted.password_hash is not None and (has_changed or is_new):
             source_accounts.set_fingerprint(connection, account.id, self._fingerprint(wanted.password_hash))
+            has_changed = True
         if wanted.aliases is not None:
             there = frozenset(accounts.aliases(connection, account.id))
             for name in () if account.source else there - wanted.aliases:  # what a source says is the source's
@@ -236,8 +246,8 @@ class AccountImport:
             has_changed = True
         return has_changed
 
-    def _is_same_hash(self, account: Account, stored: str, *, is_new: bool) -> bool:
-        if is_new or account.password_hash == stored:
+    def _is_same_hash(self, account: Account, stored: str) -> bool:
+        if account.password_hash == stored:
             return True
         return account.hash_fingerprint is not None and any(
             self._fingerprint(stored, key_id) == account.hash_fingerprint for key_id in self._keyring.ids

@@ -8,7 +8,7 @@ the event loop.
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -25,11 +25,14 @@ from mailauth.usecases.mailed_links import MailedLinks
 from mailauth.usecases.notices import Notices
 from mailauth.usecases.portal_sessions import Session
 from mailauth.usecases.shutting_out import replace_links
-from mailauth.vocabulary.errors import InvalidValue, TooMany
+from mailauth.vocabulary.errors import InvalidValue, TooMany, TooManyToday
 from mailauth.vocabulary.model import AccountName, AppPassword, Network
 from mailauth.vocabulary.notices import ADMINISTRATOR, NoticeKind, Origin
 
 MAX_DEVICE_NAME = 100
+MAX_MADE_A_DAY = 50
+"""In the portal: its owner is mailed about each, made or revoked, and no script is to fill their mailbox."""
+_A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class AppPasswords:
         origin: Origin = ADMINISTRATOR,
         in_session: Session | None = None,
     ) -> MadeAppPassword:
-        """Make an app password for a device. Raises InvalidValue, or TooMany at the cap."""
+        """Make an app password for a device. Raises InvalidValue; TooMany at the cap; in a session TooManyToday."""
         name = name.strip()
         if not is_device_name(name):
             raise InvalidValue(
@@ -103,6 +106,11 @@ class AppPasswords:
                     f"{found.name} has {app_password.CAP_PER_ACCOUNT} app passwords, which is the most; "
                     "revoke one that is not used any more"
                 )
+            if (
+                in_session is not None
+                and app_passwords.count_made(connection, found.id, now - _A_DAY) >= MAX_MADE_A_DAY
+            ):
+                raise TooManyToday(f"{found.name} has made {MAX_MADE_A_DAY} app passwords within a day")
             token, parts = new_token(connection, self._draw)
             digest = self._keyring.mac(Purpose.APP_PASSWORD, found.name, parts.selector, parts.secret)
             new = NewAppPassword(

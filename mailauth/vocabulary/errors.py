@@ -51,6 +51,10 @@ class TooMany(MailauthError):
     """A cap was reached."""
 
 
+class TooManyToday(TooMany):
+    """A cap was reached that is of a day."""
+
+
 class KeyUnusable(MailauthError):
     """The key file is missing, malformed or readable by others; or a key id in the database is not in it."""
 

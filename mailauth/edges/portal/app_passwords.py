@@ -17,7 +17,7 @@ from mailauth.edges.portal.routing import For, page
 from mailauth.edges.portal.visit import Visit
 from mailauth.usecases.activity import LoginSeen
 from mailauth.usecases.app_passwords import MadeAppPassword
-from mailauth.vocabulary.errors import InvalidValue, TooMany
+from mailauth.vocabulary.errors import InvalidValue, TooMany, TooManyToday
 from mailauth.vocabulary.model import AppPassword
 
 LONGEST_EXPIRY = timedelta(days=10 * 366)
@@ -53,6 +53,11 @@ async def make(visit: Visit) -> Response:
                 me.account, name, form.chosen_services(), form.chosen_networks(), expires_at, visit.origin, me
             )
         )
+    except TooManyToday:
+        form.problems.append(
+            visit.gettext("You have made as many app passwords today as there can be. Make another one tomorrow.")
+        )
+        return _new_page(visit, form, 422)
     except TooMany:
         form.problems.append(visit.gettext("You have as many app passwords as there can be. Revoke one first."))
         return _new_page(visit, form, 422)

@@ -91,14 +91,14 @@ def of_names(connection: Connection, names: Sequence[AccountName]) -> tuple[Acco
     return tuple(AccountName(name) for name in connection.execute(statement).scalars())
 
 
-def add(connection: Connection, name: AccountName, password_hash: str | None, now: datetime) -> bool:
-    """Add an account; False, and nothing added, where there is one of that name.
+def add(connection: Connection, name: AccountName, password_hash: str | None, now: datetime, **facts: object) -> bool:
+    """Add an account; False, and nothing added, where there is one of that name. `facts`: other columns of it.
 
     Its epoch begins with the millisecond in which it was made: one that is removed and made again may get the same
     id, and what was decided for the one before is void for it.
     """
     epoch = int(now.timestamp() * 1000)
-    row = {"name": name, "password_hash": password_hash, "epoch": epoch, "created_at": now}
+    row = {"name": name, "password_hash": password_hash, "epoch": epoch, "created_at": now, **facts}
     return connection.execute(dialects.statements(connection).insert_if_absent(account), row).rowcount == 1
 
 

@@ -108,6 +108,12 @@ def count_live(connection: Connection, account_id: int, now: datetime) -> int:
     return connection.execute(statement).scalar_one()
 
 
+def count_made(connection: Connection, account_id: int, since: datetime) -> int:
+    """Return how many app passwords of an account were made since a moment, whatever became of them."""
+    made = (app_password.c.account_id == account_id) & (app_password.c.created_at > since)
+    return connection.execute(select(func.count()).select_from(app_password).where(made)).scalar_one()
+
+
 def revoke(
     connection: Connection,
     account_id: int,

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from mailauth.core.app_password import CAP_PER_ACCOUNT
+from mailauth.usecases import app_passwords
 from mailauth.vocabulary.model import Ask, Attempt, Denied, Granted
 from mailauth.vocabulary.secret import Secret
 from tests.integration.portal.browsing import Browser, codes_on, form_to, read, seed_on, words
@@ -250,6 +251,24 @@ async def test_what_will_stop_working_is_said_first_and_then_it_does(world: Worl
     while isinstance(await world.login(alice.name, password), Granted):
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.02)
+
+
+async def test_script_in_a_session_fills_nobodys_mailbox(
+    world: World, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each that is made is mailed, and each that is revoked: so many a day, and the next day again."""
+    monkeypatch.setattr(app_passwords, "MAX_MADE_A_DAY", 2)
+    alice = world.enrol("alice@mailitwize.be")
+    await browser.come_in(alice)
+    for _ in range(2):
+        assert "You have made as many" not in words(await _made(browser, alice))
+        world.installation.app_passwords.revoke(alice.name, None)
+        world.clock.advance(seconds=30)
+    assert "You have made as many app passwords today as there can be" in words(await _made(browser, alice))
+    world.installation.app_passwords.make(alice.name, "by an administrator")
+    world.clock.advance(days=1)
+    await browser.come_in(alice)
+    assert "You have made as many" not in words(await _made(browser, alice))
 
 
 async def test_expired_app_passwords_leave_room_for_new_ones(world: World, browser: Browser) -> None:
