@@ -81,6 +81,10 @@ _UNAVAILABLE_BECAUSE: dict[type[Exception], WhyUnavailable] = {
 }
 
 
+_COUNTED = ("counted",)
+"""What the CancelledError carries of a login whose password was found wrong before its time was over."""
+
+
 class _Found(NamedTuple):
     """A login, and where its password is to be checked."""
 
@@ -257,7 +261,7 @@ class Verifier:
             was_begun = isinstance(error, asyncio.CancelledError) and error.args != NOT_BEGUN
             if is_settling and was_begun:
                 is_abandoned.set()  # it is carried out all the same, and gives back then what it owes
-            else:
+            elif error.args != _COUNTED:
                 self._undo_charges_later(admitted, was_begun=was_begun or is_checked)
             raise
         if isinstance(answer, Right) and isinstance(verdict, Granted):
@@ -274,8 +278,9 @@ class Verifier:
         located = await self._passwords.locate(_asked(admitted), admitted.account)
         again = await self._readmitted(reading, admitted, located, now, is_abandoned)
         if isinstance(again, AppPassword):
+            verdict = await self._app_passwords.on_right(again, reading.attempt, now)
             self._undo_charges_later(admitted, was_begun=False)
-            return await self._app_passwords.on_right(again, reading.attempt, now)
+            return verdict
         if not isinstance(again, Admitted):
             self._undo_charges_later(admitted, was_begun=True)
             return again
@@ -285,7 +290,11 @@ class Verifier:
         """Return what the password sources say, and the login with the account that it has by then; or its end."""
         admitted = found.admitted
         answer = await self._ask(reading, admitted, found.located)
-        by_foreign = await self._app_passwords.by_foreign(reading.secret, admitted, _asked(admitted), answer, now)
+        try:
+            by_foreign = await self._app_passwords.by_foreign(reading.secret, admitted, _asked(admitted), answer, now)
+        except asyncio.CancelledError:
+            # A right password is told sooner: so that this one was wrong shows, and it has to count.
+            raise asyncio.CancelledError(*_COUNTED) from None
         if by_foreign is not None:
             if not isinstance(by_foreign, Unavailable):
                 self._undo_charges_later(admitted, was_begun=False)

@@ -202,6 +202,22 @@ async def test_comparison_that_takes_too_long_says_nothing_and_the_wrong_passwor
     assert (await world.login("alice", "guess")).reason is WhyUnavailable.THROTTLED
 
 
+async def test_login_whose_time_is_over_meanwhile_counts_as_well(
+    make_world: WorldMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(*AS_SHIPPED, "server.deadline_s=1")
+    alice = world.enrol("alice")
+    imported(world, alice, PHONE)
+
+    async def match(*_: object) -> object:
+        return await asyncio.sleep(3600)
+
+    monkeypatch.setattr(world.installation.verifier._app_passwords._foreign, "match", match)
+    verdicts = await asyncio.gather(*(world.login("alice", f"guess {number}") for number in range(20)))
+    assert {verdict.reason for verdict in verdicts} == {WhyUnavailable.DEADLINE}
+    assert (await world.login("alice", "guess")).reason is WhyUnavailable.THROTTLED
+
+
 async def test_guesses_are_no_quicker_for_one_that_is_ours_by_now(make_world: WorldMaker) -> None:
     """People have chosen some of them: a stranger who guesses is told to wait, and so is whoever is right there."""
     world = make_world(*AS_SHIPPED)
