@@ -33,6 +33,11 @@ def waiting(connection: Connection, account_id: int, now: datetime) -> tuple[Wai
     return tuple(Waiting(*row) for row in connection.execute(_WAITING, {"whose": account_id, "now": now}))
 
 
+def are_any(connection: Connection) -> bool:
+    """Tell whether any was imported at all, whatever became of it."""
+    return connection.execute(select(foreign_app_password.c.id).limit(1)).first() is not None
+
+
 def was_imported(connection: Connection, account_id: int, hashes: Collection[str]) -> bool:
     """Tell whether one that is stored as one of these was imported before, whatever became of it."""
     statement = select(foreign_app_password.c.id).where(

@@ -7,7 +7,7 @@ reserved here is settled in `settlement.py`. Decides nothing. Works on the datab
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, assert_never
 
 from sqlalchemy import Connection
@@ -50,6 +50,10 @@ from mailauth.vocabulary.model import (
 from mailauth.vocabulary.reasons import WhyDenied, WhyGranted, WhyUnavailable
 
 log = logging.getLogger(__name__)
+
+
+LOOKED_FOR_IMPORTS = timedelta(seconds=1)
+"""How long after an import the app passwords that it has brought are tried at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,8 @@ class Reservation:
         self._refunds = refunds
         self._refused = refused
         self._withheld = withheld
+        self._has_imports = False
+        self._looked_for_imports_at = datetime.min.replace(tzinfo=UTC)
 
     def admit(self, reading: ByPassword, now: datetime) -> Admitted | AppPassword | Granted | Unavailable:
         """Return what is to be verified; or at once Granted from the login memory, or Unavailable if throttled.
@@ -222,14 +228,21 @@ class Reservation:
     ) -> tuple[AppPassword | None, tuple[Waiting, ...]]:
         """Return the app password that the whole string is, from another system, and those that it may be as well.
 
-        The same statements for every account.
+        The same statements for every account; none where nobody has brought any along.
         """
-        if attempt.ask is not Ask.WHOLE or attempt.service == PORTAL:
+        if attempt.ask is not Ask.WHOLE or attempt.service == PORTAL or not self._are_any_imported(connection, now):
             return None, ()
         account_id = 0 if account is None else account.id
         digests = presented_digests(self._keyring, account, attempt.secret.reveal())
         found = app_passwords.presented(connection, account_id, digests)
         return found, foreign_app_passwords.waiting(connection, account_id, now)
+
+    def _are_any_imported(self, connection: Connection, now: datetime) -> bool:
+        """Tell it from memory: for good once there are some, for a second where there are none."""
+        if not self._has_imports and not timedelta(0) <= now - self._looked_for_imports_at < LOOKED_FOR_IMPORTS:
+            self._has_imports = foreign_app_passwords.are_any(connection)
+            self._looked_for_imports_at = now
+        return self._has_imports
 
     def _meters_of(
         self,
