@@ -24,10 +24,12 @@ from mailauth.effects.store.directory_runs import HeldBack
 from mailauth.effects.store.source_accounts import Known, SourceFacts
 from mailauth.usecases.giving_way import GivingWay
 from mailauth.usecases.mailed_links import MailedLinks
+from mailauth.usecases.notices import Notices
 from mailauth.usecases.renaming import Renaming
 from mailauth.usecases.source_accounts import copy_of, keep_copy, replace_person
 from mailauth.vocabulary.errors import InvalidValue, MailauthError, StoreUnavailable
 from mailauth.vocabulary.model import AccountName
+from mailauth.vocabulary.notices import NoticeKind
 
 log = logging.getLogger(__name__)
 
@@ -84,12 +86,17 @@ class Report:
 
 
 class Tools(NamedTuple):
-    """What changes are made with. `keep`: how long who is not listed any more is kept, disabled."""
+    """What changes are made with. `keep`: how long who is not listed any more is kept, disabled.
+
+    `mail_to`: who is told that removals are held back; nobody where it is empty.
+    """
 
     database: Database
     renaming: Renaming
     links: MailedLinks
+    notices: Notices
     keep: timedelta
+    mail_to: str = ""
 
 
 class _Change(NamedTuple):
@@ -316,6 +323,21 @@ class Comparison:
             if count:
                 yield HeldBack(self._source, domain, kind, count, of, self._now)
 
+    def _tell(self, connection: Connection, new: Sequence[HeldBack]) -> None:
+        """Mail that removals are held back, once each time that they begin to be."""
+        held = [
+            {
+                "domain": "" if each.domain == WHOLE_SOURCE else each.domain,
+                "kind": each.kind,
+                "number": each.number,
+                "of": each.of,
+            }
+            for each in new
+        ]
+        once = f"removals-held {self._source} {self._now.isoformat()}"
+        kind, to = NoticeKind.REMOVALS_HELD, self._tools.mail_to
+        self._tools.notices.tell_administrators(connection, to, kind, self._now, once, source=self._source, held=held)
+
     def _finish(self) -> None:
         """Remove who has been absent for long, and note how this went."""
         before = self._now - self._tools.keep
@@ -330,8 +352,14 @@ class Comparison:
         while count := self._giving_way.write(remove):
             self._report.removed += count
         listed, held = self._report.listed, self._report.held
+
+        def succeed(connection: Connection) -> None:
+            new = directory_runs.succeed(connection, self._source, listed, held, self._now)
+            if new and self._tools.mail_to:
+                self._tell(connection, new)
+
         self._tools.database.write(
-            lambda connection: directory_runs.succeed(connection, self._source, listed, held, self._now),
+            succeed,
             durable=False,
         )
         for each in held:

@@ -18,7 +18,8 @@ from mailauth.effects.store import outbox
 from mailauth.effects.store.outbox import Addressee, NewMail
 from mailauth.effects.store.outbox_leases import LeasedMail
 from mailauth.vocabulary.errors import InvalidValue
-from mailauth.vocabulary.notices import Notice, NoticeKind, Origin
+from mailauth.vocabulary.model import AccountName
+from mailauth.vocabulary.notices import ADMINISTRATOR, Notice, NoticeKind, Origin
 
 _TO_MAILBOX_ONLY = frozenset(
     {
@@ -89,6 +90,14 @@ class Notices:
             mail = self._sealed(to, recipient, kind, origin, now, its_facts, key, due_at)
             count += outbox.enqueue(connection, mail)
         return count
+
+    def tell_administrators(
+        self, connection: Connection, address: str, kind: NoticeKind, now: datetime, once_key: str, **facts: Any
+    ) -> int:
+        """Queue a mail to whoever looks after this server, in the caller's transaction; once for each `once_key`."""
+        to = Addressee(AccountName(address), None, None, None)
+        mail = self._sealed(to, address, kind, ADMINISTRATOR, now, facts, once_key, None)
+        return int(outbox.enqueue(connection, mail))
 
     def announcement(self, to: Addressee, origin: Origin, now: datetime, once_key: str) -> NewMail:
         """Return the announcement to an owner, to be queued. Touches no database."""

@@ -31,6 +31,8 @@ class NoticeKind(StrEnum):
     CONFIRM_ADDRESS = "confirm-address"  # address: goes there and nowhere else; link: confirms it
     ADDRESS_CHANGED = "address-changed"  # address: the new one, or empty where it was removed
     ANNOUNCEMENT = "announcement"
+    # To administrators. source: str; held: list of {domain, empty for all of the source; kind; number; of}
+    REMOVALS_HELD = "removals-held"
 
 
 @dataclass(frozen=True, slots=True)

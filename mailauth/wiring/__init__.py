@@ -189,7 +189,14 @@ def build(
     source_accounts = SourceAccounts(database, ring, listed)
     renaming = Renaming(database, ring, pam_users, domain)
     directory = Directory(
-        Tools(database, renaming, links, timedelta(days=configuration.directory.keep_days)),
+        Tools(
+            database,
+            renaming,
+            links,
+            notices,
+            timedelta(days=configuration.directory.keep_days),
+            configuration.directory.mail_to,
+        ),
         ring,
         listed,
         clock,

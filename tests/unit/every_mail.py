@@ -29,6 +29,16 @@ FACTS: dict[NoticeKind, list[dict[str, Any]]] = {
     NoticeKind.RIGHT_PASSWORD_WRONG_CODE: [{"count": 5, "since": "2025-05-06T12:00:00+00:00"}],
     NoticeKind.PASSWORD_ALONE_REFUSED: [{"is_enrolled": True}, {"is_enrolled": False}],
     NoticeKind.CONFIRM_ADDRESS: [{"address": "a@example.org", "link": "/link/abc"}],
+    NoticeKind.REMOVALS_HELD: [
+        {
+            "source": "panel",
+            "held": [
+                {"domain": "example.org", "kind": "absent", "number": 120, "of": 900},
+                {"domain": "", "kind": "inactive", "number": 700, "of": 2000},
+                {"domain": "example.net", "kind": "replaced", "number": 30, "of": 31},
+            ],
+        }
+    ],
     NoticeKind.ADDRESS_CHANGED: [{"address": "a@example.org"}, {"address": ""}],
 }
 AFTER = datetime(2025, 5, 6, 12, 32, tzinfo=UTC)

@@ -26,7 +26,13 @@ from mailauth.effects.configuration.source_sections import (
     SourceSection,
     checked_domain,
 )
-from mailauth.effects.configuration.user_sections import MailSection, PortalSection, ProviderSection, RefusalSection
+from mailauth.effects.configuration.user_sections import (
+    MailSection,
+    PortalSection,
+    ProviderSection,
+    RefusalSection,
+    checked_address,
+)
 from mailauth.vocabulary.errors import InvalidValue
 
 
@@ -174,6 +180,14 @@ class DirectorySection(Section):
         le=3650,
         description="For how many days an account is kept, disabled, that its source does not list any more.",
     )
+    mail_to: Line = Field(
+        "", description="An address that is mailed when removals are held back, since there are too many; empty: none."
+    )
+
+    @field_validator("mail_to")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        return checked_address(value) if value else value
 
 
 class SocketSection(Section):

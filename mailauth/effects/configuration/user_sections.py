@@ -60,7 +60,7 @@ class ProviderSection(Section):
     @field_validator("support")
     @classmethod
     def _is_address(cls, value: str) -> str:
-        return _checked_address(value)
+        return checked_address(value)
 
     @field_validator("language")
     @classmethod
@@ -266,7 +266,7 @@ class MailSection(Section):
     @field_validator("sender")
     @classmethod
     def _is_ascii_address(cls, value: str) -> str:
-        address = mail_address.in_ascii(_checked_address(value))
+        address = mail_address.in_ascii(checked_address(value))
         if not address.isascii():
             raise ValueError("only ASCII before the @: else no mail leaves where a server lacks SMTPUTF8 (RFC 6531)")
         return address
@@ -292,7 +292,8 @@ def _split_url(value: str, wanted: str) -> tuple[str, str]:
     return origin, rest[len(re.split(r"[/?#]", rest, maxsplit=1)[0]) :]
 
 
-def _checked_address(value: str) -> str:
+def checked_address(value: str) -> str:
+    """Return an e-mail address in its one form. Raises ValueError."""
     try:
         return validate_email(value, check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError as error:

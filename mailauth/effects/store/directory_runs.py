@@ -51,8 +51,10 @@ def fail(connection: Connection, source: str, error: str) -> None:
     connection.execute(failed.values(error=error[:300]))
 
 
-def succeed(connection: Connection, source: str, listed: int, held: Sequence[HeldBack], now: datetime) -> None:
-    """Note that a source was listed, and what is held back now."""
+def succeed(
+    connection: Connection, source: str, listed: int, held: Sequence[HeldBack], now: datetime
+) -> tuple[HeldBack, ...]:
+    """Note that a source was listed, and what is held back now; return what was not before."""
     done = update(directory_run).where(directory_run.c.source == source)
     connection.execute(done.values(succeeded_at=now, error="", listed=listed))
     before = {(each.domain, each.kind): each.since for each in of_held(connection) if each.source == source}
@@ -60,6 +62,7 @@ def succeed(connection: Connection, source: str, listed: int, held: Sequence[Hel
     for each in held:
         row = each._replace(since=before.get((each.domain, each.kind), each.since))._asdict()
         connection.execute(insert(directory_held), row)
+    return tuple(each for each in held if (each.domain, each.kind) not in before)
 
 
 def of_runs(connection: Connection) -> tuple[DirectoryRun, ...]:

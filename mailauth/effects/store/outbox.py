@@ -26,19 +26,19 @@ CONTENT_KEPT_FOR = timedelta(days=14)
 
 
 class Addressee(NamedTuple):
-    """An account, as one writes to its owner. Its name is the address of its mailbox."""
+    """An account, as one writes to its owner. Its name is the address of its mailbox. Or an administrator, of none."""
 
     account: AccountName
     language: str | None
     recovery_address: str | None
-    account_id: int
+    account_id: int | None
 
 
 class NewMail(NamedTuple):
     """A mail to be delivered, at once or from `due_at` on. `once_key`: there is never a second one with the same."""
 
     message_id: str
-    account_id: int
+    account_id: int | None
     recipient: str
     language: str
     kind: str

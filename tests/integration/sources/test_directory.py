@@ -10,11 +10,14 @@ import pytest
 from sqlalchemy import event
 
 from mailauth.effects.scratch import Scratch
+from mailauth.effects.store import outbox
+from mailauth.effects.store.outbox import MailSummary
 from mailauth.usecases.directory_comparison import AcceptedRemovals, Report
 from mailauth.vocabulary.errors import InvalidValue, SourceUnavailable
 from mailauth.vocabulary.model import AccountName, Denied, Granted
 from mailauth.vocabulary.reasons import WhyDenied
 from tests.estates.places import Place, passwd_file, sqlite
+from tests.transactions import reading
 from tests.world import CUTOVER, World, WorldMaker, enrol_account
 
 PASSWORD = "correct horse battery"
@@ -202,6 +205,35 @@ def test_brake_holds_what_would_be_too_many_and_releases_what_somebody_has_seen(
     assert counts(sync(world, accepted=AcceptedRemovals("hoster.example", 12))) == {"absent": 12}
     assert world.installation.directory.status().held == ()
     assert names(world, disabled=True) == {*PEOPLE[:12], PEOPLE[20]}
+
+
+def test_administrator_is_mailed_once_when_removals_begin_to_be_held(make_world: WorldMaker, tmp_path: Path) -> None:
+    place = passwd_file(tmp_path)
+    for name in PEOPLE:
+        place.put(name, PASSWORD)
+    section = f'sources=[{{name="estate",{place.section}}}]'
+    world = make_world(section, 'directory.mail_to="postmaster@example.net"', now=BEFORE)
+    sync(world)
+    for name in PEOPLE[:20]:
+        place.drop(name)
+    for _ in range(3):
+        world.clock.advance(minutes=5)
+        assert sync(world).held
+    (mail,) = list_mails(world)
+    assert (mail.recipient, mail.kind) == ("postmaster@example.net", "removals-held")
+    for name in PEOPLE[:20]:
+        place.put(name, PASSWORD)
+    assert not sync(world).held
+    for name in PEOPLE[:20]:
+        place.drop(name)
+    world.clock.advance(days=2)
+    assert sync(world).held
+    assert len(list_mails(world)) == 2, "another time is another mail"
+
+
+def list_mails(world: World) -> list[MailSummary]:
+    with reading(world.installation.database) as connection:
+        return list(outbox.summaries(connection))
 
 
 def test_brake_holds_uids_that_change_for_many_at_once(make_world: WorldMaker, tmp_path: Path) -> None:
