@@ -14,7 +14,8 @@
  * password from descriptor 3, asks `mailauth serve` through its socket (wire.c), and maps
  * the answer:
  *
- *     Granted             user=NAME on descriptor 4                      exit 0
+ *     Granted             user=NAME, and the fields of a source          exit 0
+ *                         (userdb_*, proxy ...) on descriptor 4
  *     Denied with a text  noauthenticate=y, reason=TEXT on descriptor 4  exit 0
  *     Denied              nothing                                        exit 1
  *     Unavailable         nothing; one line on standard error            exit 111
@@ -26,7 +27,7 @@
  * AUTHORIZED=1 in the environment means that Dovecot looks an account up without a password, as for
  * LMTP before a message is taken.  Then descriptor 3 holds NAME NUL NUL NUL, and the answer is:
  *
- *     It exists           user=NAME on descriptor 4                      exit 2
+ *     It exists           user=NAME and fields on descriptor 4           exit 2
  *     It does not         nothing; the message bounces                   exit 3
  *     Nobody knows        nothing; the message waits                     exit 111
  *
@@ -285,16 +286,29 @@ static bool append_field(char *out, size_t size, size_t *used, const char *key, 
     return true;
 }
 
+/* Writes what is escaped already. */
+static bool append_kept(char *out, size_t size, size_t *used, const char *fields)
+{
+    size_t length = strlen(fields);
+
+    if (length > size - *used)
+        return false;
+    memcpy(out + *used, fields, length);
+    *used += length;
+    return true;
+}
+
 /* The answer for Dovecot: the fields on descriptor 4, and the exit status. */
 static enum status answer(const struct wire_reply *reply)
 {
-    char out[4096]; /* more than twice the longest reason, and less than a pipe's capacity */
+    char out[8192]; /* the longest name and all fields, and less than a pipe's capacity */
     size_t used = 0;
     bool ok = false;
 
     switch (reply->verdict) {
     case WIRE_GRANTED:
-        ok = append_field(out, sizeof(out), &used, "user", reply->user);
+        ok = append_field(out, sizeof(out), &used, "user", reply->user) &&
+             append_kept(out, sizeof(out), &used, reply->fields);
         break;
     case WIRE_DENIED:
         if (reply->reason[0] == '\0')
@@ -312,12 +326,13 @@ static enum status answer(const struct wire_reply *reply)
 /* The same for a look-up. Only a plain "unknown" is one: whatever else was answered, mail waits. */
 static enum status answer_look_up(const struct wire_reply *reply)
 {
-    char out[4096];
+    char out[8192];
     size_t used = 0;
 
     switch (reply->verdict) {
     case WIRE_GRANTED:
         return append_field(out, sizeof(out), &used, "user", reply->user) &&
+                       append_kept(out, sizeof(out), &used, reply->fields) &&
                        write_all(FD_OUTPUT, out, used)
                    ? STATUS_EXISTS
                    : STATUS_TEMPORARY;

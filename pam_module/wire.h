@@ -17,7 +17,8 @@
  *
  *     C: VERSION 1 1 / CPID pid / AUTH 1 PLAIN service=... mailauth=1 resp=BASE64
  *     S: VERSION 1 n / MECH PLAIN ... / SPID / CUID / COOKIE / DONE
- *     S: OK 1 user=NAME [tail=N] [release=HEX]  or  FAIL 1 [reason=TEXT] [code=temp_fail]
+ *     S: OK 1 user=NAME [tail=N] [release=HEX] [userdb_KEY=VALUE ...]
+ *                                               or  FAIL 1 [reason=TEXT] [code=temp_fail]
  *
  * A look-up, whether an account exists, says mailauth=lookup and an empty password instead:
  *
@@ -41,6 +42,8 @@
 #define WIRE_MAX_USER 511
 /* Longest refusal text that is kept, in bytes; longer ones are cut at a character. */
 #define WIRE_MAX_REASON 1000
+/* What Dovecot is told of a user besides, as it stands in the reply: all fields together. */
+#define WIRE_MAX_FIELDS 4095
 /* More lines than this before DONE are no greeting.  Real ones have about eight. */
 #define WIRE_MAX_GREETING_LINES 64
 /* Longest value of a field that only describes the client, in bytes; longer ones are left out. */
@@ -104,6 +107,9 @@ struct wire_reply {
     /* Granted, second factor only: by this token a wrong password is reported, and gives the code
      * back that was spent with it; "" if there is none */
     char release[WIRE_RELEASE_DIGITS + 1];
+    /* Granted: the fields for Dovecot, each KEY=VALUE TAB, still escaped; "" if there are none. For
+     * a reply to Dovecot and nothing else: passwords of proxies may be among them. */
+    char fields[WIRE_MAX_FIELDS + 1];
 };
 
 /* What a client has seen of the server's lines so far.  Starts as {0}. */

@@ -342,7 +342,57 @@ static bool take_release(const struct field *value, struct wire_reply *reply)
     return true;
 }
 
-/* OK id user=NAME [tail=N] [release=HEX] ... */
+/* A key that may go on to Dovecot: of the userdb, or of a proxy; none that lets anybody in. */
+static bool is_for_dovecot(const struct field *field)
+{
+    static const char *const NAMES[] = {"proxy",    "proxy_timeout", "proxy_nopipelining",
+                                        "host",     "hostip",        "port",
+                                        "destuser", "master",        "pass",
+                                        "ssl",      "starttls"};
+    static const char *const PREFIXES[] = {"userdb_", "forward_"};
+    struct field value;
+    const char *equals = memchr(field->data, '=', field->length);
+    size_t length = equals != NULL ? (size_t)(equals - field->data) : 0;
+
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        if (field_value(field, NAMES[i], &value))
+            return true;
+    }
+    for (size_t i = 0; i < sizeof(PREFIXES) / sizeof(PREFIXES[0]); i++) {
+        size_t prefix = strlen(PREFIXES[i]);
+        size_t at = prefix;
+
+        if (length <= prefix || length > 80 || memcmp(field->data, PREFIXES[i], prefix) != 0)
+            continue;
+        while (at < length &&
+               ((field->data[at] >= 'a' && field->data[at] <= 'z') ||
+                (field->data[at] >= '0' && field->data[at] <= '9') || field->data[at] == '_'))
+            at++;
+        if (at == length)
+            return true;
+    }
+    return false;
+}
+
+/* Keeps a field as it stands: it was escaped for a line like Dovecot's own. */
+static bool keep_field(const struct field *field, struct wire_reply *reply)
+{
+    size_t used = strlen(reply->fields);
+
+    for (size_t i = 0; i < field->length; i++) {
+        /* \001 begins an escape; anything else that controls a line would forge one. */
+        if (is_control(field->data[i]) && field->data[i] != '\001')
+            return false;
+    }
+    if (field->length + 1 > WIRE_MAX_FIELDS - used)
+        return false;
+    memcpy(reply->fields + used, field->data, field->length);
+    reply->fields[used + field->length] = '\t';
+    reply->fields[used + field->length + 1] = '\0';
+    return true;
+}
+
+/* OK id user=NAME [tail=N] [release=HEX] [userdb_KEY=VALUE ...] ... */
 static bool take_ok(const char *at, const char *end, struct wire_reply *reply)
 {
     struct field field, value;
@@ -369,6 +419,8 @@ static bool take_ok(const char *at, const char *end, struct wire_reply *reply)
                    field_value(&field, "noauthenticate", &value)) {
             /* How Dovecot words "right password, but no". Our server never does. */
             return over(reply, "OK that forbids the login");
+        } else if (is_for_dovecot(&field) && !keep_field(&field, reply)) {
+            return over(reply, "OK with unusable fields");
         }
     }
     if (!has_user)

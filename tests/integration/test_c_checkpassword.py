@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pam_module.harness.fake_server import GREETING, FakeServer, Say, fail, ok
+from pam_module.harness.fake_server import GREETING, FakeServer, Say, escape, fail, ok
 from pam_module.harness.helper import Ended, build, run_helper
 from tests.cases import case
 
@@ -56,6 +56,28 @@ def test_a_granted_login_writes_the_canonical_name_and_exits_0(binary: Path, pat
     assert (asked.user, asked.secret) == ("Anna@Example.ORG", SECRET)
     assert asked.mechanism == "PLAIN"
     assert asked.parameters == {"mailauth": "1"}
+
+
+def test_fields_of_a_source_go_on_to_dovecot_as_they_stand(binary: Path, path: Path) -> None:
+    kept = {"userdb_quota_rule": "*:storage=5M", "proxy": "y", "pass": "a\tb\x01c", "forward_x": "1"}
+    others = {"allow_nets": "192.0.2.0/24", "nopassword": "y", "userdb_X": "1", "reason": "r", "userdb_": "1"}
+    with FakeServer(path, ok(USER, **kept, **others)):
+        ended = login(binary, path)
+    written = "".join(f"{key}={escape(value)}\t" for key, value in kept.items()).encode()
+    assert (ended.status, ended.fields) == (0, f"user={USER}\t".encode() + written)
+    with FakeServer(path, ok(USER, userdb_home="/srv")):
+        ended = run_helper(binary, USER.encode() + b"\0\0\0", "--socket", str(path), environment={"AUTHORIZED": "1"})
+    assert (ended.status, ended.fields) == (2, f"user={USER}\tuserdb_home=/srv\t".encode())
+
+
+def test_fields_that_are_too_long_or_would_forge_others_let_nobody_in(binary: Path, path: Path) -> None:
+    for say in (
+        ok(USER, **{f"userdb_x{number}": "y" * 900 for number in range(5)}),
+        Say.bytes(b"OK\t1\tuser=" + USER.encode() + b"\tuserdb_x=a\x00b\n"),
+        Say.bytes(b"OK\t1\tuser=" + USER.encode() + b"\tuserdb_x=a\rb\n"),
+    ):
+        ended = answered(binary, path, say)
+        assert (ended.status, ended.fields) == (111, b"")
 
 
 def test_a_denial_with_a_text_is_noauthenticate_with_the_reason(binary: Path, path: Path) -> None:

@@ -20,7 +20,7 @@ from mailauth.vocabulary.secret import Secret
 from tests.estates.servers import wait_for
 from tests.stack import clients
 from tests.stack.delivery import BOUNCED, DELIVERED, WAITS, deliver
-from tests.stack.sandboxes import Account, Sandbox, run
+from tests.stack.sandboxes import Account, Sandbox, doors, run
 from tests.stack.ways import other_release
 
 ANNA, BERT, CARL = (f"{name}@hoster.example" for name in ("anna", "bert", "carl"))
@@ -113,11 +113,12 @@ def test_an_estate_is_taken_over_without_a_password_typed_anew(
     assert imap(sandbox, ANNA, enrolled.typed(), clients.ELSEWHERE)
 
 
-@pytest.mark.parametrize("is_other_release", [False, True])
-def test_fields_of_a_source_reach_dovecot(make_sandbox: Callable[..., Sandbox], is_other_release: bool) -> None:
+@pytest.mark.parametrize("way", [*(f"{door} here" for door in doors()), "lua elsewhere"])
+def test_fields_of_a_source_reach_dovecot(make_sandbox: Callable[..., Sandbox], way: str) -> None:
     """By look-ups and by logins, whatever the credential; Dovecot shows them where a mailbox is opened."""
-    root = ("--root", str(other_release())) if is_other_release else ()
-    sandbox = make_sandbox("--estate", "passwd-file", "--dovecot", "lua", *root, "--set", BEFORE)
+    door, _, place_of_it = way.partition(" ")
+    root = ("--root", str(other_release())) if place_of_it == "elsewhere" else ()
+    sandbox = make_sandbox("--estate", "passwd-file", "--dovecot", door, *root, "--set", BEFORE)
     place = Path(facts(sandbox)["estate"]["place"])
     secret = password(sandbox, ANNA)
     home = f"{facts(sandbox)['ground']}/var/mail/elsewhere".removeprefix(facts(sandbox)["root"] or "")

@@ -15,7 +15,7 @@ from pam_module.harness.fake_server import GREETING, Asked, escape, unescape
 from pam_module.harness.helper import build
 
 UNAVAILABLE, DENIED, GRANTED = 0, 1, 2
-MAX_USER, MAX_REASON, MAX_REQUEST, RELEASE_DIGITS = 511, 1000, 16384, 32
+MAX_USER, MAX_REASON, MAX_REQUEST, RELEASE_DIGITS, MAX_FIELDS = 511, 1000, 16384, 32, 4095
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 
@@ -56,6 +56,7 @@ class Reply(ctypes.Structure):
         ("has_tail", ctypes.c_bool),
         ("tail_bytes", ctypes.c_size_t),
         ("release", ctypes.c_char * (RELEASE_DIGITS + 1)),
+        ("fields", ctypes.c_char * (MAX_FIELDS + 1)),
     )
 
 

@@ -216,7 +216,7 @@ class SocketSection(Section):
         False,
         description=(
             "Whether it is told here what the password sources' `fields` say of a user: quotas, proxies, and the "
-            "passwords of proxies among it. For Dovecot's Lua passdb only, and never for Postfix's socket."
+            "passwords of proxies among it. For Dovecot's passdb only, and never for Postfix's socket."
         ),
     )
 
