@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from mailauth.core import otp
-from mailauth.vocabulary.model import Denied, Granted
+from mailauth.effects.imports import Found
+from mailauth.usecases.authenticator_import import Row
+from mailauth.vocabulary.model import Denied, Granted, TotpParameters
 from tests.integration.portal.browsing import Browser, codes_on, form_to, read, seed_on, words
 from tests.integration.portal.conftest import BrowserMaker
 from tests.world import CUTOVER, Person, World, WorldMaker
@@ -192,6 +194,36 @@ async def test_an_error_never_makes_a_new_qr_code_nor_does_another_tab(world: Wo
     again = await browser.submit(first, "/setup/scan", code="000000")
     other_tab = await browser.submit(await browser.get("/setup/confirm"), "/setup/confirm", password=alice.password)
     assert seed_on(first) == seed_on(again) == seed_on(other_tab)
+
+
+async def test_imported_authenticator_opens_the_portal_and_is_replaced_by_one_of_ours(
+    world: World, browser: Browser
+) -> None:
+    """Its codes have eight digits, and last a minute: at the login, as a proof, and not for the new one."""
+    alice = world.add("alice@mailitwize.be")
+    theirs, seed = TotpParameters(8, 60, "SHA512"), b"a seed from elsewhere"
+    rows: list[Row] = []
+    found = Found("a file", alice.name, seed, theirs)
+    world.installation.authenticator_import.put_in_force([found], rows.append)
+    assert [row.outcome for row in rows] == ["taken"]
+
+    def code() -> str:
+        world.clock.advance(seconds=60)
+        return otp.code_at(seed, otp.step_at(world.clock(), theirs), theirs)
+
+    page = await browser.log_in(alice, code()[2:])
+    assert page.url.path == "/login", "six of the eight are no code"
+    shown = code()
+    page = await browser.log_in(alice, f"{shown[:4]} {shown[4:]}")
+    assert page.url.path == "/account", words(page)
+    proof = {"password": alice.password, "code": code()}
+    page = await browser.submit(await browser.get("/account/authenticator"), "/account/authenticator", **proof)
+    alice.seed = seed_on(page)
+    page = await browser.submit(page, "/setup/scan", code=alice.code(world.clock()))
+    assert "replaced" in str(page.url)
+    world.clock.advance(seconds=60)
+    assert isinstance(await world.login(alice.name, alice.password + alice.code(world.clock())), Granted)
+    assert isinstance(await world.login(alice.name, alice.password + code()), Denied)
 
 
 async def test_another_sites_link_uses_up_no_sight_of_the_secret(world: World, browser: Browser) -> None:
