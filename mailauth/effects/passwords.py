@@ -48,6 +48,10 @@ class PasswordHasher:
         return stored.startswith(SCHEME)
 
 
+NICER_BY = 5
+"""A third of what others get of a busy core: what needs no hash, and the portal, are not to wait for those that do."""
+
+
 class HashPool(BoundedPool):
     """Runs password checks beside the event loop, as many at once as there are cores; one more for the portal.
 
@@ -55,7 +59,7 @@ class HashPool(BoundedPool):
     """
 
     def __init__(self, threads: int | None = None, max_waiting: int = MAX_WAITING) -> None:
-        super().__init__(threads or os.cpu_count() or 1, max_waiting, "password checks")
+        super().__init__(threads or os.cpu_count() or 1, max_waiting, "password checks", nicer_by=NICER_BY)
         self._portal = BoundedPool(1, max_waiting, "password checks of the portal")
 
     def lane(self, service: str) -> BoundedPool:

@@ -6,6 +6,7 @@ it counts as waiting. So a database or a directory that hangs cannot fill the me
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,11 +31,23 @@ async def outcome_of(future: asyncio.Future[T]) -> T:
     return future.result()
 
 
-class BoundedPool:
-    """A few threads, and at most `max_waiting` jobs that wait or run; `jobs` says what they are, in words."""
+def _be_nicer(by: int) -> None:
+    """Give way to others. On Linux that is a thread's own (setpriority(2)), and may always be done."""
+    if by:
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + by)
 
-    def __init__(self, threads: int, max_waiting: int, jobs: str) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=jobs.replace(" ", "-"))
+
+class BoundedPool:
+    """A few threads, and at most `max_waiting` jobs that wait or run; `jobs` says what they are, in words.
+
+    `nicer_by`: how much less of a busy processor they take than the rest of the process (nice(1)).
+    """
+
+    def __init__(self, threads: int, max_waiting: int, jobs: str, *, nicer_by: int = 0) -> None:
+        self._executor = ThreadPoolExecutor(
+            threads, thread_name_prefix=jobs.replace(" ", "-"), initializer=_be_nicer, initargs=(nicer_by,)
+        )
         self._max_waiting = max_waiting
         self._jobs = jobs
         self._waiting = 0

@@ -1,12 +1,13 @@
 """PW4: password checks wait in a bounded queue."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from mailauth.effects.passwords import HashPool
+from mailauth.effects.passwords import NICER_BY, HashPool
 from mailauth.vocabulary.errors import Overloaded
 
 PATIENCE_S = 30
@@ -85,4 +86,14 @@ async def test_the_portal_does_not_wait_behind_mail_programs(gate: threading.Eve
         assert await pool.lane("portal").run(lambda: not gate.is_set())
     gate.set()
     assert await asyncio.gather(*running) == [True] * 40
+    pool.close()
+
+
+async def test_checks_for_mail_programs_give_way_to_all_else() -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    pool = HashPool(threads=1)
+    assert await pool.lane("imap").run(priority) == priority() + NICER_BY
+    assert await pool.lane("portal").run(priority) == priority()
     pool.close()
