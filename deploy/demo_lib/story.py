@@ -134,7 +134,7 @@ def submission(world: World) -> None:
 def arrived(folder: Path, subject: str) -> str | None:
     deadline = time.monotonic() + ARRIVAL_TIMEOUT_S
     while time.monotonic() < deadline:
-        for path in folder.glob("*.eml"):
+        for path in folder.glob("[!.]*.eml"):  # not what the sink is still writing, under a name with a dot
             text = path.read_text()
             if subject in text:
                 return text
